@@ -1,0 +1,46 @@
+import fp from 'fastify-plugin'
+import type { FastifyError } from 'fastify'
+import { errorBody, RefreshRefused } from '../src/errors.ts'
+
+/**
+ * The one place where an error becomes an answer and a log line. What a caller did is told in full to the log alone;
+ * the message of an error never reaches a client unless it comes from our own schemas, on a route behind the API key.
+ */
+export default fp(async app => {
+  app.setErrorHandler<FastifyError | RefreshRefused>((err, request, reply) => {
+    if (err instanceof RefreshRefused) {
+      const { outcome, userId, sid } = err
+      request.log[outcome === 'reused' ? 'warn' : 'info']({ outcome, userId, sid }, 'refresh refused')
+      return reply.code(400).send(errorBody(400))
+    }
+    const status = publicStatus(err)
+    if (status === 500) {
+      request.log.error({ err, req: request }, 'request failed')
+    } else {
+      // The code alone: a parser's message may quote the body, and bodies hold tokens.
+      request.log.info({ outcome: status === 400 ? 'malformed' : undefined, code: err.code, req: request }, 'request refused')
+    }
+    return reply.code(status).send(errorBody(status, request.routeOptions.config.explains === true ? explain(err) : undefined))
+  })
+
+  app.setNotFoundHandler((_request, reply) => reply.code(404).send(errorBody(404)))
+}, { name: 'errors' })
+
+/** Everything that is the caller's is 400, but for the statuses that are our own words. */
+function publicStatus ({ statusCode = 500 }: { statusCode?: number }): number {
+  if (statusCode === 401 || statusCode === 404) return statusCode
+  return statusCode >= 400 && statusCode < 500 ? 400 : 500
+}
+
+/** Which field is wrong and why, from our schema: it never quotes a value. */
+function explain ({ validation, validationContext }: FastifyError): string | undefined {
+  const first = validation?.[0]
+  return first === undefined ? undefined : `${validationContext}${first.instancePath} ${first.message}`
+}
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** Whether a 400 says which field is wrong: for callers behind the API key. */
+    explains?: boolean
+  }
+}

@@ -1,0 +1,22 @@
+import fp from 'fastify-plugin'
+import { createSessionStore, type SessionStore } from '../src/sessions/store.ts'
+
+/** `app.sessions`: the store, on this surface's connection. */
+export default fp(async app => {
+  const { config } = app
+  const store = createSessionStore(app.redis, {
+    prefix: config.REDIS_PREFIX,
+    idleTtl: config.REFRESH_IDLE_TTL,
+    absoluteTtl: config.REFRESH_ABSOLUTE_TTL,
+    retryWindow: config.REFRESH_RETRY_WINDOW,
+    maxSessionsPerUser: config.MAX_SESSIONS_PER_USER
+  })
+  app.decorate('sessions', store)
+  app.health.probes.push(store.probe)
+}, { name: 'sessions', dependencies: ['redis'] })
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    sessions: SessionStore
+  }
+}

@@ -1,0 +1,20 @@
+import { Type, type FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { UserNotFound } from '../../../../../src/errors.ts'
+import { ErrorResponse } from '../../../../../src/schemas/error.ts'
+import { UserParams } from '../../../../../src/schemas/sessions.ts'
+import { ProfilePatch } from '../../../../../src/schemas/users.ts'
+
+const route: FastifyPluginAsyncTypebox = async app => {
+  app.patch('/', {
+    schema: {
+      params: UserParams,
+      body: ProfilePatch,
+      response: { 204: Type.Null(), 400: ErrorResponse, 401: ErrorResponse, 404: ErrorResponse, 500: ErrorResponse }
+    }
+  }, async (request, reply) => {
+    if (!await app.sessions.updateProfile(Number(request.params.userId), request.body)) throw new UserNotFound()
+    return reply.code(204).send(null)
+  })
+}
+
+export default route

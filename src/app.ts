@@ -1,0 +1,95 @@
+import type { Socket } from 'node:net'
+import { fileURLToPath } from 'node:url'
+import autoload from '@fastify/autoload'
+import Fastify, { LogController, type FastifyBaseLogger, type FastifyInstance, type FastifyServerOptions } from 'fastify'
+import { trustProxy, type RunnableConfig } from './config.ts'
+import { errorBody } from './errors.ts'
+import type { Health } from './health.ts'
+import { formats } from './schemas/formats.ts'
+
+/** `public` is for clients and stands behind the load balancer; `internal` is for services and ops and is never exposed. */
+export type Surface = 'public' | 'internal'
+
+/** What a surface is built from. Plugins and routes find the first two as `app.config` and `app.health`. */
+export interface AppOptions {
+  config: RunnableConfig
+  health: Health
+  logger: FastifyBaseLogger
+}
+
+/** Bytes of a request's body; the largest documented one, fully escaped, needs about a quarter. */
+const BODY_LIMIT = 32 * 1024
+
+/** Milliseconds for plugins to start: longer than they wait for Redis themselves, so that theirs is the error. */
+const PLUGIN_TIMEOUT = 20_000
+
+const folder = (name: string): string => fileURLToPath(new URL(`../${name}`, import.meta.url))
+
+/**
+ * Builds one surface, ready to listen or to be injected into.
+ * @throws StartError when Redis can't be used.
+ */
+export async function buildApp (surface: Surface, options: AppOptions): Promise<FastifyInstance> {
+  const app = Fastify(serverOptions(surface, options))
+  app.decorate('config', options.config)
+  app.decorate('health', options.health)
+  app.removeContentTypeParser('text/plain')
+  try {
+    await app.register(autoload, { dir: folder('plugins'), forceESM: true })
+    await app.register(autoload, {
+      dir: folder(`routes/${surface}`),
+      forceESM: true,
+      routeParams: true,
+      autoHooks: true,
+      cascadeHooks: true
+    })
+    await app.ready()
+  } catch (err) {
+    await app.close()
+    throw err
+  }
+  return app
+}
+
+function serverOptions (surface: Surface, { config, logger }: AppOptions): FastifyServerOptions {
+  return {
+    loggerInstance: logger.child({ surface }),
+    // A line a request would cost more than the request.
+    logController: new LogController({ disableRequestLogging: true }),
+    bodyLimit: BODY_LIMIT,
+    pluginTimeout: PLUGIN_TIMEOUT,
+    trustProxy: trustProxy(config),
+    return503OnClosing: false,
+    forceCloseConnections: 'idle',
+    genReqId: createRequestIds(),
+    ajv: {
+      // What is sent is what is meant: no number from a text, no default, nothing removed.
+      customOptions: { coerceTypes: false, useDefaults: false, removeAdditional: false },
+      onCreate: ajv => { for (const [name, check] of Object.entries(formats)) ajv.addFormat(name, check) }
+    },
+    clientErrorHandler: answerBrokenHttp,
+    frameworkErrors: (_err, _request, reply) => { reply.code(400 as never).send(errorBody(400) as never) }
+  }
+}
+
+/** Ids that differ between replicas too, so that one of them finds one request in everybody's log. */
+function createRequestIds (): () => string {
+  const process = Math.floor(Math.random() * 36 ** 6).toString(36).padStart(6, '0')
+  let count = 0
+  return () => `${process}-${(++count).toString(36)}`
+}
+
+/** Answers bytes that Node could not parse as HTTP: there is no request yet, so the answer is written by hand. */
+function answerBrokenHttp (err: NodeJS.ErrnoException, socket: Socket): void {
+  if (err.code === 'ECONNRESET' || !socket.writable) return
+  const body = JSON.stringify(errorBody(400))
+  socket.end('HTTP/1.1 400 Bad Request\r\nConnection: close\r\nCache-Control: no-store\r\n' +
+    `Content-Type: application/json; charset=utf-8\r\nContent-Length: ${body.length}\r\n\r\n${body}`)
+}
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    config: RunnableConfig
+    health: Health
+  }
+}

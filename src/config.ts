@@ -1,0 +1,115 @@
+import { isIP } from 'node:net'
+import { Type, type Static } from '@sinclair/typebox'
+import envSchema from 'env-schema'
+import { StartError } from './errors.ts'
+import { parseRedisUrl } from './redis/url.ts'
+import { MIN_SECRET_BYTES, splitSecrets } from './tokens/keys.ts'
+
+/**
+ * The environment, and the only place that knows its names, defaults and limits.
+ * A `description` completes the sentence "<NAME> must be …", which is what a wrong value ends the start with.
+ */
+const Environment = Type.Object({
+  NODE_ENV: Type.String({ default: 'development', description: 'a word; "production" turns all development defaults off' }),
+  HOST: Type.String({ default: '127.0.0.1', description: 'the address of the public listener' }),
+  PORT: Type.Integer({ default: 3000, minimum: 0, maximum: 65535, description: 'a port number from 0 to 65535' }),
+  INTERNAL_HOST: Type.String({ default: '127.0.0.1', description: 'the address of the internal listener' }),
+  INTERNAL_PORT: Type.Integer({ default: 3001, minimum: 0, maximum: 65535, description: 'a port number from 0 to 65535' }),
+  REDIS_URL: Type.Optional(Type.String({ description: 'redis://host:port/db, rediss://host:port/db or redis+socket:///path' })),
+  REDIS_PREFIX: Type.String({ default: 'rt:', pattern: '^[^\\s{}*?\\[\\]\\\\]{1,64}$', description: '1 to 64 characters without blanks, braces, brackets, * ? or \\' }),
+  ACCESS_TOKEN_SECRETS: Type.Optional(Type.String({ description: `secrets of at least ${MIN_SECRET_BYTES} bytes each, separated by commas, no two alike` })),
+  REFRESH_TOKEN_SECRETS: Type.Optional(Type.String({ description: `secrets of at least ${MIN_SECRET_BYTES} bytes each, separated by commas, no two alike` })),
+  JWT_ISSUER: Type.String({ default: 'ktor.io', maxLength: 255, description: 'a text of at most 255 characters' }),
+  INTERNAL_API_KEY: Type.Optional(Type.String({ pattern: '^[A-Za-z0-9._~+/=-]{32,}$', description: 'at least 32 characters of A-Z a-z 0-9 . _ ~ + / = -' })),
+  ACCESS_TOKEN_TTL: Type.Integer({ default: 900, minimum: 1, maximum: 31_536_000, description: 'whole seconds from 1 to 31536000' }),
+  REFRESH_IDLE_TTL: Type.Integer({ default: 2_592_000, minimum: 1, maximum: 3_153_600_000, description: 'whole seconds from 1 to 3153600000' }),
+  REFRESH_ABSOLUTE_TTL: Type.Integer({ default: 31_536_000, minimum: 1, maximum: 3_153_600_000, description: 'whole seconds from 1 to 3153600000' }),
+  REFRESH_RETRY_WINDOW: Type.Integer({ default: 30, minimum: 0, maximum: 3600, description: 'whole seconds from 0 (off) to 3600' }),
+  MAX_SESSIONS_PER_USER: Type.Integer({ default: 50, minimum: 1, maximum: 1000, description: 'a number from 1 to 1000' }),
+  SHUTDOWN_DELAY: Type.Number({ default: 0, minimum: 0, maximum: 600, description: 'seconds from 0 to 600' }),
+  DATA_DIR: Type.String({ default: '.data', description: 'the path of a folder' }),
+  LOG_LEVEL: Type.Union(
+    ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'].map(level => Type.Literal(level)),
+    { default: 'info', description: 'fatal, error, warn, info, debug, trace or silent' }
+  ),
+  TRUST_PROXY: Type.String({ default: 'off', format: 'trust-proxy', description: 'off, on, or addresses and CIDR ranges of proxies separated by commas' })
+})
+
+export type Config = Static<typeof Environment>
+
+/** `Config` with everything that a running service needs. */
+export type RunnableConfig = Config & Required<Pick<Config, 'REDIS_URL' | DevelopmentSecret>>
+
+/** What a development machine makes for itself and production must be given. */
+export const developmentSecrets = ['ACCESS_TOKEN_SECRETS', 'REFRESH_TOKEN_SECRETS', 'INTERNAL_API_KEY'] as const
+
+export type DevelopmentSecret = typeof developmentSecrets[number]
+
+/**
+ * Reads and checks the environment. An empty value counts as absent, as compose files produce them.
+ * @throws StartError with one sentence for each variable that is wrong; never with a value, which may be a secret.
+ */
+export function loadConfig (environment: NodeJS.ProcessEnv = process.env): Config {
+  const data = Object.fromEntries(Object.keys(Environment.properties)
+    .map(name => [name, environment[name]?.trim()] as const)
+    .filter(([, value]) => value !== undefined && value !== ''))
+  if (isProduction(data) && data.SHUTDOWN_DELAY === undefined) data.SHUTDOWN_DELAY = '5'
+
+  const wrong = new Set<string>()
+  let config = data as unknown as Config
+  try {
+    config = envSchema<Config>({ schema: Environment, data, env: false, ajv: { customOptions: ajv => ajv.addFormat('trust-proxy', isTrustProxy) } })
+  } catch (err) {
+    for (const { instancePath } of (err as { errors: Array<{ instancePath: string }> }).errors) {
+      wrong.add(mustBe(instancePath.slice(1)))
+    }
+  }
+  const sentences = [...wrong, ...contradictions(config)]
+  if (sentences.length > 0) throw new StartError(sentences.join('\n'))
+  return config
+}
+
+export function isProduction (config: { NODE_ENV?: string | undefined }): boolean {
+  return config.NODE_ENV === 'production'
+}
+
+/** `TRUST_PROXY` as Fastify takes it. */
+export function trustProxy ({ TRUST_PROXY: value }: Config): boolean | string {
+  return value === 'off' || value === 'on' ? value === 'on' : value
+}
+
+function mustBe (name: string): string {
+  return `${name} must be ${Environment.properties[name as keyof Config].description}.`
+}
+
+/** What a schema of single values can't say. */
+function * contradictions (config: Config): Generator<string> {
+  if (config.REDIS_URL !== undefined && parseRedisUrl(config.REDIS_URL) === undefined) yield mustBe('REDIS_URL')
+
+  const lists = { ACCESS_TOKEN_SECRETS: config.ACCESS_TOKEN_SECRETS, REFRESH_TOKEN_SECRETS: config.REFRESH_TOKEN_SECRETS }
+  const seen = new Set<string>()
+  for (const [name, list] of Object.entries(lists)) {
+    if (list === undefined) continue
+    const secrets = splitSecrets(list)
+    if (secrets.some(secret => Buffer.byteLength(secret) < MIN_SECRET_BYTES) || new Set(secrets).size < secrets.length) {
+      yield mustBe(name)
+    } else if (secrets.some(secret => seen.has(secret))) {
+      yield `${name} must share no secret with ACCESS_TOKEN_SECRETS: whoever verifies access tokens could forge refresh tokens.`
+    }
+    for (const secret of secrets) seen.add(secret)
+  }
+
+  if (!isProduction(config)) return
+  for (const name of ['REDIS_URL', ...developmentSecrets] as const) {
+    if (config[name] === undefined) yield `${name} is required when NODE_ENV is production. It ${mustBe(name).slice(name.length + 1)}`
+  }
+}
+
+function isTrustProxy (value: string): boolean {
+  return value === 'off' || value === 'on' || value.split(',').every(part => {
+    const [address = '', bits, rest] = part.trim().split('/')
+    const family = isIP(address)
+    return family !== 0 && rest === undefined &&
+      (bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= (family === 4 ? 32 : 128)))
+  })
+}

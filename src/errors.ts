@@ -1,0 +1,57 @@
+import createError from '@fastify/error'
+
+/** Public text of every status this service answers with. One table, so that no route invents its own wording. */
+const messages: Record<number, string> = {
+  400: 'Bad Request',
+  401: 'Unauthorized',
+  404: 'Not Found',
+  500: 'Internal Error'
+}
+
+/** The one body of every error answer, on every route of both listeners. */
+export interface ErrorBody {
+  code: number
+  message: string
+}
+
+/** Builds the body for a status of the table; `detail` is for callers we trust, never for the public listener. */
+export function errorBody (status: number, detail?: string): ErrorBody {
+  const message = messages[status] ?? 'Internal Error'
+  return { code: status, message: detail === undefined ? message : `${message}: ${detail}` }
+}
+
+/** The caller did not present the internal API key. */
+export const Unauthorized = createError('RTS_UNAUTHORIZED', 'The internal API key is missing or wrong', 401)
+
+/** The user has no session. */
+export const UserNotFound = createError('RTS_USER_NOT_FOUND', 'The user has no live session', 404)
+
+/** Redis did not do what was asked, or not in time: nothing is known about the session, so the caller keeps its token. */
+export const StoreUnavailable = createError('RTS_STORE_UNAVAILABLE', 'Redis could not be used: %s', 500)
+
+/** Why a refresh was refused; only the log and the metrics learn it, the client gets the uniform 400. */
+export type RefusalOutcome = 'malformed' | 'forged' | 'unknown' | 'device_mismatch' | 'expired' | 'reused'
+
+/**
+ * A refresh that is the caller's fault. Carries what the log line says; never a token.
+ * One public answer for all of them (RFC 9700 section 4.14 asks for refusal, not for an explanation).
+ */
+export class RefreshRefused extends Error {
+  readonly statusCode = 400
+  readonly outcome: RefusalOutcome
+  readonly userId: number | undefined
+  readonly sid: string | undefined
+
+  constructor (outcome: RefusalOutcome, session?: { id: number, sid: string }) {
+    super(`refresh refused: ${outcome}`)
+    this.name = 'RefreshRefused'
+    this.outcome = outcome
+    this.userId = session?.id
+    this.sid = session?.sid
+  }
+}
+
+/** Ends the start: its message is a whole sentence for the person who starts the process, free of secrets. */
+export class StartError extends Error {
+  override name = 'StartError'
+}

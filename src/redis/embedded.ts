@@ -1,0 +1,162 @@
+import { spawn, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { access, constants, mkdir } from 'node:fs/promises'
+import { connect, type Server } from 'node:net'
+import { delimiter, join, relative, resolve } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import type { FastifyBaseLogger } from 'fastify'
+import { Redis } from 'ioredis'
+import { StartError } from '../errors.ts'
+import { LockedError, takeLock } from './lock.ts'
+
+/** A Redis server of our own, for one service on one machine. */
+export interface EmbeddedRedis {
+  /** Its `REDIS_URL`. */
+  url: string
+  /** Ends it; resolves when its data is on the disk and its process is gone. */
+  stop (): Promise<void>
+}
+
+/**
+ * Runs the server in the background and ends it when standard input closes, which happens when the service ends in
+ * whatever way, a SIGKILL included. A shell is the one supervisor that every machine with Redis has.
+ */
+const SUPERVISOR = `
+exec 3<&0 </dev/null
+"$@" 3<&- &
+server=$!
+{ read -r _ <&3; kill "$server"; } 2>/dev/null &
+watcher=$!
+exec 3<&-
+wait "$server"; code=$?
+kill "$watcher" 2>/dev/null
+exit "$code"`
+
+/** The longest path of a unix socket that every system takes, in bytes. */
+const MAX_SOCKET_PATH = 103
+
+/** Milliseconds that a server has to listen, or to go. */
+const PATIENCE = 5000
+
+/** Milliseconds before a server that died is started again. */
+const PAUSE = 500
+
+/**
+ * Starts redis-server (or valkey-server) from the PATH with its append-only file under `dataDir`, on a unix socket.
+ * When it dies it is started again.
+ * @throws StartError when there is no server on the PATH, another service uses `dataDir`, or the server doesn't start.
+ */
+export async function startEmbeddedRedis (dataDir: string, log: FastifyBaseLogger): Promise<EmbeddedRedis> {
+  const binary = await findServer(process.env.PATH ?? '')
+  const folder = resolve(dataDir, 'redis')
+  const socketPath = shortest(join(folder, 'redis.sock'))
+  if (Buffer.byteLength(socketPath) > MAX_SOCKET_PATH) {
+    throw new StartError(`DATA_DIR must be a shorter path: the socket ${socketPath} is longer than the system allows.`)
+  }
+  await mkdir(folder, { recursive: true, mode: 0o700 })
+  const lock = await lockFolder(dataDir, shortest(join(folder, 'lock')))
+  await endOrphan(socketPath)
+
+  let child = spawnServer(binary, folder)
+  let stopping = false
+  const stop = async (): Promise<void> => {
+    stopping = true
+    await endChild(child)
+    lock.close()
+  }
+  const restart = (code: number | null): void => {
+    if (stopping) return
+    log.error({ code }, 'the embedded Redis ended; it is started again')
+    setTimeout(() => { if (!stopping) child = spawnServer(binary, folder).once('exit', restart) }, PAUSE).unref()
+  }
+
+  if (!await listens(socketPath, child)) {
+    await stop()
+    throw new StartError(`The embedded Redis did not start; ${join(dataDir, 'redis', 'redis.log')} says why.`)
+  }
+  child.once('exit', restart)
+  return { url: `redis+socket://${encodeURI(resolve(socketPath))}`, stop }
+}
+
+async function findServer (path: string): Promise<string> {
+  for (const name of ['redis-server', 'valkey-server']) {
+    for (const folder of path.split(delimiter)) {
+      const file = join(folder, name)
+      if (await access(file, constants.X_OK).then(() => true, () => false)) return file
+    }
+  }
+  throw new StartError('REDIS_URL is not set, and there is no redis-server or valkey-server on the PATH to start: set the one or install the other.')
+}
+
+function shortest (path: string): string {
+  const fromHere = relative('', path)
+  return fromHere.length < path.length ? fromHere : path
+}
+
+async function lockFolder (dataDir: string, path: string): Promise<Server> {
+  try {
+    return await takeLock(path)
+  } catch (err) {
+    if (err instanceof LockedError) throw new StartError(`DATA_DIR ${dataDir} is in use by the service with process id ${err.pid}.`)
+    throw err
+  }
+}
+
+/** In a session of its own, so that Ctrl-C in the terminal lets the service drain before its Redis goes. */
+function spawnServer (binary: string, folder: string): ChildProcess {
+  const settings = [
+    '--port', '0', '--unixsocket', 'redis.sock', '--unixsocketperm', '700', '--dir', folder,
+    '--appendonly', 'yes', '--save', '', '--maxmemory-policy', 'noeviction',
+    '--daemonize', 'no', '--logfile', 'redis.log', '--loglevel', 'notice'
+  ]
+  return spawn('/bin/sh', ['-c', SUPERVISOR, 'embedded-redis', binary, ...settings], {
+    detached: true,
+    stdio: ['pipe', 'ignore', 'ignore']
+  })
+}
+
+/** Closing its standard input ends the server in good order; a server that hangs is killed. */
+async function endChild (child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return
+  const gone = once(child, 'exit')
+  const timer = setTimeout(() => process.kill(-child.pid!, 'SIGKILL'), PATIENCE)
+  child.stdin!.end()
+  await gone
+  clearTimeout(timer)
+}
+
+/** Waits until something accepts connections; false when the child ends before, or time is up. */
+async function listens (socketPath: string, child: ChildProcess): Promise<boolean> {
+  const end = Date.now() + PATIENCE
+  while (child.exitCode === null && Date.now() < end) {
+    if (await accepts(socketPath)) return true
+    await delay(10)
+  }
+  return false
+}
+
+async function accepts (socketPath: string): Promise<boolean> {
+  const socket = connect(socketPath)
+  try {
+    await once(socket, 'connect')
+    return true
+  } catch {
+    return false
+  } finally {
+    socket.destroy()
+  }
+}
+
+/** Ends the server that a killed service left behind, if its supervisor did not live to do so. */
+async function endOrphan (socketPath: string): Promise<void> {
+  if (!await accepts(socketPath)) return
+  const redis = new Redis({ path: socketPath, lazyConnect: true, retryStrategy: null, commandTimeout: PATIENCE, maxRetriesPerRequest: 0 })
+  redis.on('error', () => {}) // it closes the connection instead of answering
+  await redis.shutdown('NOSAVE').catch(() => {})
+  redis.disconnect()
+  const end = Date.now() + PATIENCE
+  while (await accepts(socketPath)) {
+    if (Date.now() > end) throw new StartError(`An older Redis server holds ${socketPath} and does not end: end it, then start again.`)
+    await delay(10)
+  }
+}

@@ -1,0 +1,26 @@
+import { Type } from '@sinclair/typebox'
+
+/**
+ * Field rules that several bodies share. `format`s are checked by the functions in formats.ts.
+ * Nothing is coerced: a number in a string is refused.
+ */
+
+/** A user's id: a positive safe integer, so that it survives JSON, Lua and JavaScript unchanged. */
+export const UserId = Type.Integer({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER })
+
+/** The same in a path, where everything is text. */
+export const UserIdParam = Type.String({ format: 'user-id' })
+
+/** 128 random bits, base64url. */
+export const SessionId = Type.String({ pattern: '^[A-Za-z0-9_-]{22}$' })
+
+/** Names one installation of a client: 1 to 255 characters, not blank, well-formed Unicode (a lone surrogate has no UTF-8 form to hash). */
+export const DeviceId = Type.String({ minLength: 1, maxLength: 255, pattern: '^(?=[^]*\\S)\\P{Cs}+$' })
+
+/** An address with an @; at most 254 characters, the longest that fits an SMTP path (RFC 5321). */
+export const Email = Type.String({ maxLength: 254, pattern: '^[^\\s@\\p{Cc}\\p{Cs}]+@[^\\s@\\p{Cc}\\p{Cs}]+$' })
+
+export const Role = Type.String({ pattern: '^[A-Z][A-Z0-9_]{0,31}$' })
+
+/** A name for people ("Pixel 9"): at most 48 bytes, so that it fits a listpack entry of Redis. */
+export const Label = Type.String({ minLength: 1, format: 'label' })

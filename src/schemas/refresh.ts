@@ -1,0 +1,20 @@
+import { Type } from '@sinclair/typebox'
+import { DeviceId, Email, Role, UserId } from './fields.ts'
+
+/**
+ * The documented request. Unknown fields are ignored. Our own tokens are below 500 bytes; the limit leaves room
+ * for longer issuers and keeps a megabyte from being hashed.
+ */
+export const RefreshRequest = Type.Object({
+  deviceId: DeviceId,
+  refreshToken: Type.String({ minLength: 1, maxLength: 4096 })
+})
+
+/** The documented answer: these five keys, in this order. Opening a session answers with it too. */
+export const SessionTokens = Type.Object({
+  id: UserId,
+  email: Email,
+  role: Role,
+  token: Type.String({ description: 'Access token (JWT)' }),
+  refreshToken: Type.String({ description: 'Refresh token (JWT); works once' })
+})

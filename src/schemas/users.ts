@@ -1,0 +1,8 @@
+import { Type } from '@sinclair/typebox'
+import { Email, Role } from './fields.ts'
+
+/** At least one of the two. */
+export const ProfilePatch = Type.Object(
+  { email: Type.Optional(Email), role: Type.Optional(Role) },
+  { minProperties: 1 }
+)

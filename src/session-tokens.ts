@@ -1,0 +1,15 @@
+import type { Static } from '@sinclair/typebox'
+import type { SessionTokens } from './schemas/refresh.ts'
+import type { LiveSession } from './sessions/outcomes.ts'
+import type { Tokens } from './tokens/tokens.ts'
+
+/** The five documented keys for a session as it stands. */
+export function sessionTokens (tokens: Tokens, { generation, profile, now }: LiveSession): Static<typeof SessionTokens> {
+  return {
+    id: generation.id,
+    email: profile.email,
+    role: profile.role,
+    token: tokens.signAccess(generation, now),
+    refreshToken: tokens.signRefresh(generation)
+  }
+}

@@ -1,0 +1,69 @@
+-- common.lua: how every script reads and writes a user's record. Included by the others, never run alone.
+--
+-- KEYS[1]  the user's record, a hash: email, role, s:<sid> = gen:createdAt:rotatedAt:expiresAt:device, l:<sid> = label
+-- ARGV[1]  the channel of announcements
+-- ARGV[2]  the user's id, as text: it may exceed what Lua prints without an exponent
+-- ARGV[3]  deadline: Unix milliseconds after which the caller has given up and nothing may happen; 0 for none
+--
+-- All times are Redis's own, in seconds unless the name says otherwise. Every reply begins { word, nowMs }.
+local key, channel, user, deadline = KEYS[1], ARGV[1], ARGV[2], tonumber(ARGV[3])
+
+local time = redis.call('TIME')
+local now = tonumber(time[1])
+local nowMs = now * 1000 + math.floor(tonumber(time[2]) / 1000)
+
+-- A command that waited in a frozen server or a stalled socket can run long after its caller answered 500.
+local late = deadline > 0 and nowMs > deadline
+
+-- Tells subscribers that a session ended; runs in the same step as its removal.
+local function announce (reason, sid)
+  redis.call('PUBLISH', channel,
+    '{"type":"revoked","reason":"' .. reason .. '","id":' .. user .. ',"sid":"' .. sid .. '"}')
+end
+
+-- Removes a session and announces it. Returns whether there was one.
+local function remove (sid, reason)
+  local removed = redis.call('HDEL', key, 's:' .. sid) == 1
+  redis.call('HDEL', key, 'l:' .. sid)
+  if removed then announce(reason, sid) end
+  return removed
+end
+
+-- gen, createdAt, rotatedAt, expiresAt as numbers, device as text.
+local function parse (value)
+  local gen, created, rotated, expires, device = string.match(value, '^(%d+):(%d+):(%d+):(%d+):(.*)$')
+  return tonumber(gen), tonumber(created), tonumber(rotated), tonumber(expires), device
+end
+
+local function format (gen, created, rotated, expires, device)
+  return string.format('%d:%d:%d:%d:%s', gen, created, rotated, expires, device)
+end
+
+-- Prunes what has expired. Returns the live sessions in the order of the hash.
+local function liveSessions ()
+  local live, labels = {}, {}
+  local fields = redis.call('HGETALL', key)
+  for i = 1, #fields, 2 do
+    local kind, sid = string.sub(fields[i], 1, 2), string.sub(fields[i], 3)
+    if kind == 'l:' then
+      labels[sid] = fields[i + 1]
+    elseif kind == 's:' then
+      local gen, created, rotated, expires, device = parse(fields[i + 1])
+      if expires <= now then
+        remove(sid, 'expired')
+      else
+        live[#live + 1] =
+          { sid = sid, gen = gen, created = created, rotated = rotated, expires = expires, device = device }
+      end
+    end
+  end
+  for _, session in ipairs(live) do session.label = labels[session.sid] or '' end
+  return live
+end
+
+-- Lets the record expire with the last of its sessions, and at once when there is none.
+local function settle (live)
+  local latest = 0
+  for _, session in ipairs(live) do latest = math.max(latest, session.expires) end
+  if latest == 0 then redis.call('DEL', key) else redis.call('EXPIREAT', key, latest) end
+end

@@ -1,0 +1,16 @@
+#!lua flags=allow-oom
+-- list.lua: the live sessions of a user.
+--
+-- KEYS, ARGV[1..3]  see common.lua
+--
+-- Reply: { 'listed', nowMs, { { sid, label, gen, createdAt, rotatedAt, expiresAt }, … } }
+
+-- include common.lua
+
+local live = liveSessions()
+settle(live)
+local rows = {}
+for i, session in ipairs(live) do
+  rows[i] = { session.sid, session.label, session.gen, session.created, session.rotated, session.expires }
+end
+return { 'listed', nowMs, rows }

@@ -1,0 +1,48 @@
+#!lua
+-- open.lua: opens a session, sets the profile, and keeps the user within the cap.
+--
+-- KEYS, ARGV[1..3]  see common.lua
+-- ARGV[4]  sid
+-- ARGV[5]  device, hashed
+-- ARGV[6]  label, '' for none
+-- ARGV[7]  email
+-- ARGV[8]  role
+-- ARGV[9]  idle TTL, seconds
+-- ARGV[10] absolute TTL, seconds
+-- ARGV[11] cap on the user's sessions
+--
+-- Reply: { 'opened', nowMs, gen, createdAt, expiresAt } or { 'late', nowMs }
+
+-- include common.lua
+
+local sid, device, label, email, role = ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[8]
+local idle, absolute, cap = tonumber(ARGV[9]), tonumber(ARGV[10]), tonumber(ARGV[11])
+
+if late then return { 'late', nowMs } end
+
+-- One session a device: the older one is replaced.
+local others = {}
+for _, session in ipairs(liveSessions()) do
+  if session.device == device then
+    remove(session.sid, 'replaced')
+  else
+    others[#others + 1] = session
+  end
+end
+
+-- The least recently used make room. A tie of seconds goes to the one that was opened first, which the hash lists first.
+while #others >= cap do
+  local oldest = 1
+  for i = 2, #others do
+    if others[i].rotated < others[oldest].rotated then oldest = i end
+  end
+  remove(table.remove(others, oldest).sid, 'evicted')
+end
+
+local expires = now + math.min(idle, absolute)
+redis.call('HSET', key, 'email', email, 'role', role, 's:' .. sid, format(1, now, now, expires, device))
+if label ~= '' then redis.call('HSET', key, 'l:' .. sid, label) end
+
+others[#others + 1] = { expires = expires }
+settle(others)
+return { 'opened', nowMs, 1, now, expires }

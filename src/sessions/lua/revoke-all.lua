@@ -1,0 +1,13 @@
+#!lua flags=allow-oom
+-- revoke-all.lua: ends every session of a user. Works on a full Redis too: it only frees memory.
+--
+-- KEYS, ARGV[1..3]  see common.lua; the deadline is 0, a log-out may come late
+--
+-- Reply: { 'revoked', nowMs, count }
+
+-- include common.lua
+
+local live = liveSessions()
+redis.call('DEL', key)
+for _, session in ipairs(live) do announce('logout', session.sid) end
+return { 'revoked', nowMs, #live }

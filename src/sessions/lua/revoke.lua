@@ -1,0 +1,13 @@
+#!lua flags=allow-oom
+-- revoke.lua: ends one session. Works on a full Redis too: it only frees memory.
+--
+-- KEYS, ARGV[1..3]  see common.lua; the deadline is 0, a log-out may come late
+-- ARGV[4]  sid
+--
+-- Reply: { 'revoked' | 'absent', nowMs }
+
+-- include common.lua
+
+local removed = remove(ARGV[4], 'logout')
+settle(liveSessions())
+return { removed and 'revoked' or 'absent', nowMs }

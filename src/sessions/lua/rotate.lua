@@ -1,0 +1,59 @@
+#!lua
+-- rotate.lua: decides one refresh and writes what it decided, in one step.
+--
+-- The caller has verified the token's signature: sid, gen and exp are what this service once issued.
+--
+-- KEYS, ARGV[1..3]  see common.lua
+-- ARGV[4]  sid
+-- ARGV[5]  gen of the presented token
+-- ARGV[6]  exp of the presented token
+-- ARGV[7]  device, hashed
+-- ARGV[8]  idle TTL, seconds
+-- ARGV[9]  absolute TTL, seconds
+-- ARGV[10] retry window, seconds
+--
+-- Reply: { 'rotated' | 'retried' | 'recovered', nowMs, gen, rotatedAt, expiresAt, email, role }
+--     or { 'unknown' | 'device_mismatch' | 'expired' | 'reused' | 'late', nowMs }
+
+-- include common.lua
+
+local sid, gen, exp, device = ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[7]
+local idle, absolute, window = tonumber(ARGV[8]), tonumber(ARGV[9]), tonumber(ARGV[10])
+
+if late then return { 'late', nowMs } end
+
+local field = 's:' .. sid
+local record = redis.call('HMGET', key, field, 'email', 'role')
+if not record[1] then return { 'unknown', nowMs } end
+
+local current, created, rotated, expires, owner = parse(record[1])
+
+local function stop (outcome, reason)
+  remove(sid, reason)
+  settle(liveSessions())
+  return { outcome, nowMs }
+end
+
+-- Before all else: without the device a stolen token can neither refresh nor end the session.
+if device ~= owner then return { 'device_mismatch', nowMs } end
+if now >= expires then return stop('expired', 'expired') end
+
+if gen < current then
+  -- The window is counted from the rotation, in whole seconds, and is never longer than it says.
+  if gen == current - 1 and now - rotated < window then
+    return { 'retried', nowMs, current, rotated, expires, record[2], record[3] }
+  end
+  return stop('reused', 'reuse')
+end
+
+-- gen > current: Redis lost writes. The record may be behind the token; the token's own expiry still holds.
+local outcome = 'rotated'
+if gen > current then
+  if now >= exp then return stop('expired', 'expired') end
+  outcome = 'recovered'
+end
+
+local renewed = math.min(now + idle, created + absolute)
+redis.call('HSET', key, field, format(gen + 1, created, now, renewed, device))
+redis.call('EXPIREAT', key, renewed, 'GT')
+return { outcome, nowMs, gen + 1, now, renewed, record[2], record[3] }

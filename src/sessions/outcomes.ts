@@ -1,0 +1,63 @@
+import type { Generation } from '../tokens/claims.ts'
+
+/** What a refresh answers with besides the tokens. */
+export interface Profile {
+  email: string
+  role: string
+}
+
+/** A session's current generation, and Redis's clock in Unix seconds when it was read. */
+export interface LiveSession {
+  generation: Generation
+  profile: Profile
+  now: number
+}
+
+/**
+ * Every way a refresh can end.
+ * - `rotated`: the next generation exists now.
+ * - `retried`: a lost answer is repeated; nothing changed.
+ * - `recovered`: Redis had lost writes; the line goes on from the generation that the signature proves.
+ * - `unknown`: no such session. `device_mismatch`: not this device's. `expired`: over, and removed.
+ * - `reused`: an ancestor came back, so the token is in two hands: the session is ended (RFC 9700 section 4.14.2).
+ */
+export type Rotation =
+  | { outcome: 'rotated' | 'retried' | 'recovered', session: LiveSession }
+  | { outcome: 'unknown' | 'device_mismatch' | 'expired' | 'reused' }
+
+/** One row of the list of a user's sessions; times in Unix seconds. */
+export interface SessionSummary {
+  sid: string
+  label: string | null
+  gen: number
+  createdAt: number
+  rotatedAt: number
+  expiresAt: number
+}
+
+/** How every script's reply begins: a word and Redis's clock in Unix milliseconds. */
+export type Reply = [word: string, nowMs: number, ...rest: unknown[]]
+
+/** The reply of rotate.lua, typed. */
+export function toRotation (reply: Reply, id: number, sid: string): Rotation {
+  const outcome = reply[0] as Rotation['outcome']
+  switch (outcome) {
+    case 'rotated':
+    case 'retried':
+    case 'recovered': {
+      const [, nowMs, gen, iat, exp, email, role] =
+        reply as [string, number, number, number, number, string, string]
+      const generation = { id, sid, gen, iat, exp }
+      return { outcome, session: { generation, profile: { email, role }, now: Math.floor(nowMs / 1000) } }
+    }
+    default:
+      return { outcome }
+  }
+}
+
+/** The reply of list.lua, typed. */
+export function toSummaries (reply: Reply): SessionSummary[] {
+  const rows = reply[2] as [string, string, number, number, number, number][]
+  return rows.map(([sid, label, gen, createdAt, rotatedAt, expiresAt]) =>
+    ({ sid, label: label === '' ? null : label, gen, createdAt, rotatedAt, expiresAt }))
+}

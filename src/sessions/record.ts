@@ -1,0 +1,29 @@
+import { createHash, randomBytes } from 'node:crypto'
+
+/**
+ * The Redis record, one place for its names. Other services read this format: it is public.
+ * Its fields are written by lua/common.lua alone.
+ */
+
+/** The hash that holds a user's profile and sessions. */
+export function userKey (prefix: string, userId: number): string {
+  return `${prefix}${userId}`
+}
+
+/** The channel on which ended sessions are announced. */
+export function eventsChannel (prefix: string): string {
+  return `${prefix}events`
+}
+
+/** 128 random bits, base64url: 22 characters. */
+export function newSessionId (): string {
+  return randomBytes(16).toString('base64url')
+}
+
+/**
+ * The first 96 bits of SHA-256, base64url: 16 characters. Enough to tell devices apart, and the identifier that a
+ * client calls its own never reaches Redis.
+ */
+export function hashDevice (deviceId: string): string {
+  return createHash('sha256').update(deviceId).digest('base64url').slice(0, 16)
+}

@@ -1,0 +1,27 @@
+import { createHmac } from 'node:crypto'
+
+/** One HMAC secret with the name that tokens carry in their header. */
+export interface Key {
+  kid: string
+  secret: Buffer
+}
+
+/** HS512 wants a key at least as long as its output (RFC 7518 section 3.2). */
+export const MIN_SECRET_BYTES = 64
+
+/** Splits a comma-separated list of secrets. Surrounding blanks do not count. */
+export function splitSecrets (list: string): string[] {
+  return list.split(',').map(secret => secret.trim())
+}
+
+/**
+ * Makes keys of a comma-separated list of secrets: the first signs, all verify.
+ * The `kid` is a keyed hash, so it names a secret without telling anything about it, and needs no configuration.
+ */
+export function parseKeys (list: string): [Key, ...Key[]] {
+  return splitSecrets(list).map(text => {
+    const secret = Buffer.from(text)
+    const kid = createHmac('sha256', secret).update('refresh-token-service kid').digest('base64url').slice(0, 8)
+    return { kid, secret }
+  }) as [Key, ...Key[]]
+}

@@ -1,0 +1,221 @@
+import { spawn, type ChildProcess } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { Writable } from 'node:stream'
+import type { FastifyInstance, LightMyRequestResponse } from 'fastify'
+import { Redis } from 'ioredis'
+import { pino } from 'pino'
+import type { Test } from 'tap'
+import { buildApp } from '../src/app.ts'
+import { loadConfig, type RunnableConfig } from '../src/config.ts'
+import { createHealth, type Health } from '../src/health.ts'
+
+/** Made at every run: a repository is no place for secrets, not even for tests. */
+export const secret = (): string => randomBytes(64).toString('base64url')
+
+export const apiKey = randomBytes(32).toString('base64url')
+
+/** A folder that is gone when the test is. Short, because the path of a unix socket must be. */
+export async function tempFolder (t: Test): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'rts-'))
+  t.teardown(async () => await rm(folder, { recursive: true, force: true }))
+  return folder
+}
+
+/** A real Redis server of the test's own. */
+export interface PrivateRedis {
+  url: string
+  folder: string
+  /** A connection to look at and to prepare what is stored. */
+  client: Redis
+  /** Stops it in the middle of whatever it does (SIGSTOP), and lets it go on. */
+  freeze (): void
+  thaw (): void
+  /** Kills it (SIGKILL). */
+  kill (): Promise<void>
+  /** Starts it again on its old data. */
+  start (): Promise<void>
+}
+
+/** Starts a Redis server on a unix socket, with an append-only file, and ends it with the test. */
+export async function startRedis (t: Test, settings: string[] = []): Promise<PrivateRedis> {
+  const folder = await tempFolder(t)
+  const socket = join(folder, 'redis.sock')
+  const client = new Redis({ path: socket, lazyConnect: true, retryStrategy: () => 20, maxRetriesPerRequest: null })
+  client.on('error', () => {})
+  let child: ChildProcess
+  const kill = async (): Promise<void> => {
+    if (child.exitCode !== null || child.signalCode !== null) return
+    const gone = once(child, 'exit')
+    child.kill('SIGKILL')
+    await gone
+  }
+  const start = async (): Promise<void> => {
+    child = spawn('redis-server', [
+      '--port', '0', '--unixsocket', socket, '--dir', folder, '--appendonly', 'yes', '--appendfsync', 'always',
+      '--save', '', '--maxmemory-policy', 'noeviction', '--enable-debug-command', 'local', ...settings
+    ], { stdio: 'ignore' })
+    if (client.status === 'wait') client.connect().catch(() => {})
+    await client.ping()
+  }
+  t.teardown(async () => {
+    client.disconnect()
+    await kill()
+  })
+  await start()
+  return {
+    url: `redis+socket://${socket}`,
+    folder,
+    client,
+    freeze: () => { child.kill('SIGSTOP') },
+    thaw: () => { child.kill('SIGCONT') },
+    kill,
+    start
+  }
+}
+
+export interface TokensBody {
+  id: number
+  email: string
+  role: string
+  token: string
+  refreshToken: string
+}
+
+export interface Service {
+  config: RunnableConfig
+  health: Health
+  public: FastifyInstance
+  internal: FastifyInstance
+  /** Everything logged so far, parsed. */
+  log: Array<Record<string, unknown>>
+  /** Opens a session through the internal API. */
+  open (overrides?: object): Promise<TokensBody>
+  /** The documented request. */
+  refresh (refreshToken: string, deviceId?: string): Promise<LightMyRequestResponse>
+  /** Any request on the internal listener, with the API key. */
+  call (method: 'GET' | 'POST' | 'DELETE' | 'PATCH', url: string, payload?: object): Promise<LightMyRequestResponse>
+}
+
+export const guest = { userId: 1, email: 'guest@keygenqt.com', role: 'GUEST', deviceId: 'Unique key' }
+
+/** The environment of a service on a Redis, with a prefix and secrets of its own. */
+export function environment (redisUrl: string, overrides: Record<string, string> = {}): Record<string, string> {
+  return {
+    REDIS_URL: redisUrl,
+    REDIS_PREFIX: `t${randomBytes(6).toString('hex')}:`,
+    ACCESS_TOKEN_SECRETS: secret(),
+    REFRESH_TOKEN_SECRETS: secret(),
+    INTERNAL_API_KEY: apiKey,
+    LOG_LEVEL: 'trace',
+    ...overrides
+  }
+}
+
+/** Builds both surfaces of one service in this process; they close with the test. */
+export async function build (t: Test, redis: Pick<PrivateRedis, 'url'>, overrides: Record<string, string> = {}): Promise<Service> {
+  const config = loadConfig(environment(redis.url, overrides)) as RunnableConfig
+  const log: Array<Record<string, unknown>> = []
+  const logger = pino({ level: config.LOG_LEVEL }, new Writable({
+    write (line, _encoding, done) {
+      log.push(JSON.parse(line))
+      done()
+    }
+  }))
+  const health = createHealth()
+  const publicApp = await buildApp('public', { config, health, logger })
+  t.teardown(async () => await publicApp.close())
+  const internalApp = await buildApp('internal', { config, health, logger })
+  t.teardown(async () => await internalApp.close())
+
+  const call: Service['call'] = async (method, url, payload) => await internalApp.inject({
+    method, url, headers: { authorization: `Bearer ${apiKey}` }, ...(payload === undefined ? {} : { payload })
+  })
+  return {
+    config,
+    health,
+    log,
+    public: publicApp,
+    internal: internalApp,
+    call,
+    open: async (overrides = {}) => {
+      const response = await call('POST', '/internal/sessions', { ...guest, ...overrides })
+      if (response.statusCode !== 201) throw new Error(`open: ${response.statusCode} ${response.body}`)
+      return response.json()
+    },
+    refresh: async (refreshToken, deviceId = guest.deviceId) =>
+      await publicApp.inject({ method: 'POST', url: '/api/ps/refresh', payload: { deviceId, refreshToken } })
+  }
+}
+
+/** The claims of a JWT, unverified. */
+export function claimsOf (token: string): { id: number, sid: string, gen: number, iat: number, exp: number, iss: string, sub: string } {
+  return JSON.parse(Buffer.from(token.split('.')[1]!, 'base64url').toString())
+}
+
+/** A running process of the service. */
+export interface ServiceProcess {
+  child: ChildProcess
+  publicUrl: string
+  internalUrl: string
+  /** Lines of the log so far. */
+  lines: string[]
+  /** Resolves with a line that contains the text, already logged or to come. */
+  line (text: string): Promise<string>
+  exited: Promise<[code: number | null, signal: string | null]>
+}
+
+/** Starts `src/server.ts` as a process, without waiting for it. Ports are chosen by the system. */
+export function spawnService (t: Test, env: Record<string, string>): { child: ChildProcess, lines: string[], errors: string[], line: ServiceProcess['line'], exited: ServiceProcess['exited'] } {
+  const child = spawn(process.execPath, ['--import', './scripts/typescript.mjs', 'src/server.ts'], {
+    env: { PATH: process.env.PATH, PORT: '0', INTERNAL_PORT: '0', ...env },
+    stdio: ['ignore', 'pipe', 'pipe']
+  })
+  const lines: string[] = []
+  const errors: string[] = []
+  const output = createInterface(child.stdout!).on('line', line => lines.push(line))
+  createInterface(child.stderr!).on('line', line => errors.push(line))
+  const exited = once(child, 'close') as ServiceProcess['exited']
+  t.teardown(async () => {
+    child.kill('SIGKILL')
+    await exited
+  })
+  const line = async (text: string): Promise<string> => {
+    for (;;) {
+      const found = lines.find(line => line.includes(text))
+      if (found !== undefined) return found
+      await Promise.race([once(output, 'line'), exited.then(() => { throw new Error(`ended before «${text}»: ${errors.join('\n')}`) })])
+    }
+  }
+  return { child, lines, errors, line, exited }
+}
+
+/** Starts `src/server.ts` as a process and waits until it serves. */
+export async function startService (t: Test, env: Record<string, string>): Promise<ServiceProcess> {
+  const { child, lines, line, exited } = spawnService(t, env)
+  const ready = JSON.parse(await line('refresh-token-service is ready'))
+  return { child, lines, line, exited, publicUrl: ready.public, internalUrl: ready.internal }
+}
+
+/** The documented request, to a running process. */
+export async function postRefresh (url: string, refreshToken: string, deviceId = guest.deviceId): Promise<Response> {
+  return await fetch(`${url}/api/ps/refresh`, {
+    method: 'POST',
+    headers: { 'Content-Type': 'application/json' },
+    body: JSON.stringify({ deviceId, refreshToken })
+  })
+}
+
+/** Opens a session at a running process. */
+export async function postSession (url: string, overrides: object = {}): Promise<TokensBody> {
+  const response = await fetch(`${url}/internal/sessions`, {
+    method: 'POST',
+    headers: { 'Content-Type': 'application/json', Authorization: `Bearer ${apiKey}` },
+    body: JSON.stringify({ ...guest, ...overrides })
+  })
+  return await response.json() as TokensBody
+}
