@@ -1,4 +1,4 @@
-import { pino, type Logger } from 'pino'
+import { destination as toFile, pino, type DestinationStream, type Logger } from 'pino'
 import pretty from 'pino-pretty'
 
 /**
@@ -9,8 +9,13 @@ function serializeError (err: Error & { code?: string }): object {
   return { type: err.name, code: err.code, message: err.message, stack: err.stack }
 }
 
-/** Lines of JSON, or of text when a person watches. Bodies and headers are never logged: they hold tokens. */
-export function createLogger (level: string): Logger {
+/** Where lines go: as text when a person watches, else as JSON. */
+function standardOutput (): DestinationStream {
+  return process.stdout.isTTY ? pretty({ sync: true }) : toFile({ dest: 1, sync: true })
+}
+
+/** Bodies, headers and queries are never logged: they hold tokens. */
+export function createLogger (level: string, destination: DestinationStream = standardOutput()): Logger {
   const options = {
     level,
     base: null,
@@ -19,6 +24,5 @@ export function createLogger (level: string): Logger {
       req: ({ method, url }: { method: string, url: string }) => ({ method, url: url.split('?')[0] })
     }
   }
-  /* c8 ignore next -- the tests have no terminal */
-  return process.stdout.isTTY ? pino(options, pretty({ sync: true, ignore: 'pid,hostname' })) : pino(options)
+  return pino(options, destination)
 }

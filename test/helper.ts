@@ -8,11 +8,11 @@ import { createInterface } from 'node:readline'
 import { Writable } from 'node:stream'
 import type { FastifyInstance, LightMyRequestResponse } from 'fastify'
 import { Redis } from 'ioredis'
-import { pino } from 'pino'
 import type { Test } from 'tap'
 import { buildApp } from '../src/app.ts'
 import { loadConfig, type RunnableConfig } from '../src/config.ts'
 import { createHealth, type Health } from '../src/health.ts'
+import { createLogger } from '../src/log.ts'
 
 /** Made at every run: a repository is no place for secrets, not even for tests. */
 export const secret = (): string => randomBytes(64).toString('base64url')
@@ -59,8 +59,10 @@ export async function startRedis (t: Test, settings: string[] = []): Promise<Pri
       '--port', '0', '--unixsocket', socket, '--dir', folder, '--appendonly', 'yes', '--appendfsync', 'always',
       '--save', '', '--maxmemory-policy', 'noeviction', '--enable-debug-command', 'local', ...settings
     ], { stdio: 'ignore' })
+    const failed = once(child, 'exit').then(() => { throw new Error(`redis-server ${settings.join(' ')} did not start`) })
+    failed.catch(() => {})
     if (client.status === 'wait') client.connect().catch(() => {})
-    await client.ping()
+    await Promise.race([client.ping(), failed])
   }
   t.teardown(async () => {
     client.disconnect()
@@ -120,7 +122,7 @@ export function environment (redisUrl: string, overrides: Record<string, string>
 export async function build (t: Test, redis: Pick<PrivateRedis, 'url'>, overrides: Record<string, string> = {}): Promise<Service> {
   const config = loadConfig(environment(redis.url, overrides)) as RunnableConfig
   const log: Array<Record<string, unknown>> = []
-  const logger = pino({ level: config.LOG_LEVEL }, new Writable({
+  const logger = createLogger(config.LOG_LEVEL, new Writable({
     write (line, _encoding, done) {
       log.push(JSON.parse(line))
       done()

@@ -52,7 +52,7 @@ export async function connectRedis (url: string, log: FastifyBaseLogger): Promis
   } catch (err) {
     redis.disconnect()
     if (err instanceof StartError) throw err
-    throw new StartError(`Redis at ${display} (REDIS_URL) can't be used: ${lastError.message}.`)
+    throw new StartError(`Redis at ${display} (REDIS_URL) can't be used: ${lastError.message.replace(/\.$/, '')}.`)
   } finally {
     clearTimeout(timer)
   }

@@ -35,8 +35,11 @@ exit "$code"`
 /** The longest path of a unix socket that every system takes, in bytes. */
 const MAX_SOCKET_PATH = 103
 
-/** Milliseconds that a server has to listen, or to go. */
+/** Milliseconds that a server has to listen. */
 const PATIENCE = 5000
+
+/** Milliseconds that it has to go: the process promises its own end. What it wrote is with the system already. */
+const FAREWELL = 900
 
 /** Milliseconds before a server that died is started again. */
 const PAUSE = 500
@@ -119,7 +122,7 @@ function spawnServer (binary: string, folder: string): ChildProcess {
 async function endChild (child: ChildProcess): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return
   const gone = once(child, 'exit')
-  const timer = setTimeout(() => process.kill(-child.pid!, 'SIGKILL'), PATIENCE)
+  const timer = setTimeout(() => process.kill(-child.pid!, 'SIGKILL'), FAREWELL)
   child.stdin!.end()
   await gone
   clearTimeout(timer)

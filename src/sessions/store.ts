@@ -47,11 +47,11 @@ export const TIMEOUT = 700
 /** A log-out is wanted however late it arrives; everything else only while its caller still waits for the answer. */
 const NO_DEADLINE: ReadonlySet<ScriptName> = new Set<ScriptName>(['revoke', 'revoke-all', 'list'])
 
-export function createSessionStore (redis: Redis, options: SessionStoreOptions): SessionStore {
+/** `clock` is the store's own unless a test brings one that is wrong. */
+export function createSessionStore (redis: Redis, options: SessionStoreOptions, clock = createRedisClock()): SessionStore {
   const { prefix, idleTtl, absoluteTtl, retryWindow, maxSessionsPerUser } = options
   const scripts = defineScripts(redis)
   const channel = eventsChannel(prefix)
-  const clock = createRedisClock()
 
   /**
    * Runs a script on a user's record, dated so that it can't take effect after the caller was told 500: a frozen

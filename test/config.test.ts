@@ -1,0 +1,91 @@
+import t from 'tap'
+import { loadConfig, trustProxy } from '../src/config.ts'
+import { StartError } from '../src/errors.ts'
+import { apiKey, secret } from './helper.ts'
+
+function sentences (env: Record<string, string>): string[] {
+  try {
+    loadConfig(env)
+    return []
+  } catch (err) {
+    if (!(err instanceof StartError)) throw err
+    return err.message.split('\n')
+  }
+}
+
+t.test('the documented defaults', async t => {
+  t.same(loadConfig({}), {
+    NODE_ENV: 'development',
+    HOST: '127.0.0.1',
+    PORT: 3000,
+    INTERNAL_HOST: '127.0.0.1',
+    INTERNAL_PORT: 3001,
+    REDIS_PREFIX: 'rt:',
+    JWT_ISSUER: 'ktor.io',
+    ACCESS_TOKEN_TTL: 900,
+    REFRESH_IDLE_TTL: 2592000,
+    REFRESH_ABSOLUTE_TTL: 31536000,
+    REFRESH_RETRY_WINDOW: 30,
+    MAX_SESSIONS_PER_USER: 50,
+    SHUTDOWN_DELAY: 0,
+    DATA_DIR: '.data',
+    LOG_LEVEL: 'info',
+    TRUST_PROXY: 'off'
+  })
+})
+
+t.test('an empty value counts as absent, blanks around one do not count', async t => {
+  t.match(loadConfig({ REDIS_URL: '', PORT: ' 4000 ' }), { REDIS_URL: undefined, PORT: 4000 })
+})
+
+t.test('the environment is the process\'s own by default', async t => {
+  t.equal(loadConfig().REDIS_URL, undefined)
+})
+
+t.test('production wants its own Redis and secrets, and waits before it closes', async t => {
+  const production = { NODE_ENV: 'production', REDIS_URL: 'redis://r', ACCESS_TOKEN_SECRETS: secret(), REFRESH_TOKEN_SECRETS: secret(), INTERNAL_API_KEY: apiKey }
+  t.equal(loadConfig(production).SHUTDOWN_DELAY, 5)
+  t.equal(loadConfig({ ...production, SHUTDOWN_DELAY: '0' }).SHUTDOWN_DELAY, 0)
+  const required = ['REDIS_URL', 'ACCESS_TOKEN_SECRETS', 'REFRESH_TOKEN_SECRETS', 'INTERNAL_API_KEY']
+  t.match(sentences({ NODE_ENV: 'production' }), required.map(name => new RegExp(`^${name} is required when NODE_ENV is production\\. It must be .+\\.$`)))
+})
+
+t.test('a wrong value is named with what it must be, and not shown', async t => {
+  const wrong: Record<string, string[]> = {
+    PORT: ['x', '65536', '-1', '3000.5', '1 2'],
+    INTERNAL_PORT: ['x'],
+    REDIS_URL: ['localhost', 'http://localhost', 'redis://', 'redis://h/x', 'redis://h:port', 'redis+socket://host/path', 'redis+socket:///', 'redis+socket:///p?db=x', 'redis://%zz@h'],
+    REDIS_PREFIX: ['a b', '{a}', 'x'.repeat(65), 'a*'],
+    ACCESS_TOKEN_SECRETS: ['short', `${secret()},short`, `${secret()},`],
+    REFRESH_TOKEN_SECRETS: ['x'.repeat(63)],
+    INTERNAL_API_KEY: ['x'.repeat(31), `${'x'.repeat(32)} x`],
+    ACCESS_TOKEN_TTL: ['0', '1.5', 'x'],
+    REFRESH_IDLE_TTL: ['0'],
+    REFRESH_ABSOLUTE_TTL: ['0'],
+    REFRESH_RETRY_WINDOW: ['-1', '3601'],
+    MAX_SESSIONS_PER_USER: ['0', '1001'],
+    SHUTDOWN_DELAY: ['-1', '601', 'x'],
+    LOG_LEVEL: ['verbose'],
+    TRUST_PROXY: ['1', 'yes', '10.0.0.0/33', '::1/129', '10.0.0.1/', '10.0.0.1/8/8', 'a,10.0.0.1']
+  }
+  for (const [name, values] of Object.entries(wrong)) {
+    for (const value of values) {
+      const found = sentences({ [name]: value })
+      t.equal(found.length, 1, `${name}=${value}`)
+      t.match(found[0], new RegExp(`^${name} must be .+\\.$`))
+      if (value.length > 20) t.notOk(found[0]!.includes(value))
+    }
+  }
+  t.equal(sentences({ PORT: 'x', LOG_LEVEL: 'x' }).length, 2, 'all at once')
+})
+
+t.test('a secret serves one purpose, once', async t => {
+  const shared = secret()
+  t.match(sentences({ ACCESS_TOKEN_SECRETS: shared, REFRESH_TOKEN_SECRETS: `${secret()},${shared}` }), [/^REFRESH_TOKEN_SECRETS must share no secret/])
+  t.match(sentences({ ACCESS_TOKEN_SECRETS: `${shared}, ${shared}` }), [/^ACCESS_TOKEN_SECRETS must be .* no two alike/])
+})
+
+t.test('proxies to trust', async t => {
+  const values = { off: false, on: true, '10.0.0.1': '10.0.0.1', '10.0.0.0/8, ::1/128': '10.0.0.0/8, ::1/128' }
+  for (const [text, value] of Object.entries(values)) t.equal(trustProxy(loadConfig({ TRUST_PROXY: text })), value)
+})

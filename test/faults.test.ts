@@ -1,0 +1,162 @@
+import { cp, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import t, { type Test } from 'tap'
+import { createRedisClock } from '../src/sessions/clock.ts'
+import { createSessionStore } from '../src/sessions/store.ts'
+import { build, claimsOf, guest, startRedis, type Service } from './helper.ts'
+
+/** What a real Redis does to a service, and that no client loses its session by it. */
+
+const internalError = '{"code":500,"message":"Internal Error"}'
+
+/** Asks until the service is ready again: a connection comes back by itself. */
+async function healed (service: Service): Promise<void> {
+  while ((await service.internal.inject('/readyz')).statusCode !== 200) await delay(10)
+}
+
+async function assertDown (t: Test, service: Service, refreshToken: string): Promise<void> {
+  const response = await service.refresh(refreshToken)
+  t.equal(response.statusCode, 500)
+  t.equal(response.body, internalError)
+  t.equal(response.headers['cache-control'], 'no-store')
+  t.equal((await service.internal.inject('/readyz')).statusCode, 503)
+  t.equal((await service.internal.inject('/healthz')).statusCode, 200)
+}
+
+t.test('frozen: 500 while it lasts, and nothing that was given up happens later', async t => {
+  const redis = await startRedis(t)
+  // Without a retry window, a rotation that took effect late would be the end of the session.
+  const service = await build(t, redis, { REFRESH_RETRY_WINDOW: '0' })
+  const { refreshToken } = await service.open()
+  redis.freeze()
+  const copies = await Promise.all(Array.from({ length: 20 }, async () => await service.refresh(refreshToken)))
+  t.same(new Set(copies.map(({ statusCode }) => statusCode)), new Set([500]))
+  await assertDown(t, service, refreshToken)
+  t.equal((await service.call('POST', '/internal/sessions', { ...guest, deviceId: 'other' })).body, internalError)
+  redis.thaw()
+  await healed(service)
+  const response = await service.refresh(refreshToken)
+  t.equal(response.statusCode, 200)
+  t.equal(claimsOf(response.json().refreshToken).gen, 2)
+  t.equal((await service.call('GET', '/internal/users/1/sessions')).json().sessions.length, 1, 'nor was the other session opened')
+})
+
+t.test('a deadline by a clock that is off is corrected within the same call', async t => {
+  const redis = await startRedis(t)
+  const service = await build(t, redis)
+  const { refreshToken } = await service.open()
+  const options = { prefix: service.config.REDIS_PREFIX, idleTtl: 100, absoluteTtl: 100, retryWindow: 30, maxSessionsPerUser: 5 }
+  const clock = createRedisClock()
+  clock.observe(Date.now() - 3_600_000)
+  const store = createSessionStore(redis.client, options, clock)
+  t.match(await store.rotate(claimsOf(refreshToken), guest.deviceId), { outcome: 'rotated' })
+
+  const stopped = createSessionStore(redis.client, options, { observe: () => {}, deadline: () => 1 })
+  await t.rejects(stopped.rotate(claimsOf(refreshToken), guest.deviceId), { code: 'RTS_STORE_UNAVAILABLE', message: /too late/ })
+  await t.rejects(stopped.open(guest), { code: 'RTS_STORE_UNAVAILABLE' })
+  await t.rejects(stopped.updateProfile(1, { role: 'ADMIN' }), { code: 'RTS_STORE_UNAVAILABLE' })
+  await stopped.revokeAll(1)
+  t.same(await store.list(1), [], 'a log-out is never too late')
+})
+
+t.test('killed and started again', async t => {
+  const redis = await startRedis(t)
+  const service = await build(t, redis)
+  const { refreshToken } = await service.open()
+  await redis.kill()
+  await assertDown(t, service, refreshToken)
+  await redis.start()
+  await healed(service)
+  t.equal(claimsOf((await service.refresh(refreshToken)).json().refreshToken).gen, 2)
+  t.match(service.log.filter(({ msg }) => /connection to Redis/.test(String(msg))).map(({ surface, msg }) => `${surface}: ${msg}`).sort(), [
+    'internal: the connection to Redis is back', 'internal: the connection to Redis is lost',
+    'public: the connection to Redis is back', 'public: the connection to Redis is lost'
+  ], 'a line for each change, however many attempts')
+})
+
+t.test('refusing writes as a replica', async t => {
+  const redis = await startRedis(t)
+  const service = await build(t, redis)
+  const { refreshToken } = await service.open()
+  await redis.client.replicaof('127.0.0.1', '1')
+  await assertDown(t, service, refreshToken)
+  await redis.client.replicaof('NO', 'ONE')
+  await healed(service)
+  t.equal(claimsOf((await service.refresh(refreshToken)).json().refreshToken).gen, 2)
+})
+
+t.test('out of memory: refreshes wait, log-outs work', async t => {
+  const redis = await startRedis(t)
+  const service = await build(t, redis)
+  const { refreshToken } = await service.open()
+  const other = await service.open({ deviceId: 'laptop' })
+  await redis.client.config('SET', 'maxmemory', '1')
+  await assertDown(t, service, refreshToken)
+  t.equal((await service.call('GET', '/internal/users/1/sessions')).statusCode, 200)
+  t.equal((await service.call('DELETE', `/internal/users/1/sessions/${claimsOf(other.refreshToken).sid}`)).statusCode, 204)
+  await redis.client.config('SET', 'maxmemory', '0')
+  await healed(service)
+  t.equal(claimsOf((await service.refresh(refreshToken)).json().refreshToken).gen, 2)
+  t.equal((await service.refresh(other.refreshToken, 'laptop')).statusCode, 400)
+})
+
+t.test('refusing writes for want of replicas', async t => {
+  const redis = await startRedis(t)
+  const service = await build(t, redis)
+  const { refreshToken } = await service.open()
+  await redis.client.config('SET', 'min-replicas-to-write', '1')
+  await assertDown(t, service, refreshToken)
+  await redis.client.config('SET', 'min-replicas-to-write', '0')
+  t.equal((await service.refresh(refreshToken)).statusCode, 200)
+})
+
+t.test('SCRIPT FLUSH goes unnoticed, under load too', async t => {
+  const redis = await startRedis(t)
+  const service = await build(t, redis)
+  for (let round = 0; round < 10; round++) {
+    const { refreshToken } = await service.open()
+    const copies = Array.from({ length: 16 }, async () => await service.refresh(refreshToken))
+    await redis.client.script('FLUSH')
+    t.same(new Set((await Promise.all(copies)).map(({ statusCode }) => statusCode)), new Set([200]))
+  }
+})
+
+t.test('a refresh is one round trip', async t => {
+  const redis = await startRedis(t)
+  const service = await build(t, redis)
+  const { refreshToken } = await service.open()
+  let token = (await service.refresh(refreshToken)).json().refreshToken
+  const before = await commandCount()
+  for (let i = 0; i < 10; i++) token = (await service.refresh(token)).json().refreshToken
+  t.equal(await commandCount() - before, 10)
+
+  /** Commands that came from clients; those inside a script count apart. */
+  async function commandCount (): Promise<number> {
+    const stats = await redis.client.info('commandstats')
+    return [...stats.matchAll(/cmdstat_eval(?:sha)?:calls=(\d+)/g)].reduce((sum, [, calls]) => sum + Number(calls), 0)
+  }
+})
+
+t.test('restored to an older copy: the line goes on one generation ahead', async t => {
+  const redis = await startRedis(t)
+  const service = await build(t, redis)
+  const { refreshToken } = await service.open()
+  const second = (await service.refresh(refreshToken)).json().refreshToken
+  const copy = join(redis.folder, 'copy')
+  await cp(join(redis.folder, 'appendonlydir'), copy, { recursive: true })
+  const third = (await service.refresh(second)).json().refreshToken
+  const fourth = (await service.refresh(third)).json().refreshToken
+
+  await redis.kill()
+  await rm(join(redis.folder, 'appendonlydir'), { recursive: true })
+  await cp(copy, join(redis.folder, 'appendonlydir'), { recursive: true })
+  await redis.start()
+  await healed(service)
+
+  const recovered = await service.refresh(fourth)
+  t.equal(recovered.statusCode, 200)
+  t.equal(claimsOf(recovered.json().refreshToken).gen, 5)
+  t.equal((await service.refresh(fourth)).json().refreshToken, recovered.json().refreshToken, 'and a lost answer is repeated as ever')
+  t.equal((await service.refresh(third)).statusCode, 400, 'while an ancestor is an ancestor')
+})

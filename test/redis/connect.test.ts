@@ -1,0 +1,80 @@
+import { execFileSync } from 'node:child_process'
+import { once } from 'node:events'
+import { createServer, type AddressInfo } from 'node:net'
+import { join } from 'node:path'
+import { pino } from 'pino'
+import t, { type Test } from 'tap'
+import { assertSupported, connectRedis } from '../../src/redis/connect.ts'
+import { environment, postSession, startRedis, startService, tempFolder } from '../helper.ts'
+
+const log = pino({ level: 'silent' })
+
+async function freePort (): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  server.close()
+  return port
+}
+
+t.test('over TCP, as a user with a password, in a database', async t => {
+  const port = await freePort()
+  const redis = await startRedis(t, ['--port', String(port)])
+  await redis.client.acl('SETUSER', 'app', 'on', '>sesame', '~*', '&*', '+@all')
+  const client = await connectRedis(`redis://app:sesame@127.0.0.1:${port}/3`, log)
+  t.teardown(() => { client.disconnect() })
+  t.equal(await client.acl('WHOAMI'), 'app')
+  t.match(await client.client('INFO'), /name=refresh-token-service .*db=3/)
+  t.equal((await redis.client.acl('WHOAMI')), 'default')
+})
+
+t.test('a wrong password or database is said at once', async t => {
+  const port = await freePort()
+  const redis = await startRedis(t, ['--port', String(port)])
+  await redis.client.acl('SETUSER', 'app', 'on', '>sesame', '~*', '&*', '+@all')
+  await t.rejects(connectRedis(`redis://app:wrong-word@127.0.0.1:${port}/3`, log), {
+    name: 'StartError', message: `Redis at redis://127.0.0.1:${port}/3 (REDIS_URL) can't be used: WRONGPASS invalid username-password pair or user is disabled.`
+  })
+  await t.rejects(connectRedis(`redis://127.0.0.1:${port}/99`, log), { name: 'StartError', message: /ERR DB index is out of range/ })
+})
+
+t.test('over TLS, with a certificate that Node is told to trust', async t => {
+  const { port, ca } = await startTls(t)
+  const service = await startService(t, environment(`rediss://localhost:${port}`, { NODE_EXTRA_CA_CERTS: ca, LOG_LEVEL: 'info' }))
+  t.match(await postSession(service.internalUrl), { id: 1 })
+})
+
+t.test('a certificate that nobody vouches for is refused', async t => {
+  const { port } = await startTls(t)
+  await t.rejects(connectRedis(`rediss://localhost:${port}`, log), { name: 'StartError', message: /self-signed certificate/ })
+})
+
+t.test('something that never answers is not waited for', async t => {
+  const silent = createServer().listen(0, '127.0.0.1')
+  await once(silent, 'listening')
+  t.teardown(() => { silent.close() })
+  const { port } = silent.address() as AddressInfo
+  await t.rejects(connectRedis(`redis://127.0.0.1:${port}`, log), { name: 'StartError', message: /can't be used/ })
+})
+
+t.test('servers before 7.0 are refused by name', async t => {
+  const hello = (server: string, version: string): unknown[] => ['server', server, 'version', version, 'proto', 3]
+  t.throws(() => assertSupported(hello('redis', '6.2.14'), 'redis://old:6379/0'), {
+    name: 'StartError', message: 'Redis 6.2.14 at redis://old:6379/0 is too old: Redis or Valkey 7.0 or later is needed.'
+  })
+  for (const [server, version] of [['redis', '7.0.0'], ['redis', '8.10.1'], ['valkey', '7.2.5'], ['valkey', '10.0.0']] as const) {
+    assertSupported(hello(server, version), '')
+  }
+  t.throws(() => assertSupported(hello('valkey', '1.0'), ''), { message: /^Valkey 1\.0/ })
+})
+
+/** A Redis with TLS, and a certificate authority of its own. */
+async function startTls (t: Test): Promise<{ port: number, ca: string }> {
+  const folder = await tempFolder(t)
+  const [key, cert] = [join(folder, 'key.pem'), join(folder, 'cert.pem')]
+  execFileSync('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '1',
+    '-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost', '-keyout', key, '-out', cert], { stdio: 'ignore' })
+  const port = await freePort()
+  await startRedis(t, ['--tls-port', String(port), '--tls-key-file', key, '--tls-cert-file', cert, '--tls-auth-clients', 'no'])
+  return { port, ca: cert }
+}

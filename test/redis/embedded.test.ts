@@ -1,0 +1,163 @@
+import { execFileSync } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { connect } from 'node:net'
+import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import { Redis } from 'ioredis'
+import t, { type Test } from 'tap'
+import { claimsOf, environment, postRefresh, postSession, spawnService, startService, tempFolder, type TokensBody } from '../helper.ts'
+
+/** The embedded Redis: what it keeps, and what becomes of it when its service ends in good order or in none. */
+
+interface Home { env: Record<string, string>, dataDir: string, socket: string }
+
+async function home (t: Test): Promise<Home> {
+  const dataDir = await tempFolder(t)
+  const { REDIS_URL: _, ...env } = environment('', { DATA_DIR: dataDir, LOG_LEVEL: 'info' })
+  return { env, dataDir, socket: join(dataDir, 'redis', 'redis.sock') }
+}
+
+/** The process id of the server behind a socket. */
+async function serverPid (socket: string): Promise<number> {
+  const client = new Redis({ path: socket })
+  const [, pid] = /process_id:(\d+)/.exec(await client.info('server'))!
+  client.disconnect()
+  return Number(pid)
+}
+
+/** Resolves when nobody listens there any more. */
+async function silent (socket: string): Promise<void> {
+  for (;;) {
+    const connection = connect(socket)
+    if (await once(connection, 'connect').then(() => false, () => true)) return
+    connection.destroy()
+    await delay(10)
+  }
+}
+
+const refreshed = async (url: string, token: string): Promise<string> =>
+  (await (await postRefresh(url, token)).json() as TokensBody).refreshToken
+
+t.test('sessions survive a restart in good order, and the server goes with the service', async t => {
+  const { env, socket } = await home(t)
+  const first = await startService(t, env)
+  t.match(await first.line('is ready'), /embedded, unix socket/)
+  const { refreshToken } = await postSession(first.internalUrl)
+  const second = await refreshed(first.publicUrl, refreshToken)
+  first.child.kill('SIGTERM')
+  t.same(await first.exited, [0, null])
+  await silent(socket)
+
+  const again = await startService(t, env)
+  t.equal(claimsOf(await refreshed(again.publicUrl, second)).gen, 3)
+  again.child.kill('SIGTERM')
+  await again.exited
+})
+
+t.test('sessions survive a SIGKILL of the service, and the server goes by itself', async t => {
+  const { env, socket } = await home(t)
+  const first = await startService(t, env)
+  const { refreshToken } = await postSession(first.internalUrl)
+  first.child.kill('SIGKILL')
+  await silent(socket)
+  const again = await startService(t, env)
+  t.equal(claimsOf(await refreshed(again.publicUrl, refreshToken)).gen, 2)
+  again.child.kill('SIGTERM')
+  await again.exited
+})
+
+t.test('a server that was left running is ended and its data taken over', async t => {
+  const { env, socket } = await home(t)
+  const first = await startService(t, env)
+  const { refreshToken } = await postSession(first.internalUrl)
+  const pid = await serverPid(socket)
+  const supervisor = Number(execFileSync('ps', ['-o', 'ppid=', '-p', String(pid)]))
+  process.kill(first.child.pid!, 'SIGSTOP') // or it would start its server again
+  process.kill(supervisor, 'SIGKILL')
+  first.child.kill('SIGKILL')
+  await first.exited
+
+  const again = await startService(t, env)
+  t.not(await serverPid(socket), pid)
+  t.equal(claimsOf(await refreshed(again.publicUrl, refreshToken)).gen, 2)
+  again.child.kill('SIGTERM')
+  await again.exited
+})
+
+t.test('a server that was left frozen is named, not waited for', async t => {
+  const { env, socket } = await home(t)
+  const first = await startService(t, env)
+  const pid = await serverPid(socket)
+  t.teardown(() => { process.kill(pid, 'SIGKILL') })
+  const supervisor = Number(execFileSync('ps', ['-o', 'ppid=', '-p', String(pid)]))
+  process.kill(pid, 'SIGSTOP')
+  process.kill(first.child.pid!, 'SIGSTOP')
+  process.kill(supervisor, 'SIGKILL')
+  first.child.kill('SIGKILL')
+  await first.exited
+  const { errors, exited } = spawnService(t, env)
+  t.same(await exited, [1, null])
+  t.match(errors, [/^An older Redis server holds .*redis\.sock and does not end: end it, then start again\.$/])
+})
+
+t.test('two services on one DATA_DIR: the second says so and ends', async t => {
+  const { env, dataDir } = await home(t)
+  const first = await startService(t, env)
+  const { errors, exited } = spawnService(t, env)
+  t.same(await exited, [1, null])
+  t.same(errors, [`DATA_DIR ${dataDir} is in use by the service with process id ${first.child.pid}.`])
+  t.match(await postSession(first.internalUrl), { id: 1 }, 'and the first is none the worse')
+  first.child.kill('SIGTERM')
+  await first.exited
+})
+
+t.test('a server that dies is started again, and the session goes on', async t => {
+  const { env, socket } = await home(t)
+  const service = await startService(t, env)
+  const { refreshToken } = await postSession(service.internalUrl)
+  process.kill(await serverPid(socket), 'SIGKILL')
+  await service.line('the embedded Redis ended; it is started again')
+  while ((await fetch(`${service.internalUrl}/readyz`)).status !== 200) await delay(20)
+  t.equal(claimsOf(await refreshed(service.publicUrl, refreshToken)).gen, 2)
+  service.child.kill('SIGTERM')
+  t.same(await service.exited, [0, null])
+})
+
+t.test('a server that hangs at the end is killed, and the service ends in time', async t => {
+  const { env, socket } = await home(t)
+  const service = await startService(t, env)
+  const pid = await serverPid(socket)
+  process.kill(pid, 'SIGSTOP')
+  service.child.kill('SIGTERM')
+  t.same(await service.exited, [0, null])
+  await silent(socket)
+})
+
+t.test('a server that can\'t start: the sentence names its log', async t => {
+  const { env, dataDir } = await home(t)
+  await mkdir(join(dataDir, 'redis', 'appendonlydir'), { recursive: true })
+  await writeFile(join(dataDir, 'redis', 'appendonlydir', 'appendonly.aof.manifest'), 'nonsense\n')
+  const { errors, exited } = spawnService(t, env)
+  t.same(await exited, [1, null])
+  t.same(errors, [`The embedded Redis did not start; ${dataDir}/redis/redis.log says why.`])
+  t.match(await readFile(join(dataDir, 'redis', 'redis.log'), 'utf8'), /manifest/)
+  await rm(join(dataDir, 'redis', 'appendonlydir'), { recursive: true })
+  const service = await startService(t, env)
+  service.child.kill('SIGTERM')
+  await service.exited
+})
+
+t.test('no server on the PATH', async t => {
+  const { env } = await home(t)
+  const { errors, exited } = spawnService(t, { ...env, PATH: '/nonexistent' })
+  t.same(await exited, [1, null])
+  t.match(errors, [/^REDIS_URL is not set, and there is no redis-server or valkey-server on the PATH/])
+})
+
+t.test('a path that no socket can have', async t => {
+  const { env } = await home(t)
+  const { errors, exited } = spawnService(t, { ...env, DATA_DIR: `/tmp/${'x'.repeat(100)}` })
+  t.same(await exited, [1, null])
+  t.match(errors, [/^DATA_DIR must be a shorter path/])
+})

@@ -1,0 +1,147 @@
+import { once } from 'node:events'
+import { readFile, stat } from 'node:fs/promises'
+import { Agent, get, request } from 'node:http'
+import { connect, createServer, type AddressInfo } from 'node:net'
+import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import t from 'tap'
+import {
+  apiKey, environment, guest, postRefresh, postSession, spawnService, startRedis, startService, tempFolder,
+  type PrivateRedis, type TokensBody
+} from './helper.ts'
+
+/** The process: how it starts, refuses to start, and ends. */
+
+let redis: PrivateRedis
+t.before(async () => { redis = await startRedis(t) })
+
+t.test('it says where it listens, on which Redis, in which mode', async t => {
+  const service = await startService(t, environment(redis.url, { NODE_ENV: 'production' }))
+  const ready = JSON.parse(await service.line('is ready'))
+  t.match(ready, { public: /^http:\/\/127\.0\.0\.1:\d+$/, internal: /^http:\/\/127\.0\.0\.1:\d+$/, redis: `unix socket ${redis.folder}/redis.sock`, mode: 'production' })
+})
+
+t.test('wrong configuration ends the start with sentences', async t => {
+  const { errors, exited } = spawnService(t, environment(redis.url, { PORT: 'x', INTERNAL_API_KEY: 'short' }))
+  t.same(await exited, [1, null])
+  t.same(errors, ['PORT must be a port number from 0 to 65535.', 'INTERNAL_API_KEY must be at least 32 characters of A-Z a-z 0-9 . _ ~ + / = -.'])
+})
+
+t.test('a port that is taken ends the start with a sentence', async t => {
+  const other = createServer().listen(0, '127.0.0.1')
+  await once(other, 'listening')
+  const { port } = other.address() as AddressInfo
+  const { errors, exited } = spawnService(t, environment(redis.url, { INTERNAL_PORT: String(port) }))
+  t.same(await exited, [1, null])
+  t.match(errors, [`INTERNAL_PORT ${port} can't be listened on at 127.0.0.1: listen EADDRINUSE`])
+  other.close()
+})
+
+t.test('no Redis ends the start with a sentence, and never with the password', async t => {
+  const { errors, exited } = spawnService(t, environment('redis://user:sesame-open@127.0.0.1:1/3'))
+  t.same(await exited, [1, null])
+  t.match(errors, ["Redis at redis://127.0.0.1:1/3 (REDIS_URL) can't be used: connect ECONNREFUSED 127.0.0.1:1."])
+})
+
+t.test('an error that no sentence was written for is shown whole', async t => {
+  const { errors, exited } = spawnService(t, { DATA_DIR: join(await tempFolder(t), 'x'.repeat(300)), REDIS_URL: redis.url })
+  t.same(await exited, [1, null])
+  t.match(errors.join('\n'), /ENAMETOOLONG.*\n +at /)
+})
+
+t.test('SIGTERM: readyz turns, work goes on, nothing in flight is cut, exit code 0', async t => {
+  const { child, publicUrl, internalUrl, exited, line } = await startService(t, environment(redis.url, { SHUTDOWN_DELAY: '1', LOG_LEVEL: 'info' }))
+  const { refreshToken } = await postSession(internalUrl)
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 })
+  t.teardown(() => { agent.destroy() })
+  const first = await fetchWith(agent, `${internalUrl}/healthz`)
+  t.equal(first.headers.connection, 'keep-alive')
+
+  // A request whose body is only half there when the signal comes.
+  const body = JSON.stringify({ deviceId: guest.deviceId, refreshToken })
+  const slow = request(`${publicUrl}/api/ps/refresh`, { method: 'POST', headers: { 'content-type': 'application/json', 'content-length': body.length } })
+  slow.write(body.slice(0, 10))
+  await once(slow, 'socket').then(async ([socket]) => { if (socket.connecting) await once(socket, 'connect') })
+  // And a connection that never asks anything.
+  const silent = connect(Number(new URL(publicUrl).port), '127.0.0.1')
+  await once(silent, 'connect')
+
+  child.kill('SIGTERM')
+  await line('closing')
+  t.equal((await fetch(`${internalUrl}/readyz`)).status, 503)
+  const draining = await fetchWith(agent, `${internalUrl}/healthz`)
+  t.equal(draining.statusCode, 200)
+  t.equal(draining.headers.connection, 'close', 'so that clients move on')
+  const normal = await postRefresh(publicUrl, refreshToken)
+  t.equal(normal.status, 200)
+
+  slow.end(body.slice(10))
+  const [answer] = await once(slow, 'response')
+  t.equal(answer.statusCode, 200)
+  t.same(await exited, [0, null])
+  silent.destroy()
+})
+
+t.test('SIGINT with a request that never ends: cut after the grace, exit code 0', async t => {
+  const { child, publicUrl, exited } = await startService(t, environment(redis.url, { LOG_LEVEL: 'info' }))
+  const socket = connect(Number(new URL(publicUrl).port), '127.0.0.1')
+  socket.write('POST /api/ps/refresh HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{')
+  await fetch(`${publicUrl}/`)
+  child.kill('SIGINT')
+  await once(socket, 'close')
+  t.same(await exited, [0, null])
+})
+
+t.test('requests in flight when the listener closes are answered, without a delay too', async t => {
+  const { child, publicUrl, internalUrl, exited, line } = await startService(t, environment(redis.url, { LOG_LEVEL: 'info' }))
+  const { refreshToken } = await postSession(internalUrl)
+  const body = JSON.stringify({ deviceId: guest.deviceId, refreshToken })
+  const agent = new Agent({ keepAlive: true })
+  t.teardown(() => { agent.destroy() })
+  const slow = request(`${publicUrl}/api/ps/refresh`, { agent, method: 'POST', headers: { 'content-type': 'application/json', 'content-length': body.length } })
+  slow.write(body.slice(0, 10))
+  await fetch(`${publicUrl}/`)
+  child.kill('SIGTERM')
+  await line('closing')
+  while (await fetch(`${publicUrl}/`).then(() => true, () => false)) await delay(5)
+  slow.end(body.slice(10))
+  const [answer] = await once(slow, 'response')
+  t.equal(answer.statusCode, 200, 'not the 503 of a closing Fastify')
+  t.match(JSON.parse(await text(answer)), { id: 1 })
+  t.same(await exited, [0, null], 'and its keep-alive connection does not hold the end up')
+})
+
+t.test('a second signal ends it at once', async t => {
+  const { child, exited, line } = await startService(t, environment(redis.url, { SHUTDOWN_DELAY: '600', LOG_LEVEL: 'info' }))
+  child.kill('SIGTERM')
+  await line('closing')
+  child.kill('SIGINT')
+  t.same(await exited, [1, null])
+})
+
+t.test('secrets of a development machine are made once, for its owner alone', async t => {
+  const dataDir = join(await tempFolder(t), 'data')
+  const env = { DATA_DIR: dataDir, REDIS_URL: redis.url, REDIS_PREFIX: 'dev:', LOG_LEVEL: 'info' }
+  const [one, two] = await Promise.all([startService(t, env), startService(t, env)])
+  const { INTERNAL_API_KEY: key } = Object.fromEntries((await readFile(join(dataDir, 'secrets.env'), 'utf8')).split('\n').map(line => line.split('=')))
+  t.not(key, apiKey)
+  t.equal((await stat(dataDir)).mode & 0o777, 0o700)
+  t.equal((await stat(join(dataDir, 'secrets.env'))).mode & 0o777, 0o600)
+  const response = await fetch(`${one!.internalUrl}/internal/sessions`, {
+    method: 'POST', headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' }, body: JSON.stringify(guest)
+  })
+  const { refreshToken } = await response.json() as TokensBody
+  t.equal((await postRefresh(two!.publicUrl, refreshToken)).status, 200, 'and shared by all services on it')
+})
+
+async function fetchWith (agent: Agent, url: string): Promise<{ statusCode: number | undefined, headers: Record<string, unknown> }> {
+  const [response] = await once(get(url, { agent }), 'response')
+  await text(response)
+  return response
+}
+
+async function text (stream: AsyncIterable<Buffer>): Promise<string> {
+  let text = ''
+  for await (const chunk of stream) text += chunk
+  return text
+}

@@ -1,0 +1,316 @@
+import t, { type Test } from 'tap'
+import type { Redis } from 'ioredis'
+import type { SessionStore } from '../../src/sessions/store.ts'
+import { hashDevice } from '../../src/sessions/record.ts'
+import { build, guest, startRedis, type PrivateRedis } from '../helper.ts'
+
+/**
+ * The rotation table of the design, outcome by outcome, and the record it leaves. Time passes by setting the record
+ * back: the format is public, and Redis's clock is not ours to turn.
+ */
+
+let redis: PrivateRedis
+let client: Redis
+t.before(async () => {
+  redis = await startRedis(t)
+  client = redis.client
+})
+
+interface Setup {
+  store: SessionStore
+  prefix: string
+  key: string
+  /** Announcements so far, after everything published has arrived. */
+  events: () => Promise<object[]>
+  /** Lets seconds pass for one session: all its times move into the past. */
+  pass: (sid: string, seconds: number) => Promise<void>
+  record: (sid: string) => Promise<number[]>
+}
+
+async function setup (t: Test, overrides: Record<string, string> = {}): Promise<Setup> {
+  const service = await build(t, redis, overrides)
+  const prefix = service.config.REDIS_PREFIX
+  const key = `${prefix}${guest.userId}`
+  const subscriber = client.duplicate({ retryStrategy: null })
+  t.teardown(() => { subscriber.disconnect() })
+  const messages: object[] = []
+  subscriber.on('message', (_channel, text) => messages.push(JSON.parse(text)))
+  await subscriber.subscribe(`${prefix}events`)
+  const record = async (sid: string): Promise<number[]> => (await client.hget(key, `s:${sid}`))!.split(':').slice(0, 4).map(Number)
+  return {
+    store: service.public.sessions,
+    prefix,
+    key,
+    record,
+    events: async () => {
+      await subscriber.ping()
+      return messages
+    },
+    pass: async (sid, seconds) => {
+      const [gen, ...times] = await record(sid)
+      const device = (await client.hget(key, `s:${sid}`))!.split(':')[4]
+      await client.hset(key, `s:${sid}`, [gen, ...times.map(time => time - seconds), device].join(':'))
+    }
+  }
+}
+
+const now = async (): Promise<number> => Number((await client.time())[0])
+
+t.test('open writes the documented record', async t => {
+  const { store, key } = await setup(t, { REFRESH_IDLE_TTL: '100', REFRESH_ABSOLUTE_TTL: '1000' })
+  const before = await now()
+  const { generation, profile } = await store.open({ ...guest, label: 'Pixel 9' })
+  const { sid, iat } = generation
+  t.match(sid, /^[\w-]{22}$/)
+  t.ok(iat >= before && iat <= await now())
+  t.match(generation, { id: 1, gen: 1, exp: iat + 100 })
+  t.match(profile, { email: guest.email, role: guest.role })
+  t.same(await client.hgetall(key), {
+    email: guest.email,
+    role: guest.role,
+    [`s:${sid}`]: `1:${iat}:${iat}:${iat + 100}:${hashDevice(guest.deviceId)}`,
+    [`l:${sid}`]: 'Pixel 9'
+  })
+  t.equal(await client.expiretime(key), iat + 100)
+})
+
+t.test('rotated: the next generation, and the idle time begins anew', async t => {
+  const { store, key, pass, record } = await setup(t, { REFRESH_IDLE_TTL: '100', REFRESH_ABSOLUTE_TTL: '1000' })
+  const { generation: first } = await store.open(guest)
+  await pass(first.sid, 50)
+  const rotation = await store.rotate(first, guest.deviceId)
+  t.match(rotation, { outcome: 'rotated', session: { generation: { id: 1, sid: first.sid, gen: 2 }, profile: { email: guest.email } } })
+  const [gen, created, rotated, expires] = await record(first.sid)
+  t.same([gen, created], [2, first.iat - 50])
+  t.equal(expires, rotated! + 100)
+  t.match(rotation, { session: { generation: { iat: rotated, exp: expires }, now: rotated } })
+  t.equal(await client.expiretime(key), expires)
+})
+
+t.test('rotated: never beyond the absolute lifetime', async t => {
+  const { store, pass, record } = await setup(t, { REFRESH_IDLE_TTL: '100', REFRESH_ABSOLUTE_TTL: '130' })
+  const { generation } = await store.open(guest)
+  await pass(generation.sid, 60)
+  await store.rotate(generation, guest.deviceId)
+  const [, created, , expires] = await record(generation.sid)
+  t.equal(expires, created! + 130)
+})
+
+t.test('retried: the current generation again, changing nothing', async t => {
+  const { store, key, pass } = await setup(t)
+  const { generation } = await store.open(guest)
+  const rotated = await store.rotate(generation, guest.deviceId)
+  await pass(generation.sid, 29)
+  const before = await client.hgetall(key)
+  const retried = await store.rotate(generation, guest.deviceId)
+  t.match(retried, { outcome: 'retried', session: { generation: { gen: 2 } } })
+  t.same(await client.hgetall(key), before, 'the window does not slide')
+  t.match(rotated, { session: { generation: { sid: generation.sid } } })
+})
+
+t.test('reused: the window is not longer than it says', async t => {
+  const { store, pass } = await setup(t)
+  const { generation } = await store.open(guest)
+  await store.rotate(generation, guest.deviceId)
+  await pass(generation.sid, 30)
+  t.match(await store.rotate(generation, guest.deviceId), { outcome: 'reused' })
+})
+
+t.test('reused: a window of zero turns retries off', async t => {
+  const { store } = await setup(t, { REFRESH_RETRY_WINDOW: '0' })
+  const { generation } = await store.open(guest)
+  await store.rotate(generation, guest.deviceId)
+  t.match(await store.rotate(generation, guest.deviceId), { outcome: 'reused' })
+})
+
+t.test('reused: an older ancestor ends this session alone and says so', async t => {
+  const { store, key, events } = await setup(t)
+  const { generation: first } = await store.open({ ...guest, label: 'phone' })
+  const { generation: other } = await store.open({ ...guest, deviceId: 'laptop' })
+  const second = await store.rotate(first, guest.deviceId)
+  if (!('session' in second)) throw new Error('not rotated')
+  const third = await store.rotate(second.session.generation, guest.deviceId)
+  if (!('session' in third)) throw new Error('not rotated')
+
+  t.match(await store.rotate(first, guest.deviceId), { outcome: 'reused' })
+  t.match(await store.rotate(third.session.generation, guest.deviceId), { outcome: 'unknown' }, 'the newest token is dead too')
+  t.match(await store.rotate(other, 'laptop'), { outcome: 'rotated' }, 'the other device lives on')
+  t.same(Object.keys(await client.hgetall(key)).sort(), ['email', 'role', `s:${other.sid}`])
+  t.same(await events(), [{ type: 'revoked', reason: 'reuse', id: 1, sid: first.sid }])
+})
+
+t.test('reused: an ancestor whose own exp has passed is reuse all the same', async t => {
+  const { store } = await setup(t)
+  const { generation } = await store.open(guest)
+  const second = await store.rotate(generation, guest.deviceId)
+  if ('session' in second) await store.rotate(second.session.generation, guest.deviceId)
+  t.match(await store.rotate({ ...generation, exp: 1 }, guest.deviceId), { outcome: 'reused' })
+})
+
+t.test('reused: the record goes with its last session', async t => {
+  const { store, key } = await setup(t, { REFRESH_RETRY_WINDOW: '0' })
+  const { generation } = await store.open(guest)
+  await store.rotate(generation, guest.deviceId)
+  await store.rotate(generation, guest.deviceId)
+  t.equal(await client.exists(key), 0)
+})
+
+t.test('device_mismatch: changes nothing, whatever the generation', async t => {
+  const { store, key, events } = await setup(t, { REFRESH_RETRY_WINDOW: '0' })
+  const { generation } = await store.open(guest)
+  await store.rotate(generation, guest.deviceId)
+  const before = await client.hgetall(key)
+  for (const gen of [1, 2, 3]) t.match(await store.rotate({ ...generation, gen }, 'another'), { outcome: 'device_mismatch' })
+  t.same(await client.hgetall(key), before)
+  t.same(await events(), [])
+})
+
+t.test('unknown: no such user, no such session', async t => {
+  const { store } = await setup(t)
+  const { generation } = await store.open(guest)
+  t.match(await store.rotate({ ...generation, id: 2 }, guest.deviceId), { outcome: 'unknown' })
+  t.match(await store.rotate({ ...generation, sid: 'A'.repeat(22) }, guest.deviceId), { outcome: 'unknown' })
+})
+
+t.test('expired: removed and announced, whichever generation comes', async t => {
+  const { store, key, pass, events } = await setup(t, { REFRESH_IDLE_TTL: '100' })
+  const { generation } = await store.open(guest)
+  const { generation: other } = await store.open({ ...guest, deviceId: 'laptop' })
+  await pass(generation.sid, 100)
+  t.match(await store.rotate(generation, guest.deviceId), { outcome: 'expired' })
+  t.match(await store.rotate(generation, guest.deviceId), { outcome: 'unknown' })
+  t.same(await events(), [{ type: 'revoked', reason: 'expired', id: 1, sid: generation.sid }])
+  t.equal(await client.expiretime(key), other.exp)
+})
+
+t.test('recovered: the line goes on from the generation that the signature proves', async t => {
+  const { store, record } = await setup(t)
+  const { generation } = await store.open(guest)
+  t.match(await store.rotate({ ...generation, gen: 9 }, guest.deviceId), { outcome: 'recovered', session: { generation: { gen: 10 } } })
+  t.equal((await record(generation.sid))[0], 10)
+})
+
+t.test('recovered: but not with a token that has expired itself', async t => {
+  const { store } = await setup(t)
+  const { generation } = await store.open(guest)
+  t.match(await store.rotate({ ...generation, gen: 9, exp: await now() }, guest.deviceId), { outcome: 'expired' })
+})
+
+t.test('a session of the same device is replaced, with its label', async t => {
+  const { store, key, events } = await setup(t)
+  const { generation: old } = await store.open({ ...guest, label: 'old' })
+  const { generation: renewed } = await store.open({ ...guest, email: 'new@keygenqt.com', role: 'ADMIN' })
+  t.match(await store.rotate(old, guest.deviceId), { outcome: 'unknown' })
+  t.match(await store.rotate(renewed, guest.deviceId), { outcome: 'rotated', session: { profile: { email: 'new@keygenqt.com', role: 'ADMIN' } } })
+  t.same(Object.keys(await client.hgetall(key)).sort(), ['email', 'role', `s:${renewed.sid}`])
+  t.same(await events(), [{ type: 'revoked', reason: 'replaced', id: 1, sid: old.sid }])
+})
+
+t.test('over the cap the least recently used goes', async t => {
+  const { store, pass, events } = await setup(t, { MAX_SESSIONS_PER_USER: '3' })
+  const opened = []
+  for (const deviceId of ['a', 'b', 'c']) opened.push((await store.open({ ...guest, deviceId })).generation)
+  const [a, b, c] = opened as [typeof opened[0], typeof opened[0], typeof opened[0]]
+  await Promise.all([pass(a.sid, 60), pass(b.sid, 90), pass(c.sid, 30)])
+  const { generation: d } = await store.open({ ...guest, deviceId: 'd' })
+  t.same(await events(), [{ type: 'revoked', reason: 'evicted', id: 1, sid: b.sid }])
+  t.same((await store.list(guest.userId)).map(({ sid }) => sid), [d.sid, c.sid, a.sid], 'the list begins with the last used')
+})
+
+t.test('sessions of one second go in the order they were opened', async t => {
+  const { store } = await setup(t, { MAX_SESSIONS_PER_USER: '2' })
+  const sids = []
+  for (const deviceId of ['a', 'b', 'c', 'd']) sids.push((await store.open({ ...guest, deviceId })).generation.sid)
+  t.same((await store.list(guest.userId)).map(({ sid }) => sid).sort(), sids.slice(2).sort())
+})
+
+t.test('a lowered cap evicts as many as it takes', async t => {
+  const wide = await setup(t)
+  for (const deviceId of ['a', 'b', 'c', 'd']) await wide.store.open({ ...guest, deviceId })
+  const narrow = await setup(t, { MAX_SESSIONS_PER_USER: '2', REDIS_PREFIX: wide.prefix })
+  await narrow.store.open({ ...guest, deviceId: 'e' })
+  t.equal((await narrow.store.list(guest.userId)).length, 2)
+})
+
+t.test('whoever walks the record prunes what has expired', async t => {
+  const walks: Record<string, (store: SessionStore) => Promise<unknown>> = {
+    open: async store => await store.open({ ...guest, deviceId: 'new' }),
+    list: async store => await store.list(guest.userId),
+    revoke: async store => { await store.revoke(guest.userId, 'A'.repeat(22)) },
+    updateProfile: async store => await store.updateProfile(guest.userId, { role: 'ADMIN' }),
+    revokeAll: async store => { await store.revokeAll(guest.userId) }
+  }
+  for (const [name, walk] of Object.entries(walks)) {
+    const { store, key, pass, events } = await setup(t, { REFRESH_IDLE_TTL: '100' })
+    const { generation } = await store.open({ ...guest, label: 'old' })
+    await store.open({ ...guest, deviceId: 'laptop' })
+    await pass(generation.sid, 101)
+    await walk(store)
+    t.same(await client.hmget(key, `s:${generation.sid}`, `l:${generation.sid}`), [null, null], name)
+    t.match((await events())[0], { reason: 'expired', sid: generation.sid }, name)
+  }
+})
+
+t.test('revoke ends one session, announces it once, and is idempotent', async t => {
+  const { store, key, events } = await setup(t)
+  const { generation } = await store.open({ ...guest, label: 'phone' })
+  const { generation: other } = await store.open({ ...guest, deviceId: 'laptop' })
+  await store.revoke(guest.userId, generation.sid)
+  await store.revoke(guest.userId, generation.sid)
+  t.same(Object.keys(await client.hgetall(key)).sort(), ['email', 'role', `s:${other.sid}`])
+  await store.revoke(guest.userId, other.sid)
+  t.equal(await client.exists(key), 0, 'with the last session nothing is left')
+  t.same(await events(), [generation, other].map(({ sid }) => ({ type: 'revoked', reason: 'logout', id: 1, sid })))
+})
+
+t.test('revoke lets the record expire with the last that is left', async t => {
+  const { store, key, pass } = await setup(t, { REFRESH_IDLE_TTL: '100' })
+  const { generation: older } = await store.open(guest)
+  await pass(older.sid, 40)
+  const { generation } = await store.open({ ...guest, deviceId: 'laptop' })
+  t.equal(await client.expiretime(key), generation.exp)
+  await store.revoke(guest.userId, generation.sid)
+  t.equal(await client.expiretime(key), older.exp - 40)
+})
+
+t.test('revokeAll ends every session and announces each', async t => {
+  const { store, key, events } = await setup(t)
+  const { generation: a } = await store.open(guest)
+  const { generation: b } = await store.open({ ...guest, deviceId: 'laptop' })
+  await store.revokeAll(guest.userId)
+  t.equal(await client.exists(key), 0)
+  t.match(await store.rotate(a, guest.deviceId), { outcome: 'unknown' })
+  t.match(await store.rotate({ ...b, gen: 5 }, 'laptop'), { outcome: 'unknown' }, 'nor does a newer generation bring it back')
+  t.same(new Set(await events()), new Set([a, b].map(({ sid }) => ({ type: 'revoked', reason: 'logout', id: 1, sid }))))
+})
+
+t.test('updateProfile changes what is given and nothing else', async t => {
+  const { store } = await setup(t)
+  t.equal(await store.updateProfile(guest.userId, { role: 'ADMIN' }), false, 'no session, no profile')
+  const { generation } = await store.open(guest)
+  t.equal(await store.updateProfile(guest.userId, { role: 'ADMIN' }), true)
+  t.equal(await store.updateProfile(guest.userId, { email: 'new@keygenqt.com' }), true)
+  t.match(await store.rotate(generation, guest.deviceId), { session: { profile: { email: 'new@keygenqt.com', role: 'ADMIN' } } })
+})
+
+t.test('the largest user id survives Lua', async t => {
+  const { store, prefix, events } = await setup(t)
+  const userId = Number.MAX_SAFE_INTEGER
+  const { generation } = await store.open({ ...guest, userId })
+  t.match(await store.rotate(generation, guest.deviceId), { outcome: 'rotated', session: { generation: { id: userId } } })
+  t.equal(await client.exists(`${prefix}9007199254740991`), 1)
+  await store.revokeAll(userId)
+  t.same(await events(), [{ type: 'revoked', reason: 'logout', id: userId, sid: generation.sid }])
+})
+
+t.test('fifty sessions with labels stay a listpack, and every key expires', async t => {
+  const { store, key, prefix } = await setup(t)
+  for (let i = 0; i < 51; i++) {
+    const { generation } = await store.open({ ...guest, deviceId: `device ${i}`, label: 'x'.repeat(48) })
+    await store.rotate({ ...generation, gen: 4_000_000_000 }, `device ${i}`)
+  }
+  t.equal((await store.list(guest.userId)).length, 50)
+  t.equal(await client.object('ENCODING', key), 'listpack')
+  for (const value of await client.hvals(key)) t.ok(Buffer.byteLength(value) <= 64)
+  for (const key of await client.keys(`${prefix}*`)) t.ok(await client.ttl(key) > 0)
+})

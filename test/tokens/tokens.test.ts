@@ -1,0 +1,139 @@
+import { createHmac } from 'node:crypto'
+import { fileURLToPath } from 'node:url'
+import fc from 'fast-check'
+import Fastify, { type FastifyInstance } from 'fastify'
+import t, { type Test } from 'tap'
+import { loadConfig, type RunnableConfig } from '../../src/config.ts'
+import jwt from '../../plugins/jwt.ts'
+import { parseKeys } from '../../src/tokens/keys.ts'
+import { claimsOf, environment, secret } from '../helper.ts'
+
+const generation = { id: 7, sid: 'A'.repeat(22), gen: 3, iat: 1_700_000_000, exp: 1_700_000_900 }
+const [secretA, secretB, accessSecret] = [secret(), secret(), secret()]
+
+async function tokensWith (t: Test, overrides: Record<string, string> = {}): Promise<FastifyInstance['tokens']> {
+  const app = Fastify()
+  t.teardown(async () => await app.close())
+  const config = loadConfig(environment('redis://localhost', {
+    REFRESH_TOKEN_SECRETS: secretA, ACCESS_TOKEN_SECRETS: accessSecret, ...overrides
+  }))
+  app.decorate('config', config as RunnableConfig)
+  await app.register(jwt)
+  return app.tokens
+}
+
+/** A JWT by hand: header and claims as given, signed with HMAC by node:crypto alone. */
+function handmade (key: string, claims: object, header: object = {}, digest = 'sha512'): string {
+  const encode = (value: object): string => Buffer.from(JSON.stringify(value)).toString('base64url')
+  const input = `${encode({ alg: 'HS512', typ: 'JWT', kid: parseKeys(key)[0].kid, ...header })}.${encode(claims)}`
+  return `${input}.${createHmac(digest, key).update(input).digest('base64url')}`
+}
+
+const refreshClaims = { sub: 'Refresh', iss: 'ktor.io', ...generation }
+
+t.test('a refresh token is a pure function of its generation and key', async t => {
+  const [one, other] = [await tokensWith(t), await tokensWith(t)]
+  t.equal(one.signRefresh(generation), other.signRefresh({ ...generation }))
+  t.equal(one.signRefresh(generation), handmade(secretA, refreshClaims), 'and plain HMAC-SHA-512 makes the same')
+})
+
+t.test('the claims are the documented ones, with sid and gen', async t => {
+  const tokens = await tokensWith(t, { ACCESS_TOKEN_TTL: '60', JWT_ISSUER: 'issuer.example' })
+  t.same(claimsOf(tokens.signRefresh(generation)), { ...refreshClaims, iss: 'issuer.example' })
+  t.same(claimsOf(tokens.signAccess(generation, 100)),
+    { sub: 'Authentication', iss: 'issuer.example', id: 7, sid: generation.sid, iat: 100, exp: 160 })
+  const header = JSON.parse(Buffer.from(tokens.signRefresh(generation).split('.')[0]!, 'base64url').toString())
+  t.same(header, { alg: 'HS512', typ: 'JWT', kid: parseKeys(secretA)[0].kid })
+})
+
+t.test('the first secret signs, all verify, a dropped one does not', async t => {
+  const [old, both, renewed] = [await tokensWith(t),
+    await tokensWith(t, { REFRESH_TOKEN_SECRETS: `${secretB},${secretA}` }), await tokensWith(t, { REFRESH_TOKEN_SECRETS: secretB })]
+  t.match(both.verifyRefresh(old.signRefresh(generation)), generation)
+  t.equal(both.signRefresh(generation), renewed.signRefresh(generation))
+  t.equal(renewed.verifyRefresh(old.signRefresh(generation)), undefined)
+})
+
+t.test('verification leaves the judgement of exp to the record', async t => {
+  const tokens = await tokensWith(t)
+  t.match(tokens.verifyRefresh(handmade(secretA, { ...refreshClaims, exp: 1 })), { exp: 1 })
+})
+
+t.test('what is not exactly ours is refused', async t => {
+  const tokens = await tokensWith(t)
+  const token = tokens.signRefresh(generation)
+  const [header, payload, signature] = token.split('.') as [string, string, string]
+  const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
+  const sameBits = signature.slice(0, -1) + alphabet[alphabet.indexOf(signature.at(-1)!) + 1]
+  t.same(Buffer.from(sameBits, 'base64url'), Buffer.from(signature, 'base64url'), 'the spelling below decodes to the signature itself')
+
+  const refused: Record<string, string> = {
+    'an access token': tokens.signAccess(generation, 1),
+    'an access token signed with the refresh secret': handmade(secretA, { ...refreshClaims, sub: 'Authentication' }),
+    'a refresh token signed with the access secret': handmade(accessSecret, refreshClaims),
+    'that, under the name of the refresh secret': handmade(accessSecret, refreshClaims, { kid: parseKeys(secretA)[0].kid }),
+    'an unknown kid': handmade(secretA, refreshClaims, { kid: 'nobody' }),
+    'no kid': handmade(secretA, refreshClaims, { kid: undefined }),
+    'a kid that is an object': handmade(secretA, refreshClaims, { kid: { a: 1 } }),
+    'a kid of the prototype': handmade(secretA, refreshClaims, { kid: 'constructor' }),
+    'alg none': handmade(secretA, refreshClaims, { alg: 'none' }),
+    'alg none without a signature': `${handmade(secretA, refreshClaims, { alg: 'none' }).split('.').slice(0, 2).join('.')}.`,
+    'alg HS256': handmade(secretA, refreshClaims, { alg: 'HS256' }, 'sha256'),
+    'alg HS256 over HMAC-SHA-512': handmade(secretA, refreshClaims, { alg: 'HS256' }),
+    'alg RS256': handmade(secretA, refreshClaims, { alg: 'RS256' }),
+    'a critical header': handmade(secretA, refreshClaims, { crit: ['x'], x: 1 }),
+    'another issuer': handmade(secretA, { ...refreshClaims, iss: 'evil.example' }),
+    'no issuer': handmade(secretA, { ...refreshClaims, iss: undefined }),
+    'no subject': handmade(secretA, { ...refreshClaims, sub: undefined }),
+    'the documentation\'s own claims, without sid and gen': handmade(secretA, { sub: 'Refresh', iss: 'ktor.io', id: 1, iat: 1661587324 }),
+    'an id in a text': handmade(secretA, { ...refreshClaims, id: '7' }),
+    'an id of zero': handmade(secretA, { ...refreshClaims, id: 0 }),
+    'an unsafe id': handmade(secretA, { ...refreshClaims, id: 2 ** 53 }),
+    'a gen of a half': handmade(secretA, { ...refreshClaims, gen: 1.5 }),
+    'a sid with a wildcard': handmade(secretA, { ...refreshClaims, sid: '*'.repeat(22) }),
+    'a sid that is a number': handmade(secretA, { ...refreshClaims, sid: 1 }),
+    'no exp': handmade(secretA, { ...refreshClaims, exp: undefined }),
+    'claims that are null': handmade(secretA, null as unknown as object),
+    'claims that are an array': handmade(secretA, [refreshClaims]),
+    'a header that is null': `${Buffer.from('null').toString('base64url')}.${payload}.${signature}`,
+    'a header that is no JSON': `${Buffer.from('{').toString('base64url')}.${payload}.${signature}`,
+    'another spelling of the signature': `${header}.${payload}.${sameBits}`,
+    'the signature with padding': `${token}==`,
+    'the signature in base64': `${header}.${payload}.${signature.slice(0, -2)}+/`,
+    'no signature': `${header}.${payload}.`,
+    'a signature cut short': token.slice(0, -1),
+    'two parts': `${header}.${payload}`,
+    'four parts': `${token}.${signature}`,
+    'a line break at the end': `${token}\n`,
+    'a blank at the start': ` ${token}`,
+    'two dots': '..',
+    nothing: ''
+  }
+  for (const [what, forged] of Object.entries(refused)) t.equal(tokens.verifyRefresh(forged), undefined, what)
+  t.match(tokens.verifyRefresh(token), generation, 'while the original is taken')
+})
+
+t.test('no edit of a token gets through', async t => {
+  const tokens = await tokensWith(t)
+  const token = tokens.signRefresh(generation)
+  fc.assert(fc.property(fc.nat(token.length - 1), fc.string({ maxLength: 3, unit: 'binary' }), fc.nat(3), (at, insert, drop) => {
+    const edited = token.slice(0, at) + insert + token.slice(at + drop)
+    return edited === token || tokens.verifyRefresh(edited) === undefined
+  }), { numRuns: 2000 })
+})
+
+t.test('nothing made of other parts gets through', async t => {
+  const tokens = await tokensWith(t)
+  fc.assert(fc.property(fc.json(), fc.json(), fc.uint8Array({ minLength: 64, maxLength: 64 }), (header, payload, signature) => {
+    const token = [header, payload, signature].map(part => Buffer.from(part as string).toString('base64url')).join('.')
+    return tokens.verifyRefresh(token) === undefined
+  }), { numRuns: 1000 })
+})
+
+t.test('tokens know nothing of Redis or routes', async t => {
+  const { readdirSync, readFileSync } = await import('node:fs')
+  const folder = fileURLToPath(new URL('../../src/tokens/', import.meta.url))
+  for (const file of readdirSync(folder)) {
+    t.notMatch(readFileSync(folder + file, 'utf8'), /from '(ioredis|fastify|\.\.\/)/, file)
+  }
+})
