@@ -1,5 +1,5 @@
-// Installs what is missing: the packages of the lock file, and a Redis server. Runs before `npm start`, `npm test` and
-// the other commands, on a bare Node, so it can import nothing but Node itself. Does nothing when nothing is missing.
+// Installs what is missing of what it is asked for: `node scripts/setup.mjs packages redis`. Runs before `npm start`,
+// `npm test` and the other commands, on a bare Node, so it can import nothing but Node itself.
 import { execFileSync } from 'node:child_process'
 import { accessSync, constants, statSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
@@ -13,8 +13,8 @@ const managers = [
 ]
 
 process.chdir(join(import.meta.dirname ?? new URL('.', import.meta.url).pathname, '..'))
-installPackages()
-installRedis()
+const steps = { packages: installPackages, redis: installRedis }
+for (const name of process.argv.slice(2)) steps[name]()
 
 /** The lock file that npm keeps of what it installed is younger than ours unless ours has changed since. */
 function installPackages () {

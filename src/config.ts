@@ -9,7 +9,7 @@ import { MIN_SECRET_BYTES, splitSecrets } from './tokens/keys.ts'
  * The environment, and the only place that knows its names, defaults and limits.
  * A `description` completes the sentence "<NAME> must be …", which is what a wrong value ends the start with.
  */
-const Environment = Type.Object({
+export const Environment = Type.Object({
   NODE_ENV: Type.String({ default: 'development', description: 'a word; "production" turns all development defaults off' }),
   HOST: Type.String({ default: '127.0.0.1', description: 'the address of the public listener' }),
   PORT: Type.Integer({ default: 3000, minimum: 0, maximum: 65535, description: 'a port number from 0 to 65535' }),

@@ -1,0 +1,48 @@
+import { execFileSync, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { readFile, symlink } from 'node:fs/promises'
+import { join, resolve } from 'node:path'
+import { createInterface } from 'node:readline'
+import t from 'tap'
+import { claimsOf, environment, postRefresh, postSession, startRedis, tempFolder, type TokensBody } from './helper.ts'
+
+/** What production runs: the compiled service, by the very commands of package.json and the Dockerfile. */
+
+t.test('the build runs in production mode on Node alone', async t => {
+  const folder = await tempFolder(t)
+  for (const name of ['node_modules', 'package.json', 'tsconfig.json', 'tsconfig.build.json', 'src', 'plugins', 'routes']) {
+    await symlink(resolve(name), join(folder, name))
+  }
+  const { scripts } = JSON.parse(await readFile('package.json', 'utf8'))
+  const PATH = `${resolve('node_modules/.bin')}:${process.env.PATH}`
+  execFileSync('sh', ['-c', scripts.build], { cwd: folder, env: { PATH } })
+
+  const redis = await startRedis(t)
+  const child = spawn(process.execPath, ['dist/src/server.js'], {
+    cwd: folder,
+    env: { PATH: '/nonexistent', NODE_ENV: 'production', PORT: '0', INTERNAL_PORT: '0', ...environment(redis.url), LOG_LEVEL: 'info', SHUTDOWN_DELAY: '0' },
+    stdio: ['ignore', 'pipe', 'inherit']
+  })
+  t.teardown(() => { child.kill('SIGKILL') })
+  let ready: { public: string, internal: string, mode: string } | undefined
+  for await (const line of createInterface(child.stdout)) {
+    ready = JSON.parse(line)
+    if (line.includes('is ready')) break
+  }
+  t.match(ready, { mode: 'production' })
+  const { refreshToken } = await postSession(ready!.internal)
+  const body = await (await postRefresh(ready!.public, refreshToken)).json() as TokensBody
+  t.equal(claimsOf(body.refreshToken).gen, 2)
+  child.kill('SIGTERM')
+  t.same(await once(child, 'exit'), [0, null])
+})
+
+t.test('the container runs that build, not as root, and without any secret of its own', async t => {
+  const dockerfile = await readFile('Dockerfile', 'utf8')
+  t.match(dockerfile, /RUN npm ci\n[^]*RUN npm run build && npm prune --omit=dev\n[^]*USER node\n[^]*HEALTHCHECK[^]*CMD \["node", "dist\/src\/server.js"\]/)
+  const compose = await readFile('docker-compose.yml', 'utf8')
+  for (const name of ['ACCESS_TOKEN_SECRETS', 'REFRESH_TOKEN_SECRETS', 'INTERNAL_API_KEY']) {
+    t.match(compose, new RegExp(`${name}: \\$\\{${name}:\\?[^}]+\\}\n`), 'required from the environment')
+    t.notOk(dockerfile.includes(name))
+  }
+})

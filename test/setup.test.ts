@@ -1,0 +1,105 @@
+import { spawnSync, type SpawnSyncReturns } from 'node:child_process'
+import { chmod, cp, mkdir, readFile, symlink, utimes, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import t, { type Test } from 'tap'
+import { tempFolder } from './helper.ts'
+
+/**
+ * scripts/setup.mjs on machines that lack one thing or another. The package managers are stand-ins that write down how
+ * they were called: what they would install is not this script's to test.
+ */
+
+interface Machine {
+  setup: (steps: string[], env?: Record<string, string>) => SpawnSyncReturns<string>
+  calls: () => Promise<string[]>
+  install: (name: string, script?: string) => Promise<void>
+  folder: string
+}
+
+async function machine (t: Test): Promise<Machine> {
+  const folder = await tempFolder(t)
+  const bin = join(folder, 'bin')
+  await mkdir(bin)
+  await mkdir(join(folder, 'scripts'))
+  await cp('scripts/setup.mjs', join(folder, 'scripts', 'setup.mjs'))
+  await writeFile(join(folder, 'package-lock.json'), '{}')
+  await symlink(process.execPath, join(bin, 'node'))
+  await symlink('/bin/sh', join(bin, 'sh'))
+  await symlink('/bin/chmod', join(bin, 'chmod'))
+  const log = join(folder, 'calls')
+  return {
+    folder,
+    setup: (steps, env = {}) =>
+      spawnSync(process.execPath, [join(folder, 'scripts', 'setup.mjs'), ...steps], { encoding: 'utf8', env: { PATH: bin, ...env } }),
+    calls: async () => (await readFile(log, 'utf8').catch(() => '')).trim().split('\n').filter(line => line !== ''),
+    install: async (name, script = '') => {
+      await writeFile(join(bin, name), `#!/bin/sh\necho "${name} $*" >> ${log}\n${script}\n`)
+      await chmod(join(bin, name), 0o755)
+    }
+  }
+}
+
+t.test('packages: only when there are none, or the lock file is newer', async t => {
+  const { setup, calls, install, folder } = await machine(t)
+  await install('npm')
+  t.match(setup(['packages']), { status: 0, stdout: 'Installing the packages of package-lock.json (npm ci) …\n' })
+  t.same(await calls(), ['npm ci --include=dev --no-audit --no-fund --loglevel=error'])
+  await mkdir(join(folder, 'node_modules'))
+  await writeFile(join(folder, 'node_modules', '.package-lock.json'), '{}')
+  t.match(setup(['packages']), { status: 0, stdout: '' })
+  t.equal((await calls()).length, 1)
+  await utimes(join(folder, 'package-lock.json'), 4e9, 4e9)
+  setup(['packages'])
+  t.equal((await calls()).length, 2)
+})
+
+t.test('packages: what npm says is shown when it fails', async t => {
+  const { setup, install } = await machine(t)
+  await install('npm', 'echo "no network" >&2; exit 1')
+  t.match(setup(['packages']), { status: 1, stderr: /no network\n\nThis command failed:\n {2}npm ci/ })
+})
+
+t.test('redis: nothing when there is one, or REDIS_URL says where', async t => {
+  for (const name of ['redis-server', 'valkey-server']) {
+    const { setup, install, calls } = await machine(t)
+    await install('apt-get')
+    await install(name)
+    t.match(setup(['redis']), { status: 0, stdout: '', stderr: '' })
+    t.same(await calls(), [])
+  }
+  const { setup, install, calls } = await machine(t)
+  await install('apt-get')
+  t.match(setup(['redis'], { REDIS_URL: 'redis://elsewhere' }), { status: 0, stdout: '' })
+  t.same(await calls(), [])
+})
+
+t.test('redis: by the system\'s package manager', async t => {
+  const managers: Record<string, string[]> = {
+    'apt-get': ['apt-get update', 'apt-get install -y --no-install-recommends redis-server'],
+    dnf: ['dnf install -y redis'],
+    apk: ['apk add --no-cache redis'],
+    brew: ['brew install redis']
+  }
+  for (const [name, expected] of Object.entries(managers)) {
+    const { setup, install, calls, folder } = await machine(t)
+    await install('sudo', '[ "$2" = true ] && exit 0; shift; exec "$@"')
+    await install(name, `case "$*" in *redis*) echo > ${folder}/bin/redis-server; chmod +x ${folder}/bin/redis-server;; esac`)
+    t.match(setup(['redis']), { status: 0, stdout: `Installing a Redis server with ${name}, because there is none and REDIS_URL is not set …\n` })
+    t.same((await calls()).filter(call => !call.startsWith('sudo')), expected)
+  }
+})
+
+t.test('redis: where it can\'t, it says what to run', async t => {
+  const bare = await machine(t)
+  t.match(bare.setup(['redis']), { status: 1, stderr: /no package manager known here .*install Redis 7 or later, or set REDIS_URL\.\n$/ })
+
+  const broken = await machine(t)
+  await broken.install('apt-get', 'echo "mirror is down"; exit 100')
+  await broken.install('sudo', '[ "$2" = true ] && exit 0; shift; exec "$@"')
+  t.match(broken.setup(['redis']), { status: 1, stderr: /mirror is down\n\nThis command failed:\n {2}(sudo -n )?apt-get update\n$/ })
+
+  const useless = await machine(t)
+  await useless.install('apk')
+  await useless.install('sudo', 'true')
+  t.match(useless.setup(['redis']), { status: 1, stderr: 'apk installed no redis-server or valkey-server on the PATH.\n' })
+})
