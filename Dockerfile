@@ -4,11 +4,10 @@ WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
 RUN npm ci
 COPY tsconfig.json tsconfig.build.json ./
-COPY scripts ./scripts
 COPY src ./src
 COPY plugins ./plugins
 COPY routes ./routes
-RUN npm run build && npm prune --omit=dev
+RUN npm run compile && npm prune --omit=dev
 
 # Run: no compiler, no package manager's cache, not as root, nothing to write to.
 FROM node:22-alpine

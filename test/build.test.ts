@@ -15,7 +15,7 @@ t.test('the build runs in production mode on Node alone', async t => {
   }
   const { scripts } = JSON.parse(await readFile('package.json', 'utf8'))
   const PATH = `${resolve('node_modules/.bin')}:${process.env.PATH}`
-  execFileSync('sh', ['-c', scripts.build], { cwd: folder, env: { PATH } })
+  execFileSync('sh', ['-c', scripts.compile], { cwd: folder, env: { PATH } })
 
   const redis = await startRedis(t)
   const child = spawn(process.execPath, ['dist/src/server.js'], {
@@ -39,7 +39,7 @@ t.test('the build runs in production mode on Node alone', async t => {
 
 t.test('the container runs that build, not as root, and without any secret of its own', async t => {
   const dockerfile = await readFile('Dockerfile', 'utf8')
-  t.match(dockerfile, /RUN npm ci\n[^]*RUN npm run build && npm prune --omit=dev\n[^]*USER node\n[^]*HEALTHCHECK[^]*CMD \["node", "dist\/src\/server.js"\]/)
+  t.match(dockerfile, /RUN npm ci\n[^]*RUN npm run compile && npm prune --omit=dev\n[^]*USER node\n[^]*HEALTHCHECK[^]*CMD \["node", "dist\/src\/server.js"\]/)
   const compose = await readFile('docker-compose.yml', 'utf8')
   for (const name of ['ACCESS_TOKEN_SECRETS', 'REFRESH_TOKEN_SECRETS', 'INTERNAL_API_KEY']) {
     t.match(compose, new RegExp(`${name}: \\$\\{${name}:\\?[^}]+\\}\n`), 'required from the environment')
