@@ -7,6 +7,14 @@ import { errorBody, RefreshRefused } from '../src/errors.ts'
  * the message of an error never reaches a client unless it comes from our own schemas, on a route behind the API key.
  */
 export default fp(async app => {
+  // First of all, so that every answer carries it (RFC 6749 section 5.1), and none waits for a body nobody will read.
+  app.addHook('onRequest', (request, reply, done) => {
+    reply.header('cache-control', 'no-store')
+    if (request.is404) reply.code(404).send(errorBody(404))
+    else done()
+  })
+  app.setNotFoundHandler(() => {}) // what the hook has answered
+
   app.setErrorHandler<FastifyError | RefreshRefused>((err, request, reply) => {
     if (err instanceof RefreshRefused) {
       const { outcome, userId, sid } = err
@@ -14,16 +22,17 @@ export default fp(async app => {
       return reply.code(400).send(errorBody(400))
     }
     const status = publicStatus(err)
+    const { explains = false } = request.routeOptions.config
     if (status === 500) {
       request.log.error({ err, req: request }, 'request failed')
+    } else if (explains) {
+      request.log.info({ code: err.code, req: request }, 'request refused')
     } else {
       // The code alone: a parser's message may quote the body, and bodies hold tokens.
-      request.log.info({ outcome: status === 400 ? 'malformed' : undefined, code: err.code, req: request }, 'request refused')
+      request.log.info({ outcome: 'malformed', code: err.code }, 'refresh refused')
     }
-    return reply.code(status).send(errorBody(status, request.routeOptions.config.explains === true ? explain(err) : undefined))
+    return reply.code(status).send(errorBody(status, explains ? explain(err) : undefined))
   })
-
-  app.setNotFoundHandler((_request, reply) => reply.code(404).send(errorBody(404)))
 }, { name: 'errors' })
 
 /** Everything that is the caller's is 400, but for the statuses that are our own words. */

@@ -11,7 +11,7 @@ export default fp(async app => {
     retryWindow: config.REFRESH_RETRY_WINDOW,
     maxSessionsPerUser: config.MAX_SESSIONS_PER_USER
   })
-  // Before the first request, so that its deadline has a clock. A Redis that can't write yet is readyz's matter.
+  // A Redis that can't write yet may soon: that is readyz's matter, but ops should read of it.
   await store.probe().catch(err => app.log.warn({ err }, 'Redis would not run a refresh now'))
   app.decorate('sessions', store)
   app.health.probes.push(store.probe)

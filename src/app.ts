@@ -1,7 +1,8 @@
-import type { Socket } from 'node:net'
+import type { Server } from 'node:http'
 import { fileURLToPath } from 'node:url'
 import autoload from '@fastify/autoload'
-import Fastify, { LogController, type FastifyBaseLogger, type FastifyInstance, type FastifyServerOptions } from 'fastify'
+import Fastify, { LogController, type FastifyBaseLogger, type FastifyInstance, type FastifyHttpOptions } from 'fastify'
+import { answerBrokenHttp } from './broken-http.ts'
 import { trustProxy, type RunnableConfig } from './config.ts'
 import { errorBody } from './errors.ts'
 import type { Health } from './health.ts'
@@ -20,6 +21,9 @@ export interface AppOptions {
 /** Bytes of a request's body; the largest documented one, fully escaped, needs about a quarter. */
 const BODY_LIMIT = 32 * 1024
 
+/** Milliseconds for a request to arrive as a whole: a client that sends a byte a second holds a connection no longer. */
+const REQUEST_TIMEOUT = 10_000
+
 /** Milliseconds for plugins to start: longer than they wait for Redis themselves, so that theirs is the error. */
 const PLUGIN_TIMEOUT = 20_000
 
@@ -33,7 +37,8 @@ export async function buildApp (surface: Surface, options: AppOptions): Promise<
   const app = Fastify(serverOptions(surface, options))
   app.decorate('config', options.config)
   app.decorate('health', options.health)
-  app.removeContentTypeParser('text/plain')
+  // Node would answer an unknown expectation by itself, with a 417; the route's own answer is as good (RFC 9110 section 10.1.1).
+  app.server.on('checkExpectation', (request, response) => app.server.emit('request', request, response))
   try {
     await app.register(autoload, { dir: folder('plugins'), forceESM: true })
     await app.register(autoload, {
@@ -51,12 +56,15 @@ export async function buildApp (surface: Surface, options: AppOptions): Promise<
   return app
 }
 
-function serverOptions (surface: Surface, { config, logger }: AppOptions): FastifyServerOptions {
+function serverOptions (surface: Surface, { config, logger }: AppOptions): FastifyHttpOptions<Server> {
   return {
     loggerInstance: logger.child({ surface }),
     // A line a request would cost more than the request.
     logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: BODY_LIMIT,
+    requestTimeout: REQUEST_TIMEOUT,
+    // A request without Host is answered by the route, not by Node with an empty body.
+    http: { requireHostHeader: false, connectionsCheckingInterval: 1000 },
     pluginTimeout: PLUGIN_TIMEOUT,
     trustProxy: trustProxy(config),
     return503OnClosing: false,
@@ -68,23 +76,18 @@ function serverOptions (surface: Surface, { config, logger }: AppOptions): Fasti
       onCreate: ajv => { for (const [name, check] of Object.entries(formats)) ajv.addFormat(name, check) }
     },
     clientErrorHandler: answerBrokenHttp,
-    frameworkErrors: (_err, _request, reply) => { reply.code(400 as never).send(errorBody(400) as never) }
+    frameworkErrors: (err, request, reply) => {
+      request.log.info({ outcome: 'malformed', code: err.code }, 'request refused')
+      reply.header('cache-control', 'no-store').code(400 as never).send(errorBody(400) as never)
+    }
   }
 }
 
 /** Ids that differ between replicas too, so that one of them finds one request in everybody's log. */
 function createRequestIds (): () => string {
-  const process = Math.floor(Math.random() * 36 ** 6).toString(36).padStart(6, '0')
+  const replica = Math.floor(Math.random() * 36 ** 6).toString(36).padStart(6, '0')
   let count = 0
-  return () => `${process}-${(++count).toString(36)}`
-}
-
-/** Answers bytes that Node could not parse as HTTP: there is no request yet, so the answer is written by hand. */
-function answerBrokenHttp (err: NodeJS.ErrnoException, socket: Socket): void {
-  if (err.code === 'ECONNRESET' || !socket.writable) return
-  const body = JSON.stringify(errorBody(400))
-  socket.end('HTTP/1.1 400 Bad Request\r\nConnection: close\r\nCache-Control: no-store\r\n' +
-    `Content-Type: application/json; charset=utf-8\r\nContent-Length: ${body.length}\r\n\r\n${body}`)
+  return () => `${replica}-${(++count).toString(36)}`
 }
 
 declare module 'fastify' {

@@ -10,7 +10,10 @@ import { MIN_SECRET_BYTES, splitSecrets } from './tokens/keys.ts'
  * A `description` completes the sentence "<NAME> must be …", which is what a wrong value ends the start with.
  */
 export const Environment = Type.Object({
-  NODE_ENV: Type.String({ default: 'development', description: 'a word; "production" turns all development defaults off' }),
+  NODE_ENV: Type.Union(
+    ['development', 'test', 'production'].map(mode => Type.Literal(mode)),
+    { default: 'development', description: 'development, test or production' }
+  ),
   HOST: Type.String({ default: '127.0.0.1', description: 'the address of the public listener' }),
   PORT: Type.Integer({ default: 3000, minimum: 0, maximum: 65535, description: 'a port number from 0 to 65535' }),
   INTERNAL_HOST: Type.String({ default: '127.0.0.1', description: 'the address of the internal listener' }),
@@ -55,7 +58,8 @@ export function loadConfig (environment: NodeJS.ProcessEnv = process.env): Confi
     .filter(([, value]) => value !== undefined && value !== ''))
   if (isProduction(data) && data.SHUTDOWN_DELAY === undefined) data.SHUTDOWN_DELAY = '5'
 
-  const wrong = new Set<string>()
+  const wrong = new Set<string>(Object.entries(data).filter(([name, value]) => isNumber(name) && !/^\d+(\.\d+)?$/.test(value!))
+    .map(([name]) => mustBe(name)))
   let config = data as unknown as Config
   try {
     config = envSchema<Config>({ schema: Environment, data, env: false, ajv: { customOptions: ajv => ajv.addFormat('trust-proxy', isTrustProxy) } })
@@ -69,6 +73,22 @@ export function loadConfig (environment: NodeJS.ProcessEnv = process.env): Confi
   return config
 }
 
+/**
+ * Completes a configuration with secrets that were made for this machine; those of the environment go first.
+ * @throws StartError when one is missing or wrong: the file may have been edited.
+ */
+export function completeConfig (config: Config, made: Record<string, string>): Config & Record<DevelopmentSecret, string> {
+  const complete: Config = { ...config }
+  for (const name of developmentSecrets) {
+    if (complete[name] !== undefined) continue
+    const value = made[name]
+    if (!value) throw new StartError(`${name} is missing in ${config.DATA_DIR}/secrets.env: remove the file, and new secrets are made.`)
+    complete[name] = value
+  }
+  return loadConfig(Object.fromEntries(Object.entries(complete).map(([name, value]) => [name, String(value)]))) as
+    Config & Record<DevelopmentSecret, string>
+}
+
 export function isProduction (config: { NODE_ENV?: string | undefined }): boolean {
   return config.NODE_ENV === 'production'
 }
@@ -76,6 +96,11 @@ export function isProduction (config: { NODE_ENV?: string | undefined }): boolea
 /** `TRUST_PROXY` as Fastify takes it. */
 export function trustProxy ({ TRUST_PROXY: value }: Config): boolean | string {
   return value === 'off' || value === 'on' ? value === 'on' : value
+}
+
+/** JavaScript reads 0x10 and 1e3 as numbers; nobody means that. */
+function isNumber (name: string): boolean {
+  return ['integer', 'number'].includes((Environment.properties[name as keyof Config] as { type: string }).type)
 }
 
 function mustBe (name: string): string {

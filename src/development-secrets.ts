@@ -1,25 +1,47 @@
 import { randomBytes } from 'node:crypto'
-import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { link, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { developmentSecrets, type Config, type DevelopmentSecret } from './config.ts'
+import { completeConfig, developmentSecrets, type Config, type DevelopmentSecret } from './config.ts'
 
 /**
- * Fills in the secrets that a development machine was not given: made once, kept under `DATA_DIR` in a file that only
- * its owner can read and a shell can source. Production is always given its own: see config.ts.
+ * Completes a configuration with the secrets of a development machine: made once, kept under `DATA_DIR` in a file that
+ * only its owner can read and a shell can source. Production is always given its own: see config.ts.
+ * @throws StartError when the file has been edited and is wrong.
  */
 export async function withDevelopmentSecrets (config: Config): Promise<Config & Record<DevelopmentSecret, string>> {
-  const given = developmentSecrets.filter(name => config[name] !== undefined)
-  if (given.length === developmentSecrets.length) return config as Config & Record<DevelopmentSecret, string>
-  const made = await readOrMake(config.DATA_DIR)
-  return Object.assign({}, config, made, Object.fromEntries(given.map(name => [name, config[name]])))
+  const isComplete = developmentSecrets.every(name => config[name] !== undefined)
+  return completeConfig(config, isComplete ? {} : await readSecrets(config.DATA_DIR))
 }
 
-async function readOrMake (dataDir: string): Promise<Record<DevelopmentSecret, string>> {
-  const file = join(dataDir, 'secrets.env')
+/** Names and values, not yet checked. */
+async function readSecrets (dataDir: string): Promise<Record<string, string>> {
   await mkdir(dataDir, { recursive: true, mode: 0o700 })
+  const file = join(dataDir, 'secrets.env')
+  const text = await read(file) ?? await make(file)
+  return Object.fromEntries(text.split('\n').filter(line => line.includes('=')).map(line => {
+    const at = line.indexOf('=')
+    return [line.slice(0, at).trim(), line.slice(at + 1).trim()]
+  }))
+}
+
+async function read (file: string): Promise<string | undefined> {
+  return await readFile(file, 'utf8').catch(err => {
+    if (err.code !== 'ENOENT') throw err
+    return undefined
+  })
+}
+
+/** The file appears whole or not at all, and whoever is first makes it: others get what they find. */
+async function make (file: string): Promise<string> {
   const lines = developmentSecrets.map(name => `${name}=${randomBytes(64).toString('base64url')}\n`).join('')
-  // Whoever is first makes them; the flag makes a second service read the same ones.
-  await writeFile(file, lines, { mode: 0o600, flag: 'wx' }).catch(err => { if (err.code !== 'EEXIST') throw err })
-  const kept = await readFile(file, 'utf8')
-  return Object.fromEntries(kept.trim().split('\n').map(line => line.split('=', 2))) as Record<DevelopmentSecret, string>
+  const draft = `${file}.${randomBytes(4).toString('hex')}`
+  await writeFile(draft, lines, { mode: 0o600 })
+  try {
+    await link(draft, file)
+  } catch (err) {
+    if ((err as NodeJS.ErrnoException).code !== 'EEXIST') throw err
+  } finally {
+    await rm(draft)
+  }
+  return await readFile(file, 'utf8')
 }

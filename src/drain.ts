@@ -1,4 +1,8 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import type { FastifyInstance } from 'fastify'
+
+/** How long keep-alive connections may still bring a request before the idle ones are closed, milliseconds. */
+const LINGER = 100
 
 /** How often connections that became idle are closed while the last requests are answered, milliseconds. */
 const SWEEP = 50
@@ -16,6 +20,7 @@ export function closeConnectionsAfterAnswers (app: FastifyInstance): void {
  * requests that are not over after `grace` milliseconds are cut.
  */
 export async function drain (app: FastifyInstance, grace: number): Promise<void> {
+  await delay(LINGER)
   const sweep = setInterval(() => app.server.closeIdleConnections(), SWEEP)
   const cut = setTimeout(() => app.server.closeAllConnections(), grace)
   try {

@@ -23,6 +23,9 @@ export function errorBody (status: number, detail?: string): ErrorBody {
 /** The caller did not present the internal API key. */
 export const Unauthorized = createError('RTS_UNAUTHORIZED', 'The internal API key is missing or wrong', 401)
 
+/** A body that is not UTF-8. */
+export const MalformedBody = createError('RTS_MALFORMED_BODY', 'The body is not UTF-8', 400)
+
 /** The user has no session. */
 export const UserNotFound = createError('RTS_USER_NOT_FOUND', 'The user has no live session', 404)
 

@@ -1,55 +1,58 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import closeWithGrace from 'close-with-grace'
 import type { FastifyInstance } from 'fastify'
-import { buildApp, type AppOptions } from './app.ts'
-import { isProduction, loadConfig } from './config.ts'
+import type { Logger } from 'pino'
+import { buildApp, type AppOptions, type Surface } from './app.ts'
+import { isProduction, loadConfig, type Config, type RunnableConfig } from './config.ts'
 import { withDevelopmentSecrets } from './development-secrets.ts'
 import { closeConnectionsAfterAnswers, drain } from './drain.ts'
 import { StartError } from './errors.ts'
-import { createHealth } from './health.ts'
+import { createHealth, type Health } from './health.ts'
 import { createLogger } from './log.ts'
 import { startEmbeddedRedis } from './redis/embedded.ts'
 import { parseRedisUrl } from './redis/url.ts'
 
-/**
- * The process: its configuration, its Redis, both listeners, and its end. Nothing else reads signals or exits.
- */
+// The process: its configuration, its Redis, both listeners, and its end. Nothing else reads signals or exits.
 
-/** Milliseconds after `SHUTDOWN_DELAY` in which requests in flight may finish; the whole end takes at most one more. */
-const GRACE = 4000
+/** Milliseconds after `SHUTDOWN_DELAY` in which requests in flight may finish; the whole end takes at most `END` of them. */
+const GRACE = 3500
+const END = 5000
 
 /** What has been started, to be closed in two steps: the listeners side by side, then what they stand on. */
 const listeners: FastifyInstance[] = []
 const foundations: Array<() => Promise<void>> = []
 
-async function start (): Promise<AppOptions> {
-  const config = loadConfig()
-  const logger = createLogger(config.LOG_LEVEL)
-  const mode = isProduction(config) ? 'production' : 'development'
-  let redis = ''
-  let url = config.REDIS_URL
-  if (url === undefined) {
-    const embedded = await startEmbeddedRedis(config.DATA_DIR, logger)
-    foundations.push(embedded.stop)
-    url = embedded.url
-    redis = 'embedded, '
-  }
-
-  const options = { config: { ...await withDevelopmentSecrets(config), REDIS_URL: url }, health: createHealth(), logger }
-  const publicApp = await buildApp('public', options)
-  listeners.push(publicApp)
-  const internalApp = await buildApp('internal', options)
-  listeners.push(internalApp)
-
+async function start (config: Config, health: Health, logger: Logger): Promise<void> {
+  const { redis, ...complete } = await prepare(config, logger)
+  await buildListeners({ config: complete, health, logger })
+  const [publicApp, internalApp] = listeners as [FastifyInstance, FastifyInstance]
   const addresses = {
     public: await listen(publicApp, config.HOST, config.PORT, 'PORT'),
     internal: await listen(internalApp, config.INTERNAL_HOST, config.INTERNAL_PORT, 'INTERNAL_PORT')
   }
-  logger.info({ ...addresses, redis: redis + parseRedisUrl(url)!.display, mode }, 'refresh-token-service is ready')
-  return options
+  logger.info({ ...addresses, redis, mode: isProduction(config) ? 'production' : 'development' }, 'refresh-token-service is ready')
 }
 
-/** The address to reach the listener at. */
+/** Makes what a development machine was not given, and says which Redis it is. */
+async function prepare (config: Config, logger: Logger): Promise<RunnableConfig & { redis: string }> {
+  const complete = await withDevelopmentSecrets(config)
+  if (config.REDIS_URL !== undefined) {
+    return { ...complete, REDIS_URL: config.REDIS_URL, redis: parseRedisUrl(config.REDIS_URL)!.display }
+  }
+  const embedded = await startEmbeddedRedis(config.DATA_DIR, logger)
+  foundations.push(embedded.stop)
+  return { ...complete, REDIS_URL: embedded.url, redis: `embedded, ${parseRedisUrl(embedded.url)!.display}` }
+}
+
+/** Both at once: each waits for Redis on its own. */
+async function buildListeners (options: AppOptions): Promise<void> {
+  const surfaces: Surface[] = ['public', 'internal']
+  const built = await Promise.allSettled(surfaces.map(async surface => await buildApp(surface, options)))
+  for (const result of built) if (result.status === 'fulfilled') listeners.push(result.value)
+  for (const result of built) if (result.status === 'rejected') throw result.reason
+}
+
+/** Returns the address to reach the listener at. */
 async function listen (app: FastifyInstance, host: string, port: number, name: string): Promise<string> {
   try {
     return await app.listen({ host, port, listenTextResolver: address => `listening at ${address}` })
@@ -64,18 +67,22 @@ async function close (): Promise<void> {
 }
 
 try {
-  const { config, health, logger } = await start()
-  closeWithGrace({ delay: config.SHUTDOWN_DELAY * 1000 + GRACE + 1000, logger }, async ({ signal, err }) => {
+  const config = loadConfig()
+  const logger = createLogger(config.LOG_LEVEL)
+  const health = createHealth()
+  closeWithGrace({ delay: config.SHUTDOWN_DELAY * 1000 + END, logger }, async ({ signal, err }) => {
     if (err !== undefined) {
       logger.fatal({ err }, 'the process ends on an error that nobody handled')
     } else {
       logger.info({ signal, delay: config.SHUTDOWN_DELAY }, 'closing')
       health.draining = true
       listeners.forEach(closeConnectionsAfterAnswers)
-      await delay(config.SHUTDOWN_DELAY * 1000)
+      // During the start there is nobody to wait for.
+      if (listeners.length > 0) await delay(config.SHUTDOWN_DELAY * 1000)
     }
     await close()
   })
+  await start(config, health, logger)
 } catch (err) {
   await close()
   console.error(err instanceof StartError ? err.message : err)

@@ -52,9 +52,10 @@ t.test('production wants its own Redis and secrets, and waits before it closes',
 
 t.test('a wrong value is named with what it must be, and not shown', async t => {
   const wrong: Record<string, string[]> = {
-    PORT: ['x', '65536', '-1', '3000.5', '1 2'],
+    NODE_ENV: ['prod', 'staging'],
+    PORT: ['x', '0x10', '1e3', '65536', '-1', '3000.5', '1 2'],
     INTERNAL_PORT: ['x'],
-    REDIS_URL: ['localhost', 'http://localhost', 'redis://', 'redis://h/x', 'redis://h:port', 'redis+socket://host/path', 'redis+socket:///', 'redis+socket:///p?db=x', 'redis://%zz@h'],
+    REDIS_URL: ['localhost', 'http://localhost', 'redis://', 'redis://h/x', 'redis://h:port', 'redis+socket://host/path', 'redis+socket:///', 'redis+socket:///p?db=x', 'redis://%zz@h', 'redis+socket:///%zz'],
     REDIS_PREFIX: ['a b', '{a}', 'x'.repeat(65), 'a*'],
     ACCESS_TOKEN_SECRETS: ['short', `${secret()},short`, `${secret()},`],
     REFRESH_TOKEN_SECRETS: ['x'.repeat(63)],

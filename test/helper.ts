@@ -1,4 +1,4 @@
-import { spawn, type ChildProcess } from 'node:child_process'
+import { spawn, spawnSync, type ChildProcess } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
@@ -18,6 +18,8 @@ import { createLogger } from '../src/log.ts'
 export const secret = (): string => randomBytes(64).toString('base64url')
 
 export const apiKey = randomBytes(32).toString('base64url')
+
+const serverBinary = ['redis-server', 'valkey-server'].find(name => spawnSync(name, ['--version']).status === 0)!
 
 /** A folder that is gone when the test is. Short, because the path of a unix socket must be. */
 export async function tempFolder (t: Test): Promise<string> {
@@ -55,7 +57,7 @@ export async function startRedis (t: Test, settings: string[] = []): Promise<Pri
     await gone
   }
   const start = async (): Promise<void> => {
-    child = spawn('redis-server', [
+    child = spawn(serverBinary, [
       '--port', '0', '--unixsocket', socket, '--dir', folder, '--appendonly', 'yes', '--appendfsync', 'always',
       '--save', '', '--maxmemory-policy', 'noeviction', '--enable-debug-command', 'local', ...settings
     ], { stdio: 'ignore' })

@@ -21,6 +21,13 @@ t.test('an error never shows the command behind it', async t => {
   t.notMatch(lines[0], /sesame/)
 })
 
+t.test('nor what Redis quotes of it', async t => {
+  const { logger, lines } = capture()
+  logger.error({ err: new Error("ERR unknown command 'auth', with args beginning with: 'app' 'sesame' ") })
+  t.match(JSON.parse(lines[0]!).err.message, /^ERR unknown command 'auth'$/)
+  t.notMatch(lines[0], /sesame/)
+})
+
 t.test('a request is its method and path: no query, no headers', async t => {
   const { logger, lines } = capture()
   logger.info({ req: { method: 'GET', url: '/a?token=sesame', headers: { authorization: 'sesame' } } })

@@ -1,12 +1,12 @@
 import { once } from 'node:events'
-import { readFile, stat } from 'node:fs/promises'
+import { readFile, stat, writeFile } from 'node:fs/promises'
 import { Agent, get, request } from 'node:http'
 import { connect, createServer, type AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import t from 'tap'
 import {
-  apiKey, environment, guest, postRefresh, postSession, spawnService, startRedis, startService, tempFolder,
+  apiKey, environment, guest, postRefresh, postSession, secret, spawnService, startRedis, startService, tempFolder,
   type PrivateRedis, type TokensBody
 } from './helper.ts'
 
@@ -50,7 +50,7 @@ t.test('an error that no sentence was written for is shown whole', async t => {
 })
 
 t.test('SIGTERM: readyz turns, work goes on, nothing in flight is cut, exit code 0', async t => {
-  const { child, publicUrl, internalUrl, exited, line } = await startService(t, environment(redis.url, { SHUTDOWN_DELAY: '1', LOG_LEVEL: 'info' }))
+  const { child, publicUrl, internalUrl, exited, line } = await startService(t, environment(redis.url, { SHUTDOWN_DELAY: '3', LOG_LEVEL: 'info' }))
   const { refreshToken } = await postSession(internalUrl)
   const agent = new Agent({ keepAlive: true, maxSockets: 1 })
   t.teardown(() => { agent.destroy() })
@@ -101,14 +101,27 @@ t.test('requests in flight when the listener closes are answered, without a dela
   const slow = request(`${publicUrl}/api/ps/refresh`, { agent, method: 'POST', headers: { 'content-type': 'application/json', 'content-length': body.length } })
   slow.write(body.slice(0, 10))
   await fetch(`${publicUrl}/`)
+  // One whose headers are not complete either, and come when Fastify is closing.
+  const late = connect(Number(new URL(publicUrl).port), '127.0.0.1').setEncoding('utf8')
+  late.write('POST /api/ps/refresh HTTP/1.1\r\n')
+  await fetch(`${publicUrl}/`)
   child.kill('SIGTERM')
   await line('closing')
   while (await fetch(`${publicUrl}/`).then(() => true, () => false)) await delay(5)
+  late.write(`Host: a\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`)
+  t.match((await once(late, 'data'))[0], /^HTTP\/1\.1 200 OK\r\n/)
   slow.end(body.slice(10))
   const [answer] = await once(slow, 'response')
   t.equal(answer.statusCode, 200, 'not the 503 of a closing Fastify')
   t.match(JSON.parse(await text(answer)), { id: 1 })
   t.same(await exited, [0, null], 'and its keep-alive connection does not hold the end up')
+})
+
+t.test('a signal during the start ends it in good order', async t => {
+  const { child, exited, line } = spawnService(t, environment('redis://127.0.0.1:1', { LOG_LEVEL: 'debug' }))
+  await line('waiting for Redis')
+  child.kill('SIGTERM')
+  t.same(await exited, [0, null])
 })
 
 t.test('a second signal ends it at once', async t => {
@@ -122,7 +135,7 @@ t.test('a second signal ends it at once', async t => {
 t.test('secrets of a development machine are made once, for its owner alone', async t => {
   const dataDir = join(await tempFolder(t), 'data')
   const env = { DATA_DIR: dataDir, REDIS_URL: redis.url, REDIS_PREFIX: 'dev:', LOG_LEVEL: 'info' }
-  const [one, two] = await Promise.all([startService(t, env), startService(t, env)])
+  const [one, two] = await Promise.all([startService(t, env), startService(t, env), startService(t, env)])
   const { INTERNAL_API_KEY: key } = Object.fromEntries((await readFile(join(dataDir, 'secrets.env'), 'utf8')).split('\n').map(line => line.split('=')))
   t.not(key, apiKey)
   t.equal((await stat(dataDir)).mode & 0o777, 0o700)
@@ -132,6 +145,23 @@ t.test('secrets of a development machine are made once, for its owner alone', as
   })
   const { refreshToken } = await response.json() as TokensBody
   t.equal((await postRefresh(two!.publicUrl, refreshToken)).status, 200, 'and shared by all services on it')
+})
+
+t.test('secrets that somebody edited are checked like any others', async t => {
+  const dataDir = await tempFolder(t)
+  const good = { ACCESS_TOKEN_SECRETS: secret(), REFRESH_TOKEN_SECRETS: secret(), INTERNAL_API_KEY: apiKey }
+  const wrong: Array<[Record<string, string>, RegExp]> = [
+    [{ ...good, INTERNAL_API_KEY: '' }, /^INTERNAL_API_KEY is missing in .*secrets\.env: remove the file, and new secrets are made\.$/],
+    [{}, /^ACCESS_TOKEN_SECRETS is missing in /],
+    [{ ...good, INTERNAL_API_KEY: 'x' }, /^INTERNAL_API_KEY must be at least 32/],
+    [{ ...good, ACCESS_TOKEN_SECRETS: good.REFRESH_TOKEN_SECRETS }, /^REFRESH_TOKEN_SECRETS must share no secret/]
+  ]
+  for (const [secrets, sentence] of wrong) {
+    await writeFile(join(dataDir, 'secrets.env'), Object.entries(secrets).map(([name, value]) => `${name}=${value}\n`).join(''))
+    const { errors, exited } = spawnService(t, { DATA_DIR: dataDir, REDIS_URL: redis.url })
+    t.same(await exited, [1, null])
+    t.match(errors, [sentence])
+  }
 })
 
 async function fetchWith (agent: Agent, url: string): Promise<{ statusCode: number | undefined, headers: Record<string, unknown> }> {

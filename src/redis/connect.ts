@@ -1,13 +1,17 @@
 import { Redis } from 'ioredis'
 import type { FastifyBaseLogger } from 'fastify'
 import { StartError } from '../errors.ts'
+import { withoutArguments } from './message.ts'
 import { parseRedisUrl } from './url.ts'
 
 /** Milliseconds without an answer after which a connection counts as dead. */
-const SILENCE = 700
+const SILENCE_TIMEOUT = 700
 
 /** Milliseconds that the start waits for Redis: it may be starting too, but the process has to end within ten seconds. */
-const PATIENCE = 8000
+const START_TIMEOUT = 8000
+
+/** Milliseconds between two connections given up because the server is read-only. */
+const READONLY_PAUSE = 1000
 
 /**
  * How a connection behaves once it stands: a request that can't be sent now fails now, and nothing is kept to be sent
@@ -15,15 +19,13 @@ const PATIENCE = 8000
  */
 const behaviour = {
   lazyConnect: true,
-  connectTimeout: SILENCE,
-  socketTimeout: SILENCE,
+  connectTimeout: SILENCE_TIMEOUT,
+  socketTimeout: SILENCE_TIMEOUT,
   enableOfflineQueue: false,
   autoResendUnfulfilledCommands: false,
   maxRetriesPerRequest: 0,
   enableAutoPipelining: true,
   retryStrategy: (times: number) => Math.min(times * 50, 500),
-  // A demoted master still answers: look for the new one.
-  reconnectOnError: (err: Error) => err.message.startsWith('READONLY'),
   connectionName: 'refresh-token-service'
 }
 
@@ -34,31 +36,46 @@ const behaviour = {
  */
 export async function connectRedis (url: string, log: FastifyBaseLogger): Promise<Redis> {
   const { options, display } = parseRedisUrl(url)!
-  const redis = new Redis({ ...behaviour, ...options })
-  let lastError = new Error('no answer')
+  const redis = new Redis({ ...behaviour, ...options, reconnectOnError: createReadonlyCheck() })
+  let lastError = 'no answer'
   const refused = new Promise<never>((_resolve, reject) => {
     redis.on('error', (err: Error) => {
-      lastError = err
+      lastError = withoutArguments(err.message)
       if (/^(NOAUTH|WRONGPASS|NOPERM|ERR)/.test(err.message)) reject(err)
     })
   })
+  redis.on('connect', () => { lastError = 'it is still loading its data, or does not answer' })
+  redis.on('ready', () => { lastError = 'it closed the connection' })
 
+  log.debug({ redis: display }, 'waiting for Redis')
   let timer
-  const patience = new Promise<never>((_resolve, reject) => { timer = setTimeout(reject, PATIENCE) })
+  const timeout = new Promise<never>((_resolve, reject) => { timer = setTimeout(reject, START_TIMEOUT) })
   try {
     redis.connect().catch(() => {}) // it goes on trying by itself
-    await Promise.race([new Promise(resolve => redis.once('ready', resolve)), refused, patience])
-    assertSupported(await redis.hello() as unknown[], display)
+    const hello = new Promise(resolve => redis.once('ready', resolve)).then(async () => await redis.hello())
+    assertSupported(await Promise.race([hello, refused, timeout]) as unknown[], display)
   } catch (err) {
     redis.disconnect()
     if (err instanceof StartError) throw err
-    throw new StartError(`Redis at ${display} (REDIS_URL) can't be used: ${lastError.message.replace(/\.$/, '')}.`)
+    throw new StartError(`Redis at ${display} (REDIS_URL) can't be used: ${lastError.replace(/\.$/, '')}.`)
   } finally {
     clearTimeout(timer)
   }
-
-  logChanges(redis, display, () => lastError.message, log)
+  logChanges(redis, display, () => lastError, log)
   return redis
+}
+
+/**
+ * A demoted master still answers, with READONLY: look for the new one, but not at every refusal, since a server that
+ * stays read-only would get nothing but new connections.
+ */
+function createReadonlyCheck (): (err: Error) => boolean {
+  let last = -Infinity
+  return ({ message }) => {
+    if (!message.startsWith('READONLY') || performance.now() - last < READONLY_PAUSE) return false
+    last = performance.now()
+    return true
+  }
 }
 
 /** One line when the connection goes and one when it is back, however many attempts lie between. */

@@ -1,7 +1,7 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { access, constants, mkdir } from 'node:fs/promises'
-import { connect, type Server } from 'node:net'
+import { connect } from 'node:net'
 import { delimiter, join, relative, resolve } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { FastifyBaseLogger } from 'fastify'
@@ -32,17 +32,17 @@ wait "$server"; code=$?
 kill "$watcher" 2>/dev/null
 exit "$code"`
 
-/** The longest path of a unix socket that every system takes, in bytes. */
+/** The longest path of a unix socket that every system takes, in bytes; ours are `lock-` and eight digits at the most. */
 const MAX_SOCKET_PATH = 103
 
 /** Milliseconds that a server has to listen. */
-const PATIENCE = 5000
+const START_TIMEOUT = 5000
 
 /** Milliseconds that it has to go: the process promises its own end. What it wrote is with the system already. */
-const FAREWELL = 900
+const STOP_TIMEOUT = 900
 
 /** Milliseconds before a server that died is started again. */
-const PAUSE = 500
+const RESTART_DELAY = 500
 
 /**
  * Starts redis-server (or valkey-server) from the PATH with its append-only file under `dataDir`, on a unix socket.
@@ -52,33 +52,46 @@ const PAUSE = 500
 export async function startEmbeddedRedis (dataDir: string, log: FastifyBaseLogger): Promise<EmbeddedRedis> {
   const binary = await findServer(process.env.PATH ?? '')
   const folder = resolve(dataDir, 'redis')
-  const socketPath = shortest(join(folder, 'redis.sock'))
-  if (Buffer.byteLength(socketPath) > MAX_SOCKET_PATH) {
-    throw new StartError(`DATA_DIR must be a shorter path: the socket ${socketPath} is longer than the system allows.`)
+  const sockets = shortest(folder)
+  if (Buffer.byteLength(join(sockets, 'lock-01234567')) > MAX_SOCKET_PATH) {
+    throw new StartError(`DATA_DIR must be a shorter path: sockets in ${sockets} would have longer names than the system allows.`)
   }
   await mkdir(folder, { recursive: true, mode: 0o700 })
-  const lock = await lockFolder(dataDir, shortest(join(folder, 'lock')))
-  await endOrphan(socketPath)
+  const release = await lockFolder(dataDir, sockets)
+  const socketPath = join(sockets, 'redis.sock')
 
-  let child = spawnServer(binary, folder)
+  let child: ChildProcess | undefined
   let stopping = false
   const stop = async (): Promise<void> => {
     stopping = true
-    await endChild(child)
-    lock.close()
+    if (child !== undefined) await endChild(child)
+    await release()
   }
   const restart = (code: number | null): void => {
     if (stopping) return
     log.error({ code }, 'the embedded Redis ended; it is started again')
-    setTimeout(() => { if (!stopping) child = spawnServer(binary, folder).once('exit', restart) }, PAUSE).unref()
+    // Its supervisor may have died without it.
+    killGroup(child!)
+    setTimeout(() => { if (!stopping) child = spawnServer(binary, folder).once('exit', restart) }, RESTART_DELAY).unref()
   }
 
-  if (!await listens(socketPath, child)) {
+  try {
+    await endOrphan(socketPath)
+    child = spawnServer(binary, folder)
+    if (!await listens(socketPath, child)) {
+      throw new StartError(`The embedded Redis did not start; ${join(dataDir, 'redis', 'redis.log')} says why.`)
+    }
+  } catch (err) {
     await stop()
-    throw new StartError(`The embedded Redis did not start; ${join(dataDir, 'redis', 'redis.log')} says why.`)
+    throw err
   }
   child.once('exit', restart)
-  return { url: `redis+socket://${encodeURI(resolve(socketPath))}`, stop }
+  return { url: socketUrl(resolve(socketPath)), stop }
+}
+
+/** The path as a URL, whatever characters it has. */
+function socketUrl (path: string): string {
+  return `redis+socket://${path.split('/').map(encodeURIComponent).join('/')}`
 }
 
 async function findServer (path: string): Promise<string> {
@@ -96,7 +109,7 @@ function shortest (path: string): string {
   return fromHere.length < path.length ? fromHere : path
 }
 
-async function lockFolder (dataDir: string, path: string): Promise<Server> {
+async function lockFolder (dataDir: string, path: string): Promise<() => Promise<void>> {
   try {
     return await takeLock(path)
   } catch (err) {
@@ -109,7 +122,7 @@ async function lockFolder (dataDir: string, path: string): Promise<Server> {
 function spawnServer (binary: string, folder: string): ChildProcess {
   const settings = [
     '--port', '0', '--unixsocket', 'redis.sock', '--unixsocketperm', '700', '--dir', folder,
-    '--appendonly', 'yes', '--save', '', '--maxmemory-policy', 'noeviction',
+    '--appendonly', 'yes', '--save', '', '--maxmemory-policy', 'noeviction', '--hash-max-listpack-value', '256',
     '--daemonize', 'no', '--logfile', 'redis.log', '--loglevel', 'notice'
   ]
   return spawn('/bin/sh', ['-c', SUPERVISOR, 'embedded-redis', binary, ...settings], {
@@ -118,19 +131,30 @@ function spawnServer (binary: string, folder: string): ChildProcess {
   })
 }
 
-/** Closing its standard input ends the server in good order; a server that hangs is killed. */
+/** Closing its standard input ends the server in good order; one that hangs, or has lost its supervisor, is killed. */
 async function endChild (child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return
-  const gone = once(child, 'exit')
-  const timer = setTimeout(() => process.kill(-child.pid!, 'SIGKILL'), FAREWELL)
-  child.stdin!.end()
-  await gone
-  clearTimeout(timer)
+  if (child.exitCode === null && child.signalCode === null) {
+    const gone = once(child, 'exit')
+    const timer = setTimeout(() => killGroup(child), STOP_TIMEOUT)
+    child.stdin!.end()
+    await gone
+    clearTimeout(timer)
+  }
+  killGroup(child)
+}
+
+/** Kills what is left of the supervisor's process group. */
+function killGroup (child: ChildProcess): void {
+  try {
+    process.kill(-child.pid!, 'SIGKILL')
+  } catch {
+    // nothing is left
+  }
 }
 
 /** Waits until something accepts connections; false when the child ends before, or time is up. */
 async function listens (socketPath: string, child: ChildProcess): Promise<boolean> {
-  const end = Date.now() + PATIENCE
+  const end = Date.now() + START_TIMEOUT
   while (child.exitCode === null && Date.now() < end) {
     if (await accepts(socketPath)) return true
     await delay(10)
@@ -153,11 +177,13 @@ async function accepts (socketPath: string): Promise<boolean> {
 /** Ends the server that a killed service left behind, if its supervisor did not live to do so. */
 async function endOrphan (socketPath: string): Promise<void> {
   if (!await accepts(socketPath)) return
-  const redis = new Redis({ path: socketPath, lazyConnect: true, retryStrategy: null, commandTimeout: PATIENCE, maxRetriesPerRequest: 0 })
+  const redis = new Redis({
+    path: socketPath, lazyConnect: true, retryStrategy: null, commandTimeout: START_TIMEOUT, maxRetriesPerRequest: 0
+  })
   redis.on('error', () => {}) // it closes the connection instead of answering
   await redis.shutdown('NOSAVE').catch(() => {})
   redis.disconnect()
-  const end = Date.now() + PATIENCE
+  const end = Date.now() + START_TIMEOUT
   while (await accepts(socketPath)) {
     if (Date.now() > end) throw new StartError(`An older Redis server holds ${socketPath} and does not end: end it, then start again.`)
     await delay(10)

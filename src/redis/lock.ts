@@ -1,6 +1,9 @@
-import { link, rename, rm } from 'node:fs/promises'
-import { connect, createServer, type Server } from 'node:net'
+import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
+import { readdir, rename, rm } from 'node:fs/promises'
+import { connect, createServer, type Server } from 'node:net'
+import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 
 /** A folder is taken by the process with this id. */
 export class LockedError extends Error {
@@ -12,54 +15,83 @@ export class LockedError extends Error {
   }
 }
 
+/** The name of a claim's socket, short as paths of unix sockets must be. */
+const CLAIM = /^lock-[0-9a-f]{8}$/
+
+/** Milliseconds that another claimant has to answer; one that lives but is stopped does not. */
+const PATIENCE = 1000
+
 /**
- * Takes a lock that ends with its holder, however that ends: a unix socket that it listens on. Whoever connects is told
- * the holder's process id; a socket file that nobody listens on is left over from a killed holder.
+ * Takes a folder for this process, and for no longer than it lives.
  *
- * @param path of the socket; at most about 100 bytes, as unix sockets have it.
- * @returns the server to close when done.
+ * Every claimant listens on a unix socket of its own name and shows it in the folder only once it listens, so that a
+ * socket which refuses connections belongs to a dead process and can be removed: no name is used twice. A claimant
+ * that finds no other alive after showing its own holds the folder. Of two that find each other, one must have shown
+ * itself first or they are still claiming, and then the lesser name goes first.
+ *
+ * @returns what gives the folder back.
  * @throws LockedError when somebody holds it.
  */
-export async function takeLock (path: string): Promise<Server> {
-  for (;;) {
-    const server = createServer(socket => { socket.end(String(process.pid)) })
-    try {
-      server.listen(path)
-      await once(server, 'listening')
-      return server.unref()
-    } catch (err) {
-      if ((err as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw err
-    }
-    const pid = await askHolder(path)
-    if (pid !== undefined) throw new LockedError(pid)
-    await removeLeftover(path)
+export async function takeLock (folder: string): Promise<() => Promise<void>> {
+  const id = randomBytes(4).toString('hex')
+  const name = `lock-${id}`
+  let state = 'claiming'
+  const server = createServer(socket => { socket.on('error', () => {}).end(`${state} ${process.pid}`) })
+  await listen(server, join(folder, id))
+  await rename(join(folder, id), join(folder, name))
+  const release = async (): Promise<void> => {
+    await rm(join(folder, name), { force: true })
+    server.close()
   }
+  try {
+    while (await isContested(folder, name)) await delay(10)
+  } catch (err) {
+    await release()
+    throw err
+  }
+  state = 'holding'
+  return release
 }
 
-/** The process id that the listener at `path` tells, or `undefined` when nobody listens. */
-async function askHolder (path: string): Promise<string | undefined> {
+async function listen (server: Server, path: string): Promise<void> {
+  server.listen(path)
+  await once(server, 'listening')
+  server.unref()
+}
+
+/** Whether somebody who will give way is still claiming. Throws when it is we who give way. */
+async function isContested (folder: string, own: string): Promise<boolean> {
+  let contested = false
+  for (const name of await readdir(folder)) {
+    if (name === own || !CLAIM.test(name)) continue
+    const answer = await ask(join(folder, name))
+    if (answer === undefined) {
+      await rm(join(folder, name), { force: true })
+      continue
+    }
+    const [state, pid = 'unknown'] = answer.split(' ')
+    if (state !== 'claiming' || name < own) throw new LockedError(pid)
+    contested = true
+  }
+  return contested
+}
+
+/** What the claimant at `path` says, '' when it is alive but silent, `undefined` when it is dead. */
+async function ask (path: string): Promise<string | undefined> {
+  const socket = connect(path).setEncoding('utf8')
+  const timer = setTimeout(() => socket.end().destroy(), PATIENCE)
   try {
-    const socket = connect(path).setEncoding('utf8')
-    let pid = ''
-    for await (const chunk of socket) pid += chunk
-    return pid
+    await once(socket, 'connect')
   } catch {
+    clearTimeout(timer)
     return undefined
   }
-}
-
-/**
- * Removes a dead socket file. Two starts may find the same one: whoever is second moves the first one's new socket
- * aside instead, notices that it is alive, and puts it back.
- */
-async function removeLeftover (path: string): Promise<void> {
-  const aside = `${path}.${process.pid}`
+  let answer = ''
   try {
-    await rename(path, aside)
+    for await (const chunk of socket) answer += chunk
   } catch {
-    return // another start was faster
+    // cut off in the middle: it was alive
   }
-  /* c8 ignore next -- the second of two starts in the same millisecond: no test can make it happen at will */
-  if (await askHolder(aside) !== undefined) await link(aside, path).catch(() => {})
-  await rm(aside, { force: true })
+  clearTimeout(timer)
+  return answer
 }

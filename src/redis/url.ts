@@ -1,3 +1,5 @@
+import { isIP } from 'node:net'
+
 /** The part of ioredis's options that says where, and as whom. */
 export interface ConnectionOptions {
   host?: string
@@ -20,13 +22,16 @@ export interface RedisAddress {
  * `redis+socket:///path[?db=n]` for a unix socket. Returns `undefined` for anything else.
  */
 export function parseRedisUrl (text: string): RedisAddress | undefined {
-  if (!URL.canParse(text)) return undefined
-  const url = new URL(text)
-  switch (url.protocol) {
-    case 'redis:': return overTcp(url)
-    case 'rediss:': return overTcp(url, { tls: {} })
-    case 'redis+socket:': return overSocket(url)
-    default: return undefined
+  try {
+    const url = new URL(text)
+    switch (url.protocol) {
+      case 'redis:': return overTcp(url)
+      case 'rediss:': return overTcp(url, { tls: {} })
+      case 'redis+socket:': return overSocket(url)
+      default: return undefined
+    }
+  } catch {
+    return undefined // no URL, or a stray % in it
   }
 }
 
@@ -35,13 +40,10 @@ function overTcp (url: URL, options: ConnectionOptions = {}): RedisAddress | und
   if (url.hostname === '' || db === undefined) return undefined
   const host = url.hostname.replace(/^\[(.*)\]$/, '$1')
   const port = url.port === '' ? 6379 : Number(url.port)
-  try {
-    if (url.username !== '') options.username = decodeURIComponent(url.username)
-    if (url.password !== '') options.password = decodeURIComponent(url.password)
-  } catch {
-    return undefined // a stray % in the user or the password
-  }
-  if (options.tls !== undefined) options.tls = { servername: host }
+  if (url.username !== '') options.username = decodeURIComponent(url.username)
+  if (url.password !== '') options.password = decodeURIComponent(url.password)
+  // An address is not a name that a certificate could be asked for (RFC 6066 section 3).
+  if (options.tls !== undefined && isIP(host) === 0) options.tls = { servername: host }
   return { options: { ...options, host, port, db }, display: `${url.protocol}//${url.hostname}:${port}/${db}` }
 }
 

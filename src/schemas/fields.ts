@@ -17,10 +17,10 @@ export const SessionId = Type.String({ pattern: '^[A-Za-z0-9_-]{22}$' })
 /** Names one installation of a client: 1 to 255 characters, not blank, well-formed Unicode (a lone surrogate has no UTF-8 form to hash). */
 export const DeviceId = Type.String({ minLength: 1, maxLength: 255, pattern: '^(?=[^]*\\S)\\P{Cs}+$' })
 
-/** An address with an @; at most 254 characters, the longest that fits an SMTP path (RFC 5321). */
-export const Email = Type.String({ maxLength: 254, pattern: '^[^\\s@\\p{Cc}\\p{Cs}]+@[^\\s@\\p{Cc}\\p{Cs}]+$' })
+/** An address with an @, without blanks and invisible characters; at most 254, the longest that fits an SMTP path (RFC 5321). */
+export const Email = Type.String({ maxLength: 254, pattern: '^[^\\s@\\p{C}]+@[^\\s@\\p{C}]+$' })
 
 export const Role = Type.String({ pattern: '^[A-Z][A-Z0-9_]{0,31}$' })
 
-/** A name for people ("Pixel 9"): at most 48 bytes, so that it fits a listpack entry of Redis. */
-export const Label = Type.String({ minLength: 1, format: 'label' })
+/** A name for people ("Pixel 9"), not blank, without control characters: at most 48 bytes, so that it fits a listpack entry of Redis. */
+export const Label = Type.String({ format: 'label' })

@@ -4,13 +4,15 @@
 export interface RedisClock {
   /** Takes the clock of a reply, Unix milliseconds. */
   observe (redisMs: number): void
-  /** A moment of `performance.now()` by Redis's clock, Unix milliseconds; 0 while nothing is known. */
-  deadline (moment: number): number
+  /** Forgets it: the next server may have another. */
+  reset (): void
+  /** A moment of `performance.now()` by Redis's clock, Unix milliseconds; `undefined` while nothing is known. */
+  deadline (moment: number): number | undefined
 }
 
 /**
- * A reply is older than its arrival, so the estimate is never ahead of Redis's clock: a deadline errs towards refusing
- * a command in time, never towards letting a late one through.
+ * A reply is older than its arrival, so the estimate lags behind the clock it was read from: a deadline errs towards
+ * refusing a command in time. It is ahead only when that clock was set back since the last reply.
  */
 export function createRedisClock (): RedisClock {
   let offset: number | undefined
@@ -18,8 +20,11 @@ export function createRedisClock (): RedisClock {
     observe (redisMs) {
       offset = redisMs - performance.now()
     },
+    reset () {
+      offset = undefined
+    },
     deadline (moment) {
-      return offset === undefined ? 0 : Math.floor(moment + offset)
+      return offset === undefined ? undefined : Math.floor(moment + offset)
     }
   }
 }

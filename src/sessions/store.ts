@@ -1,5 +1,6 @@
 import type { Redis } from 'ioredis'
 import { StoreUnavailable } from '../errors.ts'
+import { withoutArguments } from '../redis/message.ts'
 import type { Generation } from '../tokens/claims.ts'
 import { createRedisClock } from './clock.ts'
 import { toRotation, toSummaries, type LiveSession, type Profile, type Reply, type Rotation, type SessionSummary } from './outcomes.ts'
@@ -23,7 +24,10 @@ export interface NewSession extends Profile {
   label?: string
 }
 
-/** Every method rejects with `StoreUnavailable` within `TIMEOUT` when Redis does not do its part. */
+/**
+ * Every method rejects with `StoreUnavailable` within `TIMEOUT` when Redis does not do its part. Then nothing happens
+ * later; but when only the answer was lost, what was asked has happened.
+ */
 export interface SessionStore {
   /** Opens a session, generation 1. Replaces the device's older one; evicts the least recently used over the cap. */
   open (session: NewSession): Promise<LiveSession>
@@ -44,27 +48,31 @@ export interface SessionStore {
 /** Milliseconds Redis has for a call. The public endpoint promises its 500 within a second. */
 export const TIMEOUT = 700
 
-/** A log-out is wanted however late it arrives; everything else only while its caller still waits for the answer. */
-const NO_DEADLINE: ReadonlySet<ScriptName> = new Set<ScriptName>(['revoke', 'revoke-all', 'list'])
-
 /** `clock` is the store's own unless a test brings one that is wrong. */
 export function createSessionStore (redis: Redis, options: SessionStoreOptions, clock = createRedisClock()): SessionStore {
   const { prefix, idleTtl, absoluteTtl, retryWindow, maxSessionsPerUser } = options
   const scripts = defineScripts(redis)
   const channel = eventsChannel(prefix)
 
+  // Another connection may lead to another server. Read ahead, so that the first request needs one round trip too.
+  const readClock = async (): Promise<void> => {
+    const [seconds, microseconds] = await redis.time()
+    clock.observe(Number(seconds) * 1000 + Math.floor(Number(microseconds) / 1000))
+  }
+  redis.on('close', () => clock.reset())
+  redis.on('ready', () => { readClock().catch(() => {}) })
+
   /**
    * Runs a script on a user's record, dated so that it can't take effect after the caller was told 500: a frozen
    * server or a stalled socket may deliver a command long after. A `late` reply that still arrives in time means that
-   * our estimate of Redis's clock was off (it was set, or a failover brought another one); that reply has corrected
-   * it, so it is tried once more.
+   * our estimate of Redis's clock was off (it was set); that reply has corrected it, so it is tried once more.
    */
   async function run (name: ScriptName, userId: number, ...args: Array<string | number>): Promise<Reply> {
     const key = userKey(prefix, userId)
     const givenUpAt = performance.now() + TIMEOUT
     const attempt = async (): Promise<Reply> => {
-      const deadline = NO_DEADLINE.has(name) ? 0 : clock.deadline(givenUpAt)
-      const reply = await scripts[name](key, channel, userId, deadline, ...args) as Reply
+      if (clock.deadline(givenUpAt) === undefined) await readClock()
+      const reply = await scripts[name](key, channel, userId, clock.deadline(givenUpAt)!, ...args) as Reply
       clock.observe(reply[1])
       if (reply[0] === 'late') throw new LateError()
       return reply
@@ -127,7 +135,7 @@ async function within<T> (ms: number, promise: Promise<T>): Promise<T> {
   try {
     return await Promise.race([promise, timeout])
   } catch (err) {
-    throw new StoreUnavailable((err as Error).message)
+    throw new StoreUnavailable(withoutArguments((err as Error).message))
   } finally {
     clearTimeout(timer)
   }

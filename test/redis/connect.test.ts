@@ -38,6 +38,22 @@ t.test('a wrong password or database is said at once', async t => {
   await t.rejects(connectRedis(`redis://127.0.0.1:${port}/99`, log), { name: 'StartError', message: /ERR DB index is out of range/ })
 })
 
+t.test('a server that knows no AUTH does not make us print the password', async t => {
+  const port = await freePort()
+  await startRedis(t, ['--port', String(port), '--rename-command', 'AUTH', '', '--rename-command', 'HELLO', ''])
+  const err = await connectRedis(`redis://bob:sesame-open@127.0.0.1:${port}`, log).catch(err => err)
+  t.match(err, { name: 'StartError', message: /unknown command/ })
+  t.notMatch(err.message, /sesame|bob/)
+})
+
+t.test('a server that is still loading is called that', async t => {
+  const loading = createServer(socket => { socket.on('data', () => socket.write('-LOADING Redis is loading the dataset in memory\r\n')).on('error', () => {}) })
+  loading.listen(0, '127.0.0.1')
+  await once(loading, 'listening')
+  t.teardown(() => { loading.close() })
+  await t.rejects(connectRedis(`redis://127.0.0.1:${(loading.address() as AddressInfo).port}`, log), { name: 'StartError', message: /load/ })
+})
+
 t.test('over TLS, with a certificate that Node is told to trust', async t => {
   const { port, ca } = await startTls(t)
   const service = await startService(t, environment(`rediss://localhost:${port}`, { NODE_EXTRA_CA_CERTS: ca, LOG_LEVEL: 'info' }))

@@ -1,4 +1,4 @@
-import { execFileSync } from 'node:child_process'
+import { execFileSync, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { connect } from 'node:net'
@@ -120,6 +120,31 @@ t.test('a server that dies is started again, and the session goes on', async t =
   await service.line('the embedded Redis ended; it is started again')
   while ((await fetch(`${service.internalUrl}/readyz`)).status !== 200) await delay(20)
   t.equal(claimsOf(await refreshed(service.publicUrl, refreshToken)).gen, 2)
+  service.child.kill('SIGTERM')
+  t.same(await service.exited, [0, null])
+})
+
+t.test('without its supervisors the server is ended before another is started', async t => {
+  const { env, socket } = await home(t)
+  const service = await startService(t, env)
+  const { refreshToken } = await postSession(service.internalUrl)
+  const pid = await serverPid(socket)
+  const group = execFileSync('ps', ['-o', 'pgid=', '-p', String(pid)], { encoding: 'utf8' }).trim()
+  const processes = execFileSync('ps', ['-A', '-o', 'pid=,pgid='], { encoding: 'utf8' }).trim().split('\n').map(line => line.trim().split(/\s+/))
+  for (const [other, pgid] of processes) if (pgid === group && Number(other) !== pid) process.kill(Number(other), 'SIGKILL')
+  await service.line('the embedded Redis ended; it is started again')
+  while ((await fetch(`${service.internalUrl}/readyz`)).status !== 200 || await serverPid(socket) === pid) await delay(20)
+  t.match(spawnSync('ps', ['-o', 'stat=', '-p', String(pid)], { encoding: 'utf8' }).stdout.trim(), /^(Z.*)?$/, 'gone, or waiting to be reaped')
+  t.equal(claimsOf(await refreshed(service.publicUrl, refreshToken)).gen, 2)
+  service.child.kill('SIGTERM')
+  t.same(await service.exited, [0, null])
+  await silent(socket)
+})
+
+t.test('a folder with any name', async t => {
+  const { env, dataDir } = await home(t)
+  const service = await startService(t, { ...env, DATA_DIR: join(dataDir, 'a b#c?d%e') })
+  t.match(await postSession(service.internalUrl), { id: 1 })
   service.child.kill('SIGTERM')
   t.same(await service.exited, [0, null])
 })

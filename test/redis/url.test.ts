@@ -10,6 +10,7 @@ t.test('what a REDIS_URL says', async t => {
     'redis://app:secret@cache/1': [{ host: 'cache', port: 6379, db: 1, username: 'app', password: 'secret' }, 'redis://cache:6379/1'],
     'rediss://app:secret@cache:6380': [{ host: 'cache', port: 6380, db: 0, username: 'app', password: 'secret', tls: { servername: 'cache' } }, 'rediss://cache:6380/0'],
     'redis+socket:///run/redis/a%20b.sock': [{ path: '/run/redis/a b.sock', db: 0 }, 'unix socket /run/redis/a b.sock'],
+    'rediss://10.0.0.7': [{ host: '10.0.0.7', port: 6379, db: 0, tls: {} }, 'rediss://10.0.0.7:6379/0'],
     'redis+socket:///run/redis.sock?db=2': [{ path: '/run/redis.sock', db: 2 }, 'unix socket /run/redis.sock']
   }
   for (const [url, [options, display]] of Object.entries(urls)) t.same(parseRedisUrl(url), { options, display }, url)

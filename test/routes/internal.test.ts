@@ -42,10 +42,10 @@ t.test('opening a session answers with the five documented keys', async t => {
 t.test('a wrong field is refused with its name', async t => {
   const wrong: Record<string, unknown[]> = {
     userId: [undefined, 0, -1, 1.5, '1', null, 2 ** 53, [1]],
-    email: [undefined, '', 'x', 'a@', '@b', 'a b@c', 'a@b\n', `${'a'.repeat(250)}@b.de`, 1, null],
+    email: [undefined, '', 'x', 'a@', '@b', 'a b@c', 'a@b\n', 'a\u202e@b', `${'a'.repeat(250)}@b.de`, 1, null],
     role: [undefined, '', 'guest', '1A', '_A', 'A'.repeat(33), 'A-B', 'A\n', 1, null],
     deviceId: [undefined, '', '  ', 'x'.repeat(256), 1, null],
-    label: ['', 'x'.repeat(49), 'é'.repeat(25), 1, null]
+    label: ['', '  ', 'a\u0000', '\u001b[31m', 'x'.repeat(49), 'é'.repeat(25), 1, null]
   }
   for (const [field, values] of Object.entries(wrong)) {
     for (const value of values) {
@@ -87,11 +87,17 @@ t.test('revoking, one and all, is idempotent', async t => {
   t.equal((await service.refresh(other.refreshToken, 'laptop')).statusCode, 400)
 })
 
+t.test('a DELETE with a content type and no body is a DELETE', async t => {
+  const headers = { authorization: `Bearer ${apiKey}`, 'content-type': 'application/json' }
+  t.equal((await service.internal.inject({ method: 'DELETE', url: '/internal/users/1/sessions', headers })).statusCode, 204)
+  t.equal((await service.internal.inject({ method: 'PATCH', url: '/internal/users/1', headers })).statusCode, 400)
+})
+
 t.test('a changed profile holds from the next refresh', async t => {
   const { refreshToken } = await service.open({ userId: 79 })
   t.equal((await service.call('PATCH', '/internal/users/79', { role: 'ADMIN' })).statusCode, 204)
   t.match((await service.refresh(refreshToken)).json(), { email: guest.email, role: 'ADMIN' })
-  for (const wrong of [{}, { role: 'admin' }, { email: 'x' }, { role: null }, [], undefined]) {
+  for (const wrong of [{}, { x: 1 }, { role: 'admin' }, { email: 'x' }, { role: null }, [], undefined]) {
     t.equal((await service.call('PATCH', '/internal/users/79', wrong)).statusCode, 400)
   }
   const response = await service.call('PATCH', '/internal/users/80', { role: 'ADMIN' })

@@ -1,6 +1,9 @@
-import { connect, type AddressInfo } from 'node:net'
+import { once } from 'node:events'
+import { connect } from 'node:net'
 import fc from 'fast-check'
+import Fastify from 'fastify'
 import t from 'tap'
+import errors from '../../plugins/errors.ts'
 import { build, claimsOf, guest, startRedis, type PrivateRedis, type Service } from '../helper.ts'
 
 /** The documented endpoint, byte for byte. */
@@ -10,14 +13,17 @@ const badRequest = '{"code":400,"message":"Bad Request"}'
 
 let redis: PrivateRedis
 let service: Service
+let base: string
+let port: number
 t.before(async () => {
   redis = await startRedis(t)
   service = await build(t, redis)
+  base = await service.public.listen({ port: 0 })
+  port = Number(new URL(base).port)
 })
 
 t.test('the code sample of the documentation', async t => {
   const { refreshToken } = await service.open()
-  const base = await service.public.listen({ port: 0 })
   const response = await fetch(`${base}/api/ps/refresh`, {
     method: 'POST',
     headers: {
@@ -118,6 +124,7 @@ t.test('malformed bodies are 400 and harm no session', async t => {
     'JSON cut short': { payload: valid.slice(0, -1), headers: json },
     'JSON with something behind': { payload: `${valid}x`, headers: json },
     'invalid UTF-8 in the token': { payload: Buffer.concat([Buffer.from('{"deviceId":"a","refreshToken":"'), Buffer.from([0xff, 0xfe]), Buffer.from('"}')]), headers: json },
+    'invalid UTF-8 in the deviceId': { payload: Buffer.concat([Buffer.from('{"deviceId":"'), Buffer.from([0xff]), Buffer.from(`","refreshToken":"${refreshToken}"}`)]), headers: json },
     'a prototype': { payload: `{"__proto__":{"deviceId":"${deviceId}"},"refreshToken":"${refreshToken}"}`, headers: json },
     'no content type': { payload: valid, headers: {} },
     'plain text': { payload: valid, headers: { 'content-type': 'text/plain' } },
@@ -138,10 +145,12 @@ t.test('malformed bodies are 400 and harm no session', async t => {
 })
 
 t.test('what is unusual but right is taken', async t => {
+  const poison = '"__proto__":{"a":1},"constructor":{"prototype":{"a":1}}'
   const unusual: Record<string, (refreshToken: string) => { payload: string | object, headers?: Record<string, string> }> = {
     'unknown fields': refreshToken => ({ payload: { more: [1], deviceId: 'd', refreshToken } }),
     'a charset': refreshToken => ({ payload: JSON.stringify({ deviceId: 'd', refreshToken }), headers: { 'content-type': 'Application/JSON; charset=UTF-8' } }),
     'a byte order mark': refreshToken => ({ payload: `\ufeff${JSON.stringify({ deviceId: 'd', refreshToken })}`, headers: { 'content-type': 'application/json' } }),
+    'fields that would poison a prototype': refreshToken => ({ payload: `{${poison},"deviceId":"d","refreshToken":"${refreshToken}"}`, headers: { 'content-type': 'application/json' } }),
     'a query': refreshToken => ({ payload: { deviceId: 'd', refreshToken } })
   }
   for (const [what, request] of Object.entries(unusual)) {
@@ -171,34 +180,83 @@ t.test('no body whatever is anything but 400, nor harms the session', async t =>
 })
 
 t.test('other routes and methods are 404, in the same shape', async t => {
-  for (const [method, url] of [['GET', '/api/ps/refresh'], ['PUT', '/api/ps/refresh'], ['POST', '/'], ['GET', '/healthz'], ['POST', '/internal/sessions'], ['GET', '/metrics']] as const) {
-    const response = await service.public.inject({ method, url })
+  for (const [method, url] of [['GET', '/api/ps/refresh'], ['PUT', '/api/ps/refresh'], ['POST', '/'], ['GET', '/healthz'], ['POST', '/internal/sessions'], ['GET', '/metrics'], ['OPTIONS', '/api/ps/refresh']] as const) {
+    const response = await service.public.inject({ method, url, payload: '{', headers: { 'content-type': 'application/json' } })
     t.equal(response.statusCode, 404)
     t.equal(response.body, '{"code":404,"message":"Not Found"}')
+    t.equal(response.headers['cache-control'], 'no-store')
   }
 })
 
+/** Sends bytes and returns everything that comes back until the connection closes. */
+async function send (bytes: string): Promise<string> {
+  const socket = connect(port, '127.0.0.1').setEncoding('utf8')
+  socket.write(bytes)
+  let answer = ''
+  for await (const chunk of socket) answer += chunk
+  return answer
+}
+
+const raw = (body: string, headers = 'Host: a\r\n'): string =>
+  `POST ${url} HTTP/1.1\r\n${headers}Content-Type: application/json\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`
+
 t.test('bytes that are no HTTP get the documented body too', async t => {
-  const { port } = service.public.server.address() as AddressInfo
-  for (const bytes of ['nonsense\r\n\r\n', `POST ${url} HTTP/1.1\r\nHost: a\r\nX: ${'x'.repeat(20_000)}\r\n\r\n`, 'GET /%zz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n']) {
-    const socket = connect(port, '127.0.0.1').setEncoding('utf8')
-    socket.write(bytes)
-    let answer = ''
-    for await (const chunk of socket) answer += chunk
+  const broken = [
+    'nonsense\r\n\r\n',
+    `POST ${url} HTTP/1.1\r\nHost: a\r\nX: ${'x'.repeat(20_000)}\r\n\r\n`,
+    'GET /%zz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n',
+    `POST ${url} HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n`,
+    `POST ${url} HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n`
+  ]
+  for (const bytes of broken) {
+    const answer = await send(bytes)
     t.match(answer, /^HTTP\/1\.1 400 Bad Request\r\n/)
+    t.match(answer, /\r\ncache-control: no-store\r\n/i)
     t.ok(answer.endsWith(`\r\n\r\n${badRequest}`))
   }
 })
 
+t.test('what Node would answer by itself is the route\'s to answer', async t => {
+  for (const headers of ['Host: a\r\nExpect: nonsense\r\n', 'Host: a\r\nExpect: 100-continue\r\n', '']) {
+    const { refreshToken } = await service.open()
+    const answer = await send(raw(JSON.stringify({ deviceId: guest.deviceId, refreshToken }), `${headers}Connection: close\r\n`))
+    t.match(answer, /HTTP\/1\.1 200 OK\r\n[^]*"refreshToken"/)
+    t.ok((await send(raw('{}', `${headers}Connection: close\r\n`))).endsWith(badRequest))
+  }
+})
+
+t.test('bytes after a whole request do not take its answer away', async t => {
+  for (const rest of ['x', 'GARBAGE\r\n\r\n', '\0']) {
+    const { refreshToken } = await service.open()
+    const answer = await send(raw(JSON.stringify({ deviceId: guest.deviceId, refreshToken })) + rest)
+    t.match(answer, /^HTTP\/1\.1 200 OK\r\n[^]*"refreshToken":"[\w.-]+"\}HTTP\/1\.1 400 Bad Request\r\n/)
+    t.ok(answer.endsWith(badRequest))
+  }
+})
+
+t.test('a request that does not arrive is given up', async t => {
+  const answer = await send(raw(JSON.stringify({ deviceId: 'x', refreshToken: 'x' })).slice(0, -1))
+  t.match(answer, /^HTTP\/1\.1 400 Bad Request\r\n/)
+  t.ok(answer.endsWith(badRequest))
+})
+
 t.test('a connection that breaks in the middle of a request is nobody\'s error', async t => {
-  const { port } = service.public.server.address() as AddressInfo
   const socket = connect(port, '127.0.0.1')
-  socket.write(`POST ${url} HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{`)
-  const seen = new Promise(resolve => service.public.server.once('request', resolve))
-  await seen
+  socket.write(raw('{"deviceId":"x"}').slice(0, -1))
+  await once(service.public.server, 'request')
   service.log.length = 0
   socket.resetAndDestroy()
   const { refreshToken } = await service.open()
   t.equal((await service.refresh(refreshToken)).statusCode, 200)
   t.notOk(service.log.some(({ level }) => Number(level) >= 50))
+})
+
+t.test('an error with a status of its own does not show it', async t => {
+  const app = Fastify()
+  t.teardown(async () => await app.close())
+  await app.register(errors)
+  app.get('/', async () => { throw Object.assign(new Error('at 10.0.0.7'), { statusCode: 503 }) })
+  const response = await app.inject('/')
+  t.equal(response.statusCode, 500)
+  t.equal(response.body, '{"code":500,"message":"Internal Error"}')
 })

@@ -87,6 +87,22 @@ t.test('rotated: the next generation, and the idle time begins anew', async t =>
   t.equal(await client.expiretime(key), expires)
 })
 
+t.test('open: never beyond the absolute lifetime', async t => {
+  const { store, record } = await setup(t, { REFRESH_IDLE_TTL: '100', REFRESH_ABSOLUTE_TTL: '50' })
+  const { generation } = await store.open(guest)
+  const [, created, , expires] = await record(generation.sid)
+  t.same([expires, generation.exp], [created! + 50, created! + 50])
+})
+
+t.test('rotated: another session that lives longer keeps the record', async t => {
+  const long = await setup(t, { REFRESH_IDLE_TTL: '1000' })
+  const short = await setup(t, { REFRESH_IDLE_TTL: '100', REDIS_PREFIX: long.prefix })
+  const { generation: other } = await long.store.open({ ...guest, deviceId: 'laptop' })
+  const { generation } = await short.store.open(guest)
+  await short.store.rotate(generation, guest.deviceId)
+  t.equal(await client.expiretime(long.key), other.exp)
+})
+
 t.test('rotated: never beyond the absolute lifetime', async t => {
   const { store, pass, record } = await setup(t, { REFRESH_IDLE_TTL: '100', REFRESH_ABSOLUTE_TTL: '130' })
   const { generation } = await store.open(guest)
@@ -100,7 +116,7 @@ t.test('retried: the current generation again, changing nothing', async t => {
   const { store, key, pass } = await setup(t)
   const { generation } = await store.open(guest)
   const rotated = await store.rotate(generation, guest.deviceId)
-  await pass(generation.sid, 29)
+  await pass(generation.sid, 20)
   const before = await client.hgetall(key)
   const retried = await store.rotate(generation, guest.deviceId)
   t.match(retried, { outcome: 'retried', session: { generation: { gen: 2 } } })
@@ -156,12 +172,14 @@ t.test('reused: the record goes with its last session', async t => {
 })
 
 t.test('device_mismatch: changes nothing, whatever the generation', async t => {
-  const { store, key, events } = await setup(t, { REFRESH_RETRY_WINDOW: '0' })
+  const { store, key, events, pass } = await setup(t, { REFRESH_RETRY_WINDOW: '0' })
   const { generation } = await store.open(guest)
   await store.rotate(generation, guest.deviceId)
   const before = await client.hgetall(key)
   for (const gen of [1, 2, 3]) t.match(await store.rotate({ ...generation, gen }, 'another'), { outcome: 'device_mismatch' })
   t.same(await client.hgetall(key), before)
+  await pass(generation.sid, 31_536_000)
+  t.match(await store.rotate(generation, 'another'), { outcome: 'device_mismatch' }, 'not even of a session that has expired')
   t.same(await events(), [])
 })
 
@@ -245,8 +263,11 @@ t.test('whoever walks the record prunes what has expired', async t => {
     const { generation } = await store.open({ ...guest, label: 'old' })
     await store.open({ ...guest, deviceId: 'laptop' })
     await pass(generation.sid, 101)
+    await client.expire(key, 5000)
     await walk(store)
     t.same(await client.hmget(key, `s:${generation.sid}`, `l:${generation.sid}`), [null, null], name)
+    const left = (await client.hvals(key)).map(value => Number(value.split(':')[3])).filter(Number.isFinite)
+    t.equal(await client.expiretime(key), left.length === 0 ? -2 : Math.max(...left), name)
     t.match((await events())[0], { reason: 'expired', sid: generation.sid }, name)
   }
 })
@@ -291,6 +312,23 @@ t.test('updateProfile changes what is given and nothing else', async t => {
   t.equal(await store.updateProfile(guest.userId, { role: 'ADMIN' }), true)
   t.equal(await store.updateProfile(guest.userId, { email: 'new@keygenqt.com' }), true)
   t.match(await store.rotate(generation, guest.deviceId), { session: { profile: { email: 'new@keygenqt.com', role: 'ADMIN' } } })
+})
+
+t.test('a field that nobody can read is removed, and one in a session\'s place is an error', async t => {
+  const { store, key } = await setup(t)
+  const { generation } = await store.open(guest)
+  await client.hset(key, 's:garbage', 'x')
+  t.equal((await store.list(guest.userId)).length, 1)
+  t.equal(await client.hexists(key, 's:garbage'), 0)
+  await client.hset(key, 's:garbage', 'x')
+  await client.hset(key, `s:${generation.sid}`, 'x')
+  await t.rejects(store.rotate(generation, guest.deviceId), { code: 'RTS_STORE_UNAVAILABLE', message: /damaged/ })
+  await store.revokeAll(guest.userId)
+  t.equal(await client.exists(key), 0, 'a log-out works whatever is in there')
+
+  const { generation: next } = await store.open(guest)
+  await client.hdel(key, 'email')
+  await t.rejects(store.rotate(next, guest.deviceId), { code: 'RTS_STORE_UNAVAILABLE', message: /damaged/ })
 })
 
 t.test('the largest user id survives Lua', async t => {

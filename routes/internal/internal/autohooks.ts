@@ -4,13 +4,12 @@ import { Unauthorized } from '../../../src/errors.ts'
 
 const hash = (text: string): Buffer => createHash('sha256').update(text).digest()
 
-/** Everything under /internal wants the API key (RFC 6750 section 2.1) and may answer with tokens. */
+/** Everything under /internal wants the API key (RFC 6750 section 2.1). */
 const hooks: FastifyPluginAsync = async app => {
   // Hashes have one length, so that the comparison tells neither the key's length nor its beginning.
   const expected = hash(app.config.INTERNAL_API_KEY)
 
   app.addHook('onRequest', async (request, reply) => {
-    reply.header('cache-control', 'no-store')
     const [, key = ''] = /^Bearer +(\S+)$/i.exec(request.headers.authorization ?? '') ?? []
     if (timingSafeEqual(hash(key), expected)) return
     reply.header('www-authenticate', 'Bearer')

@@ -3,9 +3,10 @@
 -- KEYS[1]  the user's record, a hash: email, role, s:<sid> = gen:createdAt:rotatedAt:expiresAt:device, l:<sid> = label
 -- ARGV[1]  the channel of announcements
 -- ARGV[2]  the user's id, as text: it may exceed what Lua prints without an exponent
--- ARGV[3]  deadline: Unix milliseconds after which the caller has given up and nothing may happen; 0 for none
+-- ARGV[3]  deadline: Unix milliseconds after which the caller has given up
 --
--- All times are Redis's own, in seconds unless the name says otherwise. Every reply begins { word, nowMs }.
+-- All times are Redis's own, in seconds unless the name says otherwise. Every reply begins { word, nowMs }; a script
+-- that runs after its deadline does nothing and replies { 'late', nowMs }.
 local key, channel, user, deadline = KEYS[1], ARGV[1], ARGV[2], tonumber(ARGV[3])
 
 local time = redis.call('TIME')
@@ -13,7 +14,7 @@ local now = tonumber(time[1])
 local nowMs = now * 1000 + math.floor(tonumber(time[2]) / 1000)
 
 -- A command that waited in a frozen server or a stalled socket can run long after its caller answered 500.
-local late = deadline > 0 and nowMs > deadline
+if nowMs > deadline then return { 'late', nowMs } end
 
 -- Tells subscribers that a session ended; runs in the same step as its removal.
 local function announce (reason, sid)
@@ -29,7 +30,7 @@ local function remove (sid, reason)
   return removed
 end
 
--- gen, createdAt, rotatedAt, expiresAt as numbers, device as text.
+-- gen, createdAt, rotatedAt, expiresAt as numbers, device as text; nothing when the value is not of our making.
 local function parse (value)
   local gen, created, rotated, expires, device = string.match(value, '^(%d+):(%d+):(%d+):(%d+):(.*)$')
   return tonumber(gen), tonumber(created), tonumber(rotated), tonumber(expires), device
@@ -39,7 +40,7 @@ local function format (gen, created, rotated, expires, device)
   return string.format('%d:%d:%d:%d:%s', gen, created, rotated, expires, device)
 end
 
--- Prunes what has expired. Returns the live sessions in the order of the hash.
+-- Prunes what has expired, and what nobody can read. Returns the live sessions in the order of the hash.
 local function liveSessions ()
   local live, labels = {}, {}
   local fields = redis.call('HGETALL', key)
@@ -49,11 +50,11 @@ local function liveSessions ()
       labels[sid] = fields[i + 1]
     elseif kind == 's:' then
       local gen, created, rotated, expires, device = parse(fields[i + 1])
-      if expires <= now then
+      if not expires or expires <= now then
         remove(sid, 'expired')
       else
         live[#live + 1] =
-          { sid = sid, gen = gen, created = created, rotated = rotated, expires = expires, device = device }
+          { place = i, sid = sid, gen = gen, created = created, rotated = rotated, expires = expires, device = device }
       end
     end
   end

@@ -11,14 +11,12 @@
 -- ARGV[10] absolute TTL, seconds
 -- ARGV[11] cap on the user's sessions
 --
--- Reply: { 'opened', nowMs, gen, createdAt, expiresAt } or { 'late', nowMs }
+-- Reply: { 'opened', nowMs, gen, createdAt, expiresAt }
 
 -- include common.lua
 
 local sid, device, label, email, role = ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[8]
 local idle, absolute, cap = tonumber(ARGV[9]), tonumber(ARGV[10]), tonumber(ARGV[11])
-
-if late then return { 'late', nowMs } end
 
 -- One session a device: the older one is replaced.
 local others = {}
@@ -30,13 +28,15 @@ for _, session in ipairs(liveSessions()) do
   end
 end
 
--- The least recently used make room. A tie of seconds goes to the one that was opened first, which the hash lists first.
+-- The least recently used make room; of those last used in one second, the one that was opened first, as far as seconds
+-- and the order of the hash can tell.
+table.sort(others, function (a, b)
+  if a.rotated ~= b.rotated then return a.rotated > b.rotated end
+  if a.created ~= b.created then return a.created > b.created end
+  return a.place > b.place
+end)
 while #others >= cap do
-  local oldest = 1
-  for i = 2, #others do
-    if others[i].rotated < others[oldest].rotated then oldest = i end
-  end
-  remove(table.remove(others, oldest).sid, 'evicted')
+  remove(table.remove(others).sid, 'evicted')
 end
 
 local expires = now + math.min(idle, absolute)

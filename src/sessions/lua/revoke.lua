@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
 -- revoke.lua: ends one session. Works on a full Redis too: it only frees memory.
 --
--- KEYS, ARGV[1..3]  see common.lua; the deadline is 0, a log-out may come late
+-- KEYS, ARGV[1..3]  see common.lua
 -- ARGV[4]  sid
 --
 -- Reply: { 'revoked' | 'absent', nowMs }

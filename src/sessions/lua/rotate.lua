@@ -13,20 +13,21 @@
 -- ARGV[10] retry window, seconds
 --
 -- Reply: { 'rotated' | 'retried' | 'recovered', nowMs, gen, rotatedAt, expiresAt, email, role }
---     or { 'unknown' | 'device_mismatch' | 'expired' | 'reused' | 'late', nowMs }
+--     or { 'unknown' | 'device_mismatch' | 'expired' | 'reused', nowMs }
 
 -- include common.lua
 
 local sid, gen, exp, device = ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[7]
 local idle, absolute, window = tonumber(ARGV[8]), tonumber(ARGV[9]), tonumber(ARGV[10])
 
-if late then return { 'late', nowMs } end
-
 local field = 's:' .. sid
 local record = redis.call('HMGET', key, field, 'email', 'role')
 if not record[1] then return { 'unknown', nowMs } end
 
 local current, created, rotated, expires, owner = parse(record[1])
+if not current or not record[2] or not record[3] then
+  return redis.error_reply('ERR the record ' .. key .. ' is damaged')
+end
 
 local function stop (outcome, reason)
   remove(sid, reason)

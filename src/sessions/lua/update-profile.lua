@@ -5,11 +5,9 @@
 -- ARGV[4]  email, '' to keep
 -- ARGV[5]  role, '' to keep
 --
--- Reply: { 'updated' | 'absent' | 'late', nowMs }
+-- Reply: { 'updated' | 'absent', nowMs }
 
 -- include common.lua
-
-if late then return { 'late', nowMs } end
 
 local live = liveSessions()
 settle(live)

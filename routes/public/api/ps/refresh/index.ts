@@ -6,12 +6,7 @@ import { sessionTokens } from '../../../../../src/session-tokens.ts'
 
 const route: FastifyPluginAsyncTypebox = async app => {
   app.post('/', {
-    schema: { body: RefreshRequest, response: { 200: SessionTokens, 400: ErrorResponse, 500: ErrorResponse } },
-    // Before the body is read, so that every answer carries it (RFC 6749 section 5.1).
-    onRequest: (_request, reply, done) => {
-      reply.header('cache-control', 'no-store')
-      done()
-    }
+    schema: { body: RefreshRequest, response: { 200: SessionTokens, 400: ErrorResponse, 500: ErrorResponse } }
   }, async request => {
     const { deviceId, refreshToken } = request.body
     const claims = app.tokens.verifyRefresh(refreshToken)

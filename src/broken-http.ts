@@ -1,0 +1,26 @@
+import type { ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
+import type { FastifyInstance } from 'fastify'
+import { errorBody } from './errors.ts'
+
+const body = JSON.stringify(errorBody(400))
+
+const answer = 'HTTP/1.1 400 Bad Request\r\nConnection: close\r\nCache-Control: no-store\r\n' +
+  `Content-Type: application/json; charset=utf-8\r\nContent-Length: ${body.length}\r\n\r\n${body}`
+
+/**
+ * Answers bytes that Node could not parse as HTTP, or that did not come in time: there is no request, so the answer is
+ * written by hand. When they follow a whole request on the same connection, that one is answered first: it may have
+ * rotated a token, and its client must not take the 400 for its own.
+ */
+export function answerBrokenHttp (this: FastifyInstance, err: NodeJS.ErrnoException, socket: Socket): void {
+  if (err.code === 'ECONNRESET' || !socket.writable) return
+  this.log.info({ outcome: 'malformed', code: err.code }, 'request refused')
+  // Where Node itself keeps the response that is due on a connection.
+  const { _httpMessage: due } = socket as { _httpMessage?: ServerResponse | null }
+  if (due?.req.complete === true) {
+    due.once('close', () => { socket.end(answer) })
+  } else {
+    socket.end(answer)
+  }
+}
