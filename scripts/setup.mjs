@@ -1,20 +1,51 @@
-// Installs what is missing of what it is asked for: `node scripts/setup.mjs packages redis`. Runs before `npm start`,
+// Installs what is missing of what it is asked for: `node scripts/setup.mjs packages redis`. Runs first in `npm start`,
 // `npm test` and the other commands, on a bare Node, so it can import nothing but Node itself.
 import { execFileSync } from 'node:child_process'
 import { accessSync, constants, statSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
 
-/** How each package manager installs a Redis server; the first one on the machine is used. */
+/** Where each command of an "a || b" begins. */
+const eachCommand = /^|(?<=\|\| )/g
+
+/** What can be installed: any of the binaries will do; the commands are each manager's, tried in turn. */
+const tools = {
+  redis: {
+    title: 'a Redis server',
+    binaries: ['redis-server', 'valkey-server'],
+    packages: { 'apt-get': ['redis-server'], dnf: ['redis', 'valkey'], apk: ['redis', 'valkey'], brew: ['redis'] },
+    reason: 'there is none and REDIS_URL is not set',
+    isNeeded: () => !process.env.REDIS_URL,
+    otherwise: 'install Redis 7 or later, or set REDIS_URL'
+  },
+  nginx: {
+    title: 'nginx',
+    binaries: ['nginx'],
+    packages: { 'apt-get': ['nginx'], dnf: ['nginx'], apk: ['nginx'], brew: ['nginx'] },
+    reason: 'the tests run a gateway with it',
+    otherwise: 'install nginx'
+  },
+  chromium: {
+    title: 'Chromium',
+    binaries: ['chromium', 'chromium-browser', 'google-chrome'],
+    packages: { 'apt-get': ['chromium'], dnf: ['chromium'], apk: ['chromium'], brew: ['--cask chromium'] },
+    reason: 'the tests run pages in it',
+    otherwise: 'install Chromium'
+  }
+}
+
+/** The package managers known here; the first one on the machine is used. */
 const managers = [
-  { name: 'apt-get', commands: ['apt-get update', 'apt-get install -y --no-install-recommends redis-server'] },
-  { name: 'dnf', commands: ['dnf install -y redis || dnf install -y valkey'] },
-  { name: 'apk', commands: ['apk add --no-cache redis || apk add --no-cache valkey'] },
-  { name: 'brew', commands: ['brew install redis'], asUser: true }
+  { name: 'apt-get', refresh: 'apt-get update', install: 'apt-get install -y --no-install-recommends' },
+  { name: 'dnf', install: 'dnf install -y' },
+  { name: 'apk', install: 'apk add --no-cache' },
+  { name: 'brew', install: 'brew install', asUser: true }
 ]
 
 process.chdir(join(import.meta.dirname ?? new URL('.', import.meta.url).pathname, '..'))
-const steps = { packages: installPackages, redis: installRedis }
-for (const name of process.argv.slice(2)) steps[name]()
+for (const step of process.argv.slice(2)) {
+  if (step === 'packages') installPackages()
+  else installTool(tools[step])
+}
 
 /** The lock file that npm keeps of what it installed is younger than ours unless ours has changed since. */
 function installPackages () {
@@ -24,20 +55,20 @@ function installPackages () {
   run('npm ci --include=dev --no-audit --no-fund --loglevel=error')
 }
 
-function installRedis () {
-  if (process.env.REDIS_URL || onPath('redis-server') || onPath('valkey-server')) return
+function installTool ({ title, binaries, packages, reason, isNeeded = () => true, otherwise }) {
+  if (!isNeeded() || binaries.some(onPath)) return
   const manager = managers.find(({ name }) => onPath(name))
   if (manager === undefined) {
-    giveUp('There is no redis-server or valkey-server on the PATH, and no package manager known here to install one: install Redis 7 or later, or set REDIS_URL.')
+    giveUp(`There is no ${binaries.join(' or ')} on the PATH, and no package manager known here to install one: ${otherwise}.`)
   }
+  const commands = [manager.refresh, packages[manager.name].map(name => `${manager.install} ${name}`).join(' || ')].filter(Boolean)
   const prefix = manager.asUser || process.getuid() === 0 ? '' : 'sudo -n '
   if (prefix !== '' && !(onPath('sudo') && succeeds('sudo -n true'))) {
-    const commands = manager.commands.map(command => `sudo ${command}`).join(' && ')
-    giveUp(`A Redis server is needed, and installing it takes root. Run this, then try again:\n  ${commands}`)
+    giveUp(`Installing ${title} takes root (${reason}). Run this, then try again:\n  ${commands.map(command => command.replace(eachCommand, 'sudo ')).join(' && ')}`)
   }
-  say(`Installing a Redis server with ${manager.name}, because there is none and REDIS_URL is not set …`)
-  for (const command of manager.commands) run(command.replace(/^|(?<=\|\| )/g, prefix), { DEBIAN_FRONTEND: 'noninteractive' })
-  if (!onPath('redis-server') && !onPath('valkey-server')) giveUp(`${manager.name} installed no redis-server or valkey-server on the PATH.`)
+  say(`Installing ${title} with ${manager.name}, because ${reason} …`)
+  for (const command of commands) run(command.replace(eachCommand, prefix), { DEBIAN_FRONTEND: 'noninteractive' })
+  if (!binaries.some(onPath)) giveUp(`${manager.name} put no ${binaries.join(' or ')} on the PATH.`)
 }
 
 function onPath (name) {

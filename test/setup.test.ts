@@ -10,7 +10,8 @@ import { tempFolder } from './helper.ts'
  */
 
 interface Machine {
-  setup: (steps: string[], env?: Record<string, string>) => SpawnSyncReturns<string>
+  /** As root, `uid` makes it somebody else. */
+  setup: (steps: string[], env?: Record<string, string>, uid?: number) => SpawnSyncReturns<string>
   calls: () => Promise<string[]>
   install: (name: string, script?: string) => Promise<void>
   folder: string
@@ -29,8 +30,9 @@ async function machine (t: Test): Promise<Machine> {
   const log = join(folder, 'calls')
   return {
     folder,
-    setup: (steps, env = {}) =>
-      spawnSync(process.execPath, [join(folder, 'scripts', 'setup.mjs'), ...steps], { encoding: 'utf8', env: { PATH: bin, ...env } }),
+    setup: (steps, env = {}, uid) => spawnSync(process.execPath, [join(folder, 'scripts', 'setup.mjs'), ...steps], {
+      encoding: 'utf8', env: { PATH: bin, ...env }, ...(uid !== undefined && process.getuid!() === 0 ? { uid } : {})
+    }),
     calls: async () => (await readFile(log, 'utf8').catch(() => '')).trim().split('\n').filter(line => line !== ''),
     install: async (name, script = '') => {
       await writeFile(join(bin, name), `#!/bin/sh\necho "${name} $*" >> ${log}\n${script}\n`)
@@ -84,13 +86,29 @@ t.test('redis: by the system\'s package manager', async t => {
     const { setup, install, calls, folder } = await machine(t)
     await install('sudo', '[ "$2" = true ] && exit 0; shift; exec "$@"')
     await install(name, `case "$*" in *redis*) echo > ${folder}/bin/redis-server; chmod +x ${folder}/bin/redis-server;; esac`)
-    t.match(setup(['redis']), { status: 0, stdout: `Installing a Redis server with ${name}, because there is none and REDIS_URL is not set …\n` })
+    t.match(setup(['redis']), { status: 0, stdout: `Installing a Redis server with ${name}, because there is none and REDIS_URL is not set …\n` }, name)
     t.same((await calls()).filter(call => !call.startsWith('sudo')), expected)
+  }
+})
+
+t.test('the tools of the tests, by the same way', async t => {
+  for (const [step, binary] of [['nginx', 'nginx'], ['chromium', 'chromium']] as const) {
+    const { setup, install, calls, folder } = await machine(t)
+    await install('sudo', '[ "$2" = true ] && exit 0; shift; exec "$@"')
+    await install('apt-get', `case "$*" in *${binary}*) echo > ${folder}/bin/${binary}; chmod +x ${folder}/bin/${binary};; esac`)
+    t.equal(setup([step], { REDIS_URL: 'redis://elsewhere' }).status, 0)
+    t.equal(setup([step]).stdout, '', 'and only once')
+    t.same((await calls()).filter(call => !call.startsWith('sudo')), ['apt-get update', `apt-get install -y --no-install-recommends ${binary}`])
   }
 })
 
 t.test('redis: where it can\'t, it says what to run', async t => {
   const bare = await machine(t)
+  const powerless = await machine(t)
+  await powerless.install('dnf')
+  await chmod(powerless.folder, 0o755)
+  t.match(powerless.setup(['redis'], {}, 65534), { status: 1, stderr: /Run this, then try again:\n {2}sudo dnf install -y redis \|\| sudo dnf install -y valkey\n/ })
+  t.same(await powerless.calls(), [])
   t.match(bare.setup(['redis']), { status: 1, stderr: /no package manager known here .*install Redis 7 or later, or set REDIS_URL\.\n$/ })
 
   const broken = await machine(t)
@@ -101,5 +119,5 @@ t.test('redis: where it can\'t, it says what to run', async t => {
   const useless = await machine(t)
   await useless.install('apk')
   await useless.install('sudo', 'true')
-  t.match(useless.setup(['redis']), { status: 1, stderr: 'apk installed no redis-server or valkey-server on the PATH.\n' })
+  t.match(useless.setup(['redis']), { status: 1, stderr: 'apk put no redis-server or valkey-server on the PATH.\n' })
 })
