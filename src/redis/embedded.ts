@@ -2,12 +2,13 @@ import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { access, constants, mkdir } from 'node:fs/promises'
 import { connect } from 'node:net'
-import { delimiter, join, relative, resolve } from 'node:path'
+import { delimiter, join, resolve } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { FastifyBaseLogger } from 'fastify'
 import { Redis } from 'ioredis'
 import { StartError } from '../errors.ts'
 import { LockedError, takeLock } from './lock.ts'
+import { MAX_SOCKET_PATH, shortestPath } from './socket-path.ts'
 
 /** A Redis server of our own, for one service on one machine. */
 export interface EmbeddedRedis {
@@ -32,9 +33,6 @@ wait "$server"; code=$?
 kill "$watcher" 2>/dev/null
 exit "$code"`
 
-/** The longest path of a unix socket that every system takes, in bytes; ours are `lock-` and eight digits at the most. */
-const MAX_SOCKET_PATH = 103
-
 /** Milliseconds that a server has to listen. */
 const START_TIMEOUT = 5000
 
@@ -52,7 +50,8 @@ const RESTART_DELAY = 500
 export async function startEmbeddedRedis (dataDir: string, log: FastifyBaseLogger): Promise<EmbeddedRedis> {
   const binary = await findServer(process.env.PATH ?? '')
   const folder = resolve(dataDir, 'redis')
-  const sockets = shortest(folder)
+  const sockets = shortestPath(folder)
+  // The longest name in it is that of a lock.
   if (Buffer.byteLength(join(sockets, 'lock-01234567')) > MAX_SOCKET_PATH) {
     throw new StartError(`DATA_DIR must be a shorter path: sockets in ${sockets} would have longer names than the system allows.`)
   }
@@ -102,11 +101,6 @@ async function findServer (path: string): Promise<string> {
     }
   }
   throw new StartError('REDIS_URL is not set, and there is no redis-server or valkey-server on the PATH to start: set the one or install the other.')
-}
-
-function shortest (path: string): string {
-  const fromHere = relative('', path)
-  return fromHere.length < path.length ? fromHere : path
 }
 
 async function lockFolder (dataDir: string, path: string): Promise<() => Promise<void>> {

@@ -1,4 +1,5 @@
 import { isIP } from 'node:net'
+import { shortestPath } from './socket-path.ts'
 
 /** The part of ioredis's options that says where, and as whom. */
 export interface ConnectionOptions {
@@ -51,7 +52,7 @@ function overSocket (url: URL): RedisAddress | undefined {
   const db = parseDb(url.searchParams.get('db') ?? '')
   const path = decodeURIComponent(url.pathname)
   if (url.host !== '' || path.length < 2 || db === undefined) return undefined
-  return { options: { path, db }, display: `unix socket ${path}` }
+  return { options: { path: shortestPath(path), db }, display: `unix socket ${path}` }
 }
 
 function parseDb (text: string): number | undefined {

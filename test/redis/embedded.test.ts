@@ -6,6 +6,9 @@ import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { Redis } from 'ioredis'
 import t, { type Test } from 'tap'
+import { createLogger } from '../../src/log.ts'
+import { connectRedis } from '../../src/redis/connect.ts'
+import { startEmbeddedRedis } from '../../src/redis/embedded.ts'
 import { claimsOf, environment, postRefresh, postSession, spawnService, startService, tempFolder, type TokensBody } from '../helper.ts'
 
 /** The embedded Redis: what it keeps, and what becomes of it when its service ends in good order or in none. */
@@ -147,6 +150,21 @@ t.test('a folder with any name', async t => {
   t.match(await postSession(service.internalUrl), { id: 1 })
   service.child.kill('SIGTERM')
   t.same(await service.exited, [0, null])
+})
+
+t.test('a folder that is too deep for a socket\'s absolute path', async t => {
+  const { dataDir } = await home(t)
+  const deep = join(dataDir, 'x'.repeat(100))
+  await mkdir(deep)
+  const here = process.cwd()
+  t.teardown(() => { process.chdir(here) })
+  process.chdir(deep)
+  const log = createLogger('silent')
+  const { url, stop } = await startEmbeddedRedis('.data', log)
+  const redis = await connectRedis(url, log)
+  t.equal(await redis.ping(), 'PONG')
+  redis.disconnect()
+  await stop()
 })
 
 t.test('a server that hangs at the end is killed, and the service ends in time', async t => {
