@@ -221,7 +221,7 @@ t.test('a session of the same device is replaced, with its label', async t => {
   t.match(await store.rotate(old, guest.deviceId), { outcome: 'unknown' })
   t.match(await store.rotate(renewed, guest.deviceId), { outcome: 'rotated', session: { profile: { email: 'new@keygenqt.com', role: 'ADMIN' } } })
   t.same(Object.keys(await client.hgetall(key)).sort(), ['email', 'role', `s:${renewed.sid}`])
-  t.same(await events(), [{ type: 'revoked', reason: 'replaced', id: 1, sid: old.sid }])
+  t.same(await events(), [{ type: 'revoked', reason: 'replaced', id: 1, sid: old.sid }, { type: 'profile', id: 1 }])
 })
 
 t.test('over the cap the least recently used goes', async t => {
@@ -312,6 +312,27 @@ t.test('updateProfile changes what is given and nothing else', async t => {
   t.equal(await store.updateProfile(guest.userId, { role: 'ADMIN' }), true)
   t.equal(await store.updateProfile(guest.userId, { email: 'new@keygenqt.com' }), true)
   t.match(await store.rotate(generation, guest.deviceId), { session: { profile: { email: 'new@keygenqt.com', role: 'ADMIN' } } })
+})
+
+t.test('a profile that changes is announced, one that stays is not', async t => {
+  const { store, events } = await setup(t)
+  const userId = Number.MAX_SAFE_INTEGER
+  await store.updateProfile(userId, { role: 'ADMIN' })
+  await store.open({ ...guest, userId })
+  await store.open({ ...guest, userId, deviceId: 'laptop' })
+  await store.updateProfile(userId, { email: guest.email, role: guest.role })
+  t.same(await events(), [], 'nobody, the first session, the same again')
+
+  const changes: Array<() => Promise<unknown>> = [
+    async () => await store.updateProfile(userId, { role: 'ADMIN' }),
+    async () => await store.updateProfile(userId, { email: 'new@keygenqt.com' }),
+    async () => await store.open({ ...guest, userId, deviceId: 'phone', email: 'new@keygenqt.com' }),
+    async () => await store.open({ ...guest, userId, deviceId: 'watch' })
+  ]
+  for (const [i, change] of changes.entries()) {
+    await change()
+    t.same(await events(), Array(i + 1).fill({ type: 'profile', id: userId }))
+  }
 })
 
 t.test('a field that nobody can read is removed, and one in a session\'s place is an error', async t => {

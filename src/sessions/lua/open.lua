@@ -1,5 +1,5 @@
 #!lua
--- open.lua: opens a session, sets the profile, and keeps the user within the cap.
+-- open.lua: opens a session, sets the profile (announced when it changes), and keeps the user within the cap.
 --
 -- KEYS, ARGV[1..3]  see common.lua
 -- ARGV[4]  sid
@@ -13,7 +13,7 @@
 --
 -- Reply: { 'opened', nowMs, gen, createdAt, expiresAt }
 
--- include common.lua
+-- include profile.lua
 
 local sid, device, label, email, role = ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[8]
 local idle, absolute, cap = tonumber(ARGV[9]), tonumber(ARGV[10]), tonumber(ARGV[11])
@@ -40,7 +40,8 @@ while #others >= cap do
 end
 
 local expires = now + math.min(idle, absolute)
-redis.call('HSET', key, 'email', email, 'role', role, 's:' .. sid, format(1, now, now, expires, device))
+setProfile(email, role)
+redis.call('HSET', key, 's:' .. sid, format(1, now, now, expires, device))
 if label ~= '' then redis.call('HSET', key, 'l:' .. sid, label) end
 
 others[#others + 1] = { expires = expires }

@@ -1,5 +1,5 @@
 #!lua
--- update-profile.lua: changes what the next refresh answers with.
+-- update-profile.lua: changes what the next refresh answers with, and announces it.
 --
 -- KEYS, ARGV[1..3]  see common.lua
 -- ARGV[4]  email, '' to keep
@@ -7,12 +7,11 @@
 --
 -- Reply: { 'updated' | 'absent', nowMs }
 
--- include common.lua
+-- include profile.lua
 
 local live = liveSessions()
 settle(live)
 if #live == 0 then return { 'absent', nowMs } end
 
-if ARGV[4] ~= '' then redis.call('HSET', key, 'email', ARGV[4]) end
-if ARGV[5] ~= '' then redis.call('HSET', key, 'role', ARGV[5]) end
+setProfile(ARGV[4], ARGV[5])
 return { 'updated', nowMs }
