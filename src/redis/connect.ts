@@ -1,33 +1,15 @@
 import { Redis } from 'ioredis'
 import type { FastifyBaseLogger } from 'fastify'
 import { StartError } from '../errors.ts'
+import { behaviour } from './behaviour.ts'
 import { withoutArguments } from './message.ts'
 import { parseRedisUrl } from './url.ts'
-
-/** Milliseconds without an answer after which a connection counts as dead. */
-const SILENCE_TIMEOUT = 700
 
 /** Milliseconds that the start waits for Redis: it may be starting too, but the process has to end within ten seconds. */
 const START_TIMEOUT = 8000
 
 /** Milliseconds between two connections given up because the server is read-only. */
 const READONLY_PAUSE = 1000
-
-/**
- * How a connection behaves once it stands: a request that can't be sent now fails now, and nothing is kept to be sent
- * later, because its client has long been told to try again. Reconnecting goes on for ever, at most half a second apart.
- */
-const behaviour = {
-  lazyConnect: true,
-  connectTimeout: SILENCE_TIMEOUT,
-  socketTimeout: SILENCE_TIMEOUT,
-  enableOfflineQueue: false,
-  autoResendUnfulfilledCommands: false,
-  maxRetriesPerRequest: 0,
-  enableAutoPipelining: true,
-  retryStrategy: (times: number) => Math.min(times * 50, 500),
-  connectionName: 'refresh-token-service'
-}
 
 /**
  * Connects to the Redis of `REDIS_URL` and checks that it can do the work.

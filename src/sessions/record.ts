@@ -27,3 +27,12 @@ export function newSessionId (): string {
 export function hashDevice (deviceId: string): string {
   return createHash('sha256').update(deviceId).digest('base64url').slice(0, 16)
 }
+
+/**
+ * When the session of an `s:<sid>` value expires, in Unix seconds by Redis's clock; `undefined` when the value is not
+ * `gen:createdAt:rotatedAt:expiresAt:device`.
+ */
+export function expiryOf (value: string): number | undefined {
+  const [, expiresAt] = /^\d+:\d+:\d+:(\d+):/.exec(value) ?? []
+  return expiresAt === undefined ? undefined : Number(expiresAt)
+}

@@ -39,7 +39,16 @@ const SID = /^[A-Za-z0-9_-]{22}$/
  */
 export function isRefreshClaims (claims: Partial<Record<keyof RefreshClaims, unknown>>): claims is RefreshClaims {
   return isPositiveInteger(claims.id) && isPositiveInteger(claims.gen) && isPositiveInteger(claims.exp) &&
-    typeof claims.sid === 'string' && SID.test(claims.sid)
+    isSid(claims.sid)
+}
+
+/** The same for an access token: what is signed with its keys need not be one. */
+export function isAccessClaims (claims: Partial<Record<keyof AccessClaims, unknown>>): claims is AccessClaims {
+  return isPositiveInteger(claims.id) && isPositiveInteger(claims.exp) && isSid(claims.sid)
+}
+
+function isSid (value: unknown): boolean {
+  return typeof value === 'string' && SID.test(value)
 }
 
 function isPositiveInteger (value: unknown): boolean {

@@ -1,0 +1,67 @@
+import type { FastifyReply, onRequestAsyncHookHandler } from 'fastify'
+import fp from 'fastify-plugin'
+import { SessionValidationError } from './errors.ts'
+import type { SessionValidatorOptions } from './options.ts'
+import type { ValidSession } from './session.ts'
+import { createSessionValidator, type SessionValidator } from './validator.ts'
+
+/** The validator's own options, or one that was made before; that one stays the caller's to close. */
+export type SessionValidationOptions = SessionValidatorOptions | { validator: SessionValidator }
+
+/** What a route asks of a session: any of the roles; without them, that there is one. */
+export interface SessionRequirement {
+  roles?: readonly string[] | undefined
+}
+
+const refusals = {
+  401: '{"code":401,"message":"Unauthorized"}',
+  403: '{"code":403,"message":"Forbidden"}',
+  503: '{"code":503,"message":"Service Unavailable"}'
+}
+
+/**
+ * Fastify plugin: `app.requireSession({ roles })` makes an `onRequest` hook that lets live sessions pass, and
+ * `request.session` is the session then. It answers everybody else by itself, whatever the app does with errors:
+ * 401 and 403 with the challenge of RFC 6750 section 3, 503 when nobody can tell.
+ */
+export const sessionValidation = fp<SessionValidationOptions>(async (app, options) => {
+  const validator = 'validator' in options ? options.validator : createSessionValidator(options)
+  if (!('validator' in options)) app.addHook('onClose', async () => await validator.close())
+
+  app.decorateRequest('session', null)
+  app.decorate('requireSession', ({ roles } = {}) => async (request, reply) => {
+    const token = bearerToken(request.headers.authorization)
+    if (token === undefined) return refuse(reply, 401, { 'www-authenticate': 'Bearer' })
+    try {
+      request.session ??= await validator.validate(token)
+    } catch (err) {
+      if (!(err instanceof SessionValidationError)) throw err
+      if (err.code !== 'unavailable') return refuse(reply, 401, { 'www-authenticate': 'Bearer error="invalid_token"' })
+      request.log.warn({ err }, 'the session could not be validated')
+      return refuse(reply, 503, { 'retry-after': '1' })
+    }
+    if (roles !== undefined && !roles.includes(request.session.role)) {
+      return refuse(reply, 403, { 'www-authenticate': 'Bearer error="insufficient_scope"' })
+    }
+  })
+}, { name: 'session-validation', fastify: '5.x' })
+
+function bearerToken (header = ''): string | undefined {
+  return /^Bearer +(\S+)$/i.exec(header)?.[1]
+}
+
+/** Sent as a text, so that no serializer and no response schema of the app changes it. */
+function refuse (reply: FastifyReply, status: keyof typeof refusals, headers: Record<string, string>): FastifyReply {
+  return reply.code(status).headers(headers).type('application/json; charset=utf-8').send(refusals[status])
+}
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** Set by a hook of `app.requireSession`, `null` before. */
+    session: ValidSession | null
+  }
+
+  interface FastifyInstance {
+    requireSession (requirement?: SessionRequirement): onRequestAsyncHookHandler
+  }
+}

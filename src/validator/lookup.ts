@@ -1,0 +1,60 @@
+import { Redis } from 'ioredis'
+import { behaviour, SILENCE_TIMEOUT } from '../redis/behaviour.ts'
+import { withoutArguments } from '../redis/message.ts'
+import { parseRedisUrl } from '../redis/url.ts'
+import { expiryOf, userKey } from '../sessions/record.ts'
+import type { AccessClaims } from '../tokens/claims.ts'
+import { SessionValidationError } from './errors.ts'
+import type { ValidSession } from './session.ts'
+
+/** INFO, which ioredis would ask for, is more than a reader may; a server that still loads refuses by itself. */
+const readerBehaviour = { ...behaviour, connectionName: 'session-validator', lazyConnect: false, enableReadyCheck: false }
+
+/** Connects by URL; the connection heals by itself and is never heard of. */
+export function connectReader (url: string): Redis {
+  return silenced(new Redis({ ...readerBehaviour, ...parseRedisUrl(url)!.options }))
+}
+
+/** Another connection to the same place, for a subscription that its owner renews. */
+export function connectSubscriber (redis: Redis): Redis {
+  return silenced(redis.duplicate({ ...readerBehaviour, autoResubscribe: false }))
+}
+
+/** What fails is told to whoever asks then. */
+function silenced (redis: Redis): Redis {
+  return redis.on('error', () => {})
+}
+
+/**
+ * Looks the session of a verified token up: one HMGET. Its expiry is compared with this machine's clock, as the token's
+ * is: exact to the difference of the clocks, and without a second command. The record as a whole expires by Redis's own.
+ * @throws SessionValidationError `revoked`, or `unavailable` within `SILENCE_TIMEOUT`.
+ */
+export async function lookUp (redis: Redis, prefix: string, { id, sid, exp }: AccessClaims): Promise<ValidSession> {
+  const [value, email, role] = await answerOf(redis.hmget(userKey(prefix, id), `s:${sid}`, 'email', 'role'))
+  if (value == null) throw new SessionValidationError('revoked', 'the session has ended')
+  const expiry = expiryOf(value)
+  if (expiry === undefined || email == null || role == null) {
+    throw new SessionValidationError('unavailable', `the record of user ${id} is damaged`)
+  }
+  if (expiry * 1000 <= Date.now()) throw new SessionValidationError('revoked', 'the session has expired')
+  return Object.freeze({ id, sid, email, role, expiresAt: Math.min(exp, expiry) })
+}
+
+/**
+ * Redis's answer in time. `reason` says what is known of an absence. The error that caused it is left behind, since
+ * ioredis's holds the command.
+ */
+export async function answerOf<T> (promise: Promise<T>, reason = () => 'no answer'): Promise<T> {
+  let timer
+  const timeout = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => reject(new Error(`${reason()} within ${SILENCE_TIMEOUT} ms`)), SILENCE_TIMEOUT)
+  })
+  try {
+    return await Promise.race([promise, timeout])
+  } catch (err) {
+    throw new SessionValidationError('unavailable', `Redis could not be used: ${withoutArguments((err as Error).message)}`)
+  } finally {
+    clearTimeout(timer)
+  }
+}

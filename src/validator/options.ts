@@ -1,0 +1,114 @@
+import type { Redis } from 'ioredis'
+import { parseRedisUrl } from '../redis/url.ts'
+import { MIN_SECRET_BYTES, splitSecrets } from '../tokens/keys.ts'
+
+/** How to reach the service's Redis, one of two, and how to verify its access tokens, one of two. */
+export interface SessionValidatorOptions {
+  /** `redis://`, `rediss://` or `redis+socket:///path`, as the service's `REDIS_URL`. A user that may only read will do. */
+  redisUrl?: string | undefined
+  /** An ioredis client of your own instead; a duplicate of it subscribes to events. It stays yours to close. */
+  redis?: Redis | undefined
+  /** The service's `REDIS_PREFIX`; default `rt:`. */
+  prefix?: string | undefined
+  /** The service's `JWT_ISSUER`; default `ktor.io`. */
+  issuer?: string | undefined
+  /** The service's `ACCESS_TOKEN_SECRETS`, comma-separated or as a list, for HS512. */
+  secrets?: string | readonly string[] | undefined
+  /** Where the service publishes its public keys, for EdDSA, ES256 and RS256 (RFC 7517). */
+  jwksUrl?: string | URL | undefined
+  /** `false` asks Redis at every call; default on. */
+  cache?: false | SessionCacheOptions | undefined
+}
+
+export interface SessionCacheOptions {
+  /** Tokens remembered at the most; default 10000. */
+  max?: number | undefined
+  /** Milliseconds that an answer is served without asking again when no event came; default 5000. */
+  maxStaleness?: number | undefined
+}
+
+/** Options that were checked, with their defaults. */
+export interface Settings {
+  redis: Redis | string
+  prefix: string
+  issuer: string
+  /** A comma-separated list, or an address. */
+  keys: string | URL
+  cache: { max: number, maxStaleness: number } | undefined
+}
+
+/**
+ * Checks the options and fills in the defaults.
+ * @throws TypeError that names the option that is wrong and never quotes a value, which may be a secret.
+ */
+export function readOptions (options: SessionValidatorOptions): Settings {
+  if (typeof options !== 'object' || options === null) throw new TypeError('createSessionValidator takes an object of options')
+  const { redisUrl, redis, prefix = 'rt:', issuer = 'ktor.io', secrets, jwksUrl, cache = {}, ...others } = options
+  refuseUnknown(others)
+  check((redisUrl === undefined) !== (redis === undefined), 'redisUrl', 'be given, or else redis, and not both')
+  check(redisUrl === undefined || isRedisUrl(redisUrl), 'redisUrl', 'be redis://host:port/db, rediss://host:port/db or redis+socket:///path')
+  check(redis === undefined || isClient(redis), 'redis', 'be an ioredis client, no Cluster, without a keyPrefix')
+  check(isText(prefix), 'prefix', 'be a text: the REDIS_PREFIX of the service')
+  check(isText(issuer), 'issuer', 'be a text: the JWT_ISSUER of the service')
+  check((secrets === undefined) !== (jwksUrl === undefined), 'secrets', 'be given, or else jwksUrl, and not both')
+  return {
+    redis: redis ?? redisUrl!,
+    prefix,
+    issuer,
+    keys: secrets === undefined ? readAddress(jwksUrl!) : readSecrets(secrets),
+    cache: readCache(cache)
+  }
+}
+
+function readSecrets (secrets: string | readonly string[]): string {
+  const list = splitSecrets(String(secrets)) // a list of texts becomes one, separated by commas
+  const long = list.every(secret => Buffer.byteLength(secret) >= MIN_SECRET_BYTES)
+  check(long && new Set(list).size === list.length, 'secrets',
+    `be the ACCESS_TOKEN_SECRETS of the service: at least ${MIN_SECRET_BYTES} bytes each, no two alike`)
+  return list.join()
+}
+
+function readAddress (text: string | URL): URL {
+  const url = URL.canParse(String(text)) ? new URL(text) : undefined
+  // fetch refuses a password in an address, with an error that quotes it.
+  const right = url !== undefined && /^https?:$/.test(url.protocol) && url.username + url.password === ''
+  check(right, 'jwksUrl', 'be the http:// or https:// address of a JSON Web Key Set, without user or password')
+  return url
+}
+
+function readCache (cache: false | SessionCacheOptions): Settings['cache'] {
+  if (cache === false) return undefined
+  check(typeof cache === 'object' && cache !== null, 'cache', 'be false or an object')
+  const { max = 10_000, maxStaleness = 5000, ...others } = cache
+  refuseUnknown(others, 'cache.')
+  check(isCount(max), 'cache.max', 'be a whole number from 1')
+  check(isCount(maxStaleness), 'cache.maxStaleness', 'be whole milliseconds from 1')
+  return { max, maxStaleness }
+}
+
+/** A name that was mistyped must not pass for one that was left out. */
+function refuseUnknown (others: object, path = ''): void {
+  const [name] = Object.keys(others)
+  if (name !== undefined) throw new TypeError(`${path}${name} is not an option of createSessionValidator`)
+}
+
+function check (holds: boolean, name: string, demand: string): asserts holds {
+  if (!holds) throw new TypeError(`${name} must ${demand}`)
+}
+
+function isRedisUrl (value: unknown): boolean {
+  return typeof value === 'string' && parseRedisUrl(value) !== undefined
+}
+
+/** Told by its shape: the caller's ioredis may be another copy than ours. */
+function isClient (value: Partial<Redis> | null): boolean {
+  return typeof value?.hmget === 'function' && value.isCluster === false && !value.options?.keyPrefix
+}
+
+function isText (value: unknown): boolean {
+  return typeof value === 'string' && value !== ''
+}
+
+function isCount (value: unknown): boolean {
+  return Number.isSafeInteger(value) && (value as number) > 0
+}

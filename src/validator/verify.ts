@@ -1,0 +1,82 @@
+import { createSecretKey, type KeyObject } from 'node:crypto'
+import { createRemoteJWKSet, errors, jwtVerify, type CryptoKey, type CompactJWSHeaderParameters } from 'jose'
+import { SILENCE_TIMEOUT } from '../redis/behaviour.ts'
+import { isAccessClaims, type AccessClaims } from '../tokens/claims.ts'
+import { parseKeys } from '../tokens/keys.ts'
+import { SessionValidationError } from './errors.ts'
+
+/** The claims of an authentic access token that has not expired. Rejects with `malformed`, `expired` or `unavailable`. */
+export type VerifyToken = (token: string) => Promise<AccessClaims>
+
+/** The key that a header names; rejects with `malformed` when there is none. */
+type FindKey = (header: CompactJWSHeaderParameters) => Promise<CryptoKey | KeyObject>
+
+/** Characters; the longest tokens of ours need about half. What is longer is not worth a hash. */
+const MAX_TOKEN_LENGTH = 8192
+
+/** Milliseconds between two fetches for names nobody knows: a forger can't make us fetch more, a new key waits no longer. */
+const JWKS_COOLDOWN = 1000
+
+const COMPACT = /^[\w-]+\.[\w-]+\.([\w-]+)$/
+
+/**
+ * Verifies access tokens with shared secrets (a comma-separated list), or with the public keys of an address. Algorithms
+ * are pinned to the kind of keys, so that no public key is ever taken for a secret (RFC 8725 section 3.1); issuer and
+ * subject are pinned, so that no other token of ours is taken for an access token.
+ */
+export function createVerify (keys: string | URL, issuer: string): VerifyToken {
+  const [algorithms, findKey] = typeof keys === 'string'
+    ? [['HS512'], findSecret(keys)] as const
+    : [['EdDSA', 'ES256', 'RS256'], findPublicKey(keys)] as const
+  const options = { algorithms: [...algorithms], issuer, subject: 'Authentication', requiredClaims: ['exp'] }
+
+  return async token => {
+    if (!isCanonical(token)) throw malformed('it is not a JWT in its one spelling')
+    const { payload } = await jwtVerify(token, findKey, options).catch(err => { throw judge(err) })
+    if (!isAccessClaims(payload)) throw malformed('its claims are not those of an access token')
+    return payload
+  }
+}
+
+/**
+ * Compact serialization (RFC 7515 section 7.1), and the one spelling of its signature (RFC 4648 section 3.5): unused bits
+ * of the last character would give one token several names.
+ */
+function isCanonical (token: string): boolean {
+  if (typeof token !== 'string' || token.length > MAX_TOKEN_LENGTH) return false
+  const [, signature] = COMPACT.exec(token) ?? []
+  return signature !== undefined && Buffer.from(signature, 'base64url').toString('base64url') === signature
+}
+
+function findSecret (list: string): FindKey {
+  const byKid = new Map<unknown, KeyObject>(parseKeys(list).map(({ kid, secret }) => [kid, createSecretKey(secret)]))
+  return async ({ kid }) => byKid.get(kid) ?? unknownKey()
+}
+
+/** jose keeps the set for ten minutes, and fetches it again when a name is not in it. */
+function findPublicKey (url: URL): FindKey {
+  const keySet = createRemoteJWKSet(url, { timeoutDuration: SILENCE_TIMEOUT, cooldownDuration: JWKS_COOLDOWN })
+  return async header => {
+    if (typeof header.kid !== 'string') return unknownKey() // jose would take any key that fits
+    return await keySet(header).catch(cause => {
+      if (cause instanceof errors.JWKSNoMatchingKey) return unknownKey()
+      throw new SessionValidationError('unavailable', `the keys could not be had: ${cause.message}`, { cause })
+    })
+  }
+}
+
+function unknownKey (): never {
+  throw malformed('it names no key that is known')
+}
+
+/** jose's error becomes ours. It goes no further, since it carries the claims. */
+function judge (err: Error): SessionValidationError {
+  if (err instanceof SessionValidationError) return err
+  if (err instanceof errors.JWTExpired) return new SessionValidationError('expired', 'the access token has expired')
+  if (err instanceof errors.JOSEError) return malformed(err.message)
+  return new SessionValidationError('unavailable', `the key can't be used: ${err.message}`, { cause: err })
+}
+
+function malformed (reason: string): SessionValidationError {
+  return new SessionValidationError('malformed', `the access token is refused: ${reason}`)
+}

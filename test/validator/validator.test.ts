@@ -1,0 +1,268 @@
+import { inspect } from 'node:util'
+import fc from 'fast-check'
+import { Cluster, Redis } from 'ioredis'
+import t from 'tap'
+import { createSessionValidator, SessionValidationError, type SessionValidatorOptions } from '../../src/validator/index.ts'
+import { build, claimsOf, guest, secret, startRedis, type PrivateRedis } from '../helper.ts'
+import { clientOf, codeOf, handmade, lookups, optionsFor, until, validatorFor } from './helper.ts'
+
+/** The answer and its four refusals, over a real Redis and tokens of the real service. */
+
+let redis: PrivateRedis
+t.before(async () => { redis = await startRedis(t) })
+
+t.test('a live session: the ids of the token, the profile of the record', async t => {
+  const service = await build(t, redis)
+  const validator = await validatorFor(t, service)
+  const { token } = await service.open()
+  const { id, sid, exp } = claimsOf(token)
+  const session = await validator.validate(token)
+  t.strictSame(session, { id, sid, email: guest.email, role: guest.role, expiresAt: exp })
+  t.ok(Object.isFrozen(session), 'it is shared with other calls')
+  t.strictSame(await validator.validate(token), session)
+})
+
+t.test('expiresAt is the end of the session when that comes first', async t => {
+  const service = await build(t, redis, { REFRESH_IDLE_TTL: '100' })
+  const validator = await validatorFor(t, service)
+  const { token, refreshToken } = await service.open()
+  t.equal((await validator.validate(token)).expiresAt, claimsOf(refreshToken).exp)
+})
+
+t.test('a session that has ended, or whose time is over while its record lives on', async t => {
+  const service = await build(t, redis)
+  const validator = await validatorFor(t, service, { cache: false })
+  const { token } = await service.open()
+  const { sid, iat } = claimsOf(token)
+  await redis.client.hset(`${service.config.REDIS_PREFIX}1`, `s:${sid}`, `1:${iat - 9}:${iat - 9}:${iat}:AAAAAAAAAAAAAAAA`)
+  t.equal(await codeOf(validator.validate(token)), 'revoked')
+  await service.call('DELETE', `/internal/users/1/sessions/${sid}`)
+  t.equal(await codeOf(validator.validate(token)), 'revoked')
+})
+
+t.test('a damaged record is nobody\'s log-out', async t => {
+  const service = await build(t, redis)
+  const validator = await validatorFor(t, service, { cache: false })
+  const { token } = await service.open()
+  const key = `${service.config.REDIS_PREFIX}1`
+  for (const field of ['email', 'role']) {
+    const value = await redis.client.hget(key, field)
+    await redis.client.hdel(key, field)
+    await t.rejects(validator.validate(token), { code: 'unavailable', message: /the record of user 1 is damaged/ })
+    await redis.client.hset(key, field, value!)
+  }
+  await redis.client.hset(key, `s:${claimsOf(token).sid}`, 'x')
+  await t.rejects(validator.validate(token), { code: 'unavailable', message: /damaged/ })
+  await redis.client.set(key, 'no hash')
+  await t.rejects(validator.validate(token), { code: 'unavailable', message: /WRONGTYPE/ })
+})
+
+t.test('every secret verifies, a dropped one does not', async t => {
+  const service = await build(t, redis)
+  const { token } = await service.open()
+  const old = service.config.ACCESS_TOKEN_SECRETS
+  for (const secrets of [`${secret()}, ${old}`, [secret(), old]]) {
+    t.match(await (await validatorFor(t, service, { secrets })).validate(token), { id: 1 })
+  }
+  t.equal(await codeOf((await validatorFor(t, service, { secrets: secret() })).validate(token)), 'malformed')
+})
+
+t.test('what is not an access token of ours is malformed, and Redis is not asked', async t => {
+  const [key, other] = [secret(), secret()]
+  const service = await build(t, redis, { ACCESS_TOKEN_SECRETS: key })
+  const validator = await validatorFor(t, service)
+  const { token, refreshToken } = await service.open()
+  const { sid, exp } = claimsOf(token)
+  const claims = { sub: 'Authentication', iss: 'ktor.io', id: 1, sid, iat: exp - 900, exp }
+  const [header, payload, signature] = token.split('.') as [string, string, string]
+  const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
+  const sameBits = signature.slice(0, -1) + alphabet[alphabet.indexOf(signature.at(-1)!) + 1]
+  t.match(await validator.validate(handmade(key, claims)), { sid }, 'a token by hand is taken')
+  const before = await lookups(redis)
+
+  const refused: Record<string, unknown> = {
+    'a refresh token': refreshToken,
+    'a refresh token signed with the access secret': handmade(key, { ...claims, sub: 'Refresh', gen: 1 }),
+    'another secret under our kid': handmade(other, claims, { kid: JSON.parse(Buffer.from(header, 'base64url').toString()).kid }),
+    'an unknown kid': handmade(key, claims, { kid: 'nobody' }),
+    'no kid': handmade(key, claims, { kid: undefined }),
+    'a kid that is an object': handmade(key, claims, { kid: { a: 1 } }),
+    'a kid of the prototype': handmade(key, claims, { kid: 'constructor' }),
+    'alg none': handmade(key, claims, { alg: 'none' }),
+    'alg none without a signature': `${handmade(key, claims, { alg: 'none' }).split('.').slice(0, 2).join('.')}.`,
+    'alg HS256': handmade(key, claims, { alg: 'HS256' }, 'sha256'),
+    'alg EdDSA': handmade(key, claims, { alg: 'EdDSA' }),
+    'no alg': handmade(key, claims, { alg: undefined }),
+    'a critical header': handmade(key, claims, { crit: ['x'], x: 1 }),
+    'an unencoded payload': handmade(key, claims, { crit: ['b64'], b64: false }),
+    'another issuer': handmade(key, { ...claims, iss: 'evil.example' }),
+    'no issuer': handmade(key, { ...claims, iss: undefined }),
+    'no subject': handmade(key, { ...claims, sub: undefined }),
+    'no exp': handmade(key, { ...claims, exp: undefined }),
+    'an exp of a text': handmade(key, { ...claims, exp: String(exp) }),
+    'an exp of a half': handmade(key, { ...claims, exp: exp + 0.5 }),
+    'no id': handmade(key, { ...claims, id: undefined }),
+    'an id in a text': handmade(key, { ...claims, id: '1' }),
+    'an id of zero': handmade(key, { ...claims, id: 0 }),
+    'an unsafe id': handmade(key, { ...claims, id: 2 ** 53 }),
+    'no sid': handmade(key, { ...claims, sid: undefined }),
+    'a short sid': handmade(key, { ...claims, sid: 'A' }),
+    'a sid that is a list': handmade(key, { ...claims, sid: [sid] }),
+    'not yet valid': handmade(key, { ...claims, nbf: exp }),
+    'claims that are an array': handmade(key, [claims]),
+    'claims that are null': handmade(key, null as unknown as object),
+    'a header that is null': `${Buffer.from('null').toString('base64url')}.${payload}.${signature}`,
+    'a header that is no JSON': `${Buffer.from('{').toString('base64url')}.${payload}.${signature}`,
+    'another spelling of the signature': `${header}.${payload}.${sameBits}`,
+    padding: `${token}==`,
+    'no signature': `${header}.${payload}.`,
+    'a signature cut short': token.slice(0, -4),
+    'two parts': `${header}.${payload}`,
+    'four parts': `${token}.${signature}`,
+    'a line break at the end': `${token}\n`,
+    'a blank at the start': ` ${token}`,
+    'longer than any of ours': handmade(key, { ...claims, more: 'x'.repeat(8192) }),
+    nothing: '',
+    undefined,
+    'a number': 1,
+    'a String': Object(token)
+  }
+  for (const [what, forged] of Object.entries(refused)) {
+    const err = await validator.validate(forged as string).then(() => undefined, err => err)
+    t.ok(err instanceof SessionValidationError, what)
+    t.match(err, { name: 'SessionValidationError', code: 'malformed', cause: undefined }, what)
+  }
+  t.equal(await lookups(redis), before)
+
+  await fc.assert(fc.asyncProperty(fc.nat(token.length - 1), fc.string({ maxLength: 3, unit: 'binary' }), fc.nat(3), async (at, insert, drop) => {
+    const edited = token.slice(0, at) + insert + token.slice(at + drop)
+    return edited === token || await codeOf(validator.validate(edited)) === 'malformed'
+  }), { numRuns: 500 })
+})
+
+t.test('a token whose time is over is expired, whatever its session', async t => {
+  const service = await build(t, redis)
+  const validator = await validatorFor(t, service)
+  const { iat, exp, ...claims } = claimsOf((await service.open()).token)
+  await t.rejects(validator.validate(handmade(service.config.ACCESS_TOKEN_SECRETS, { ...claims, iat: 1, exp: 2 })), { code: 'expired', cause: undefined })
+  t.match(await validator.validate(handmade(service.config.ACCESS_TOKEN_SECRETS, { ...claims, iat, exp })), { id: 1 })
+})
+
+t.test('no message and no property of an error holds a token', async t => {
+  const service = await build(t, redis)
+  const validator = await validatorFor(t, service, { cache: false })
+  const { token } = await service.open()
+  await service.call('DELETE', '/internal/users/1/sessions')
+  const { iat, exp, ...claims } = claimsOf(token)
+  const expired = handmade(service.config.ACCESS_TOKEN_SECRETS, { ...claims, iat: 1, exp: 2 })
+  for (const text of [token, expired, `${token}x`, token.slice(0, -4), `x${token}`, handmade(secret(), { ...claims, iat, exp })]) {
+    const err = await validator.validate(text).then(() => undefined, err => err)
+    const shown = inspect(err, { depth: 9, showHidden: true, maxStringLength: null })
+    t.notOk(shown.includes('eyJ') || text.split('.').some(part => shown.includes(part)), err.code)
+    t.notOk(shown.includes(claims.sid), 'nor the session')
+  }
+})
+
+t.test('a frozen Redis is unavailable, and heals', async t => {
+  const redis = await startRedis(t)
+  const service = await build(t, redis)
+  for (const own of [false, true]) {
+    const client = own ? { redisUrl: undefined, redis: (await clientOf(t, redis)).client } : {}
+    const validator = await validatorFor(t, service, { cache: false, ...client })
+    const { token } = await service.open()
+    redis.freeze()
+    await t.rejects(validator.validate(token), { code: 'unavailable', message: /^Redis could not be used: / })
+    redis.thaw()
+    await until(async () => await codeOf(validator.validate(token)) === undefined)
+  }
+})
+
+t.test('a Redis that comes late, goes and comes back', async t => {
+  const redis = await startRedis(t)
+  const service = await build(t, redis)
+  const { token } = await service.open()
+  await redis.kill()
+  const validator = createSessionValidator(optionsFor(service))
+  t.teardown(async () => await validator.close())
+  await t.rejects(validator.ready(), { code: 'unavailable', message: /connect (ENOENT|ECONNREFUSED)/ })
+  t.equal(await codeOf(validator.validate(token)), 'unavailable')
+  await redis.start()
+  await until(async () => await codeOf(validator.ready()) === undefined)
+  t.match(await validator.validate(token), { id: 1 })
+  await redis.kill()
+  await until(async () => await codeOf(validator.validate(token)) === 'unavailable')
+  await redis.start()
+  await until(async () => await codeOf(validator.validate(token)) === undefined)
+})
+
+t.test('the first call waits for the connection', async t => {
+  const service = await build(t, redis)
+  const { token } = await service.open()
+  const validator = createSessionValidator(optionsFor(service))
+  t.teardown(async () => await validator.close())
+  t.match(await validator.validate(token), { id: 1 })
+})
+
+t.test('close ends what was opened, and nothing else', async t => {
+  const service = await build(t, redis)
+  const { client, subscriber } = await clientOf(t, redis)
+  const validator = await validatorFor(t, service, { redisUrl: undefined, redis: client })
+  await validator.close()
+  t.equal((await subscriber).status, 'end')
+  t.equal(await client.ping(), 'PONG')
+
+  const byUrl = await validatorFor(t, service)
+  const { token } = await service.open()
+  await byUrl.validate(token)
+  await byUrl.close()
+  t.equal(await codeOf(byUrl.validate(token)), 'unavailable', 'not even from memory')
+  t.notMatch(await redis.client.client('LIST'), /name=session-validator/)
+})
+
+t.test('a user who may do nothing but read the records and hear the events', async t => {
+  const service = await build(t, redis)
+  const prefix = service.config.REDIS_PREFIX
+  await redis.client.acl('SETUSER', 'reader', 'on', '>sesame', 'resetchannels', `~${prefix}*`, `&${prefix}events`, '+hmget', '+subscribe')
+  const { client } = await clientOf(t, redis)
+  const reader = client.duplicate({ username: 'reader', password: 'sesame', enableReadyCheck: false })
+  t.teardown(() => { reader.disconnect() })
+  const validator = await validatorFor(t, service, { redisUrl: undefined, redis: reader })
+  t.match(await validator.validate((await service.open()).token), { id: 1 })
+})
+
+t.test('a wrong option is said by name, and never its value', t => {
+  const right = { redisUrl: 'redis://localhost', secrets: secret() }
+  const wrong = (name: string, options: object): void => {
+    const message = new RegExp(`^${name} (must|is not)`)
+    t.throws(() => createSessionValidator({ ...right, ...options } as SessionValidatorOptions), { name: 'TypeError', message }, name)
+  }
+  const cluster = new Cluster([{ host: 'localhost' }], { lazyConnect: true })
+  const prefixed = new Redis({ lazyConnect: true, keyPrefix: 'x:' })
+  wrong('redisUrl', { redisUrl: undefined })
+  wrong('redisUrl', { redis: prefixed })
+  for (const redisUrl of ['http://localhost', 'x', 1, null]) wrong('redisUrl', { redisUrl })
+  for (const redis of [{}, null, 1, cluster, prefixed]) wrong('redis', { redisUrl: undefined, redis })
+  for (const prefix of ['', 1, null]) wrong('prefix', { prefix })
+  for (const issuer of ['', 1, null]) wrong('issuer', { issuer })
+  wrong('secrets', { secrets: undefined })
+  wrong('secrets', { jwksUrl: 'https://example.com/jwks.json' })
+  const twice = secret()
+  for (const secrets of ['', 'x', `${secret()},x`, [], [secret(), ''], `${twice},${twice}`, null, 1, {}]) wrong('secrets', { secrets })
+  for (const jwksUrl of ['', 'x', 'ftp://example.com/', 'https://user:word@example.com/', 'https://:word@example.com/', null, 1]) {
+    wrong('jwksUrl', { secrets: undefined, jwksUrl })
+  }
+  for (const cache of [true, null, 1]) wrong('cache', { cache })
+  for (const max of [0, -1, 1.5, NaN, Infinity, '1']) wrong('cache.max', { cache: { max } })
+  for (const maxStaleness of [0, -1, 1.5, NaN, Infinity, '1']) wrong('cache.maxStaleness', { cache: { maxStaleness } })
+  wrong('redisURL', { redisURL: 'redis://localhost' })
+  wrong('cache.ttl', { cache: { ttl: 1 } })
+  for (const options of [undefined, null, 'x']) {
+    t.throws(() => createSessionValidator(options as unknown as SessionValidatorOptions), /takes an object of options/)
+  }
+  try {
+    createSessionValidator({ ...right, secrets: 'sesame' })
+  } catch (err) {
+    t.notMatch((err as Error).message, 'sesame')
+  }
+  t.end()
+})
