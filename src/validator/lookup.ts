@@ -8,7 +8,13 @@ import { SessionValidationError } from './errors.ts'
 import type { ValidSession } from './session.ts'
 
 /** INFO, which ioredis would ask for, is more than a reader may; a server that still loads refuses by itself. */
-const readerBehaviour = { ...behaviour, connectionName: 'session-validator', lazyConnect: false, enableReadyCheck: false }
+const readerBehaviour = {
+  ...behaviour,
+  connectionName: 'session-validator',
+  lazyConnect: false,
+  enableReadyCheck: false,
+  disconnectTimeout: SILENCE_TIMEOUT
+}
 
 /** Connects by URL; the connection heals by itself and is never heard of. */
 export function connectReader (url: string): Redis {
@@ -23,6 +29,14 @@ export function connectSubscriber (redis: Redis): Redis {
 /** What fails is told to whoever asks then. */
 function silenced (redis: Redis): Redis {
   return redis.on('error', () => {})
+}
+
+/** Resolves when the connection is gone, which a frozen server delays by `SILENCE_TIMEOUT`. */
+export async function hangUp (redis: Redis): Promise<void> {
+  if (redis.status === 'end') return
+  const ended = new Promise<void>(resolve => { redis.once('end', resolve) })
+  redis.disconnect()
+  await ended
 }
 
 /**

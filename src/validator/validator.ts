@@ -2,7 +2,7 @@ import type { Redis } from 'ioredis'
 import { eventsChannel } from '../sessions/record.ts'
 import { createSessionCache, type SessionCache } from './cache.ts'
 import { follow } from './events.ts'
-import { answerOf, connectReader, connectSubscriber, lookUp } from './lookup.ts'
+import { answerOf, connectReader, connectSubscriber, hangUp, lookUp } from './lookup.ts'
 import { readOptions, type SessionValidatorOptions } from './options.ts'
 import type { ValidSession } from './session.ts'
 import { createVerify } from './verify.ts'
@@ -49,8 +49,7 @@ export function createSessionValidator (options: SessionValidatorOptions): Sessi
       if (heard !== undefined) await answerOf(heard, () => 'no subscription')
     },
     async close () {
-      leave()
-      disconnect()
+      await Promise.all([leave(), disconnect()])
     }
   }
 }
@@ -59,11 +58,11 @@ interface Reader {
   redis: Redis
   /** Waits for the first connection. After it, what can't be asked at once is `unavailable`. */
   connected (): Promise<void>
-  disconnect (): void
+  disconnect (): Promise<void>
 }
 
 function reach (place: Redis | string): Reader {
-  if (typeof place !== 'string') return { redis: place, connected: async () => {}, disconnect: () => {} }
+  if (typeof place !== 'string') return { redis: place, connected: async () => {}, disconnect: async () => {} }
   const redis = connectReader(place)
   let reason = 'no connection'
   redis.on('error', err => { reason = err.message })
@@ -71,7 +70,7 @@ function reach (place: Redis | string): Reader {
   return {
     redis,
     connected: async () => { await answerOf(first, () => reason) },
-    disconnect: () => { redis.disconnect() }
+    disconnect: async () => await hangUp(redis)
   }
 }
 
@@ -79,12 +78,19 @@ interface Ears {
   cache?: SessionCache
   /** The first subscription. */
   heard?: Promise<void>
-  leave (): void
+  leave (): Promise<void>
 }
 
 function listen (redis: Redis, prefix: string, options: { max: number, maxStaleness: number } | undefined): Ears {
-  if (options === undefined) return { leave: () => {} }
+  if (options === undefined) return { leave: async () => {} }
   const cache = createSessionCache(options)
   const subscriber = connectSubscriber(redis)
-  return { cache, heard: follow(subscriber, eventsChannel(prefix), cache), leave: () => { subscriber.disconnect() } }
+  return {
+    cache,
+    heard: follow(subscriber, eventsChannel(prefix), cache),
+    leave: async () => {
+      cache.pause()
+      await hangUp(subscriber)
+    }
+  }
 }

@@ -216,7 +216,8 @@ t.test('close ends what was opened, and nothing else', async t => {
   await byUrl.validate(token)
   await byUrl.close()
   t.equal(await codeOf(byUrl.validate(token)), 'unavailable', 'not even from memory')
-  t.notMatch(await redis.client.client('LIST'), /name=session-validator/)
+  await byUrl.close()
+  await until(async () => !/name=session-validator/.test(await redis.client.client('LIST') as string))
 })
 
 t.test('a user who may do nothing but read the records and hear the events', async t => {

@@ -1,0 +1,132 @@
+import t, { type Test } from 'tap'
+import { createSessionCache, type SessionCache } from '../../src/validator/cache.ts'
+import type { ValidSession } from '../../src/validator/session.ts'
+
+/** The cache by itself, with a clock that the test turns; events.test.ts feeds it with real events. */
+
+interface Setup {
+  cache: SessionCache
+  session: ValidSession
+  /** Looks a user up and remembers the answer under a token. */
+  remember: (token: string, overrides?: Partial<ValidSession>) => void
+  pass: (ms: number) => void
+}
+
+function setup (_t: Test, options: { max?: number, maxStaleness?: number } = {}): Setup {
+  let clock = 1000
+  const cache = createSessionCache({ max: 10, maxStaleness: 5000, ...options }, () => clock)
+  const session = { id: 1, sid: 'A'.repeat(22), email: 'a@example.com', role: 'GUEST', expiresAt: Date.now() / 1000 + 3600 }
+  cache.resume()
+  return {
+    cache,
+    session,
+    remember: (token, overrides = {}) => {
+      const answer = { ...session, ...overrides }
+      cache.lookingUp(answer.id)(token, answer)
+    },
+    pass: ms => { clock += ms }
+  }
+}
+
+t.test('an answer is remembered for its token alone', async t => {
+  const { cache, remember, session } = setup(t)
+  remember('one')
+  t.same(cache.get('one'), session)
+  t.equal(cache.get('other'), undefined)
+})
+
+t.test('and for maxStaleness, counted from the question', async t => {
+  const { cache, session, pass } = setup(t)
+  const store = cache.lookingUp(1)
+  pass(4000) // Redis is slow
+  store('one', session)
+  pass(999)
+  t.ok(cache.get('one'))
+  pass(1)
+  t.equal(cache.get('one'), undefined)
+})
+
+t.test('a hit does not prolong it', async t => {
+  const { cache, remember, pass } = setup(t)
+  remember('one')
+  for (let i = 0; i < 4; i++) {
+    pass(1249)
+    t.ok(cache.get('one'))
+  }
+  pass(4)
+  t.equal(cache.get('one'), undefined)
+})
+
+t.test('never beyond expiresAt', async t => {
+  const { cache, remember, pass } = setup(t)
+  remember('one', { expiresAt: Date.now() / 1000 + 2 })
+  remember('over', { expiresAt: Date.now() / 1000 - 1 })
+  t.ok(cache.get('one'))
+  t.equal(cache.get('over'), undefined, 'not even when it passed during the lookup')
+  pass(2000)
+  t.equal(cache.get('one'), undefined)
+})
+
+t.test('an event ends what is known of its user, of nobody else', async t => {
+  const { cache, remember } = setup(t)
+  remember('one')
+  remember('two')
+  remember('three', { id: 2 })
+  cache.forget(1)
+  cache.forget(9)
+  t.same(['one', 'two', 'three'].map(token => cache.get(token)?.id), [undefined, undefined, 2])
+  remember('one')
+  t.ok(cache.get('one'), 'what was asked afterwards is remembered')
+})
+
+t.test('an answer that was on its way when the event came is not remembered', async t => {
+  for (const event of ['forget', 'clear'] as const) {
+    const { cache, session } = setup(t)
+    const stale = cache.lookingUp(1)
+    cache[event](1)
+    const fresh = cache.lookingUp(1)
+    fresh('fresh', session)
+    stale('stale', session)
+    t.equal(cache.get('stale'), undefined, event)
+    t.ok(cache.get('fresh'), event)
+  }
+})
+
+t.test('nothing is remembered while events can\'t be heard, nor across the gap', async t => {
+  const { cache, session, remember } = setup(t)
+  remember('before')
+  const before = cache.lookingUp(1)
+  cache.pause()
+  t.equal(cache.get('before'), undefined)
+  before('at once', session)
+  const during = cache.lookingUp(1)
+  during('during', session)
+  cache.resume()
+  cache.resume()
+  before('before', session)
+  during('during', session)
+  t.same(['at once', 'before', 'during'].map(token => cache.get(token)), [undefined, undefined, undefined])
+  remember('after')
+  cache.resume()
+  t.ok(cache.get('after'), 'being told again forgets nothing')
+})
+
+t.test('the first resume begins it', async t => {
+  const cache = createSessionCache({ max: 1, maxStaleness: 1 })
+  const { session } = setup(t)
+  cache.lookingUp(1)('one', session)
+  t.equal(cache.get('one'), undefined)
+})
+
+t.test('no more than max, the least recently used go', async t => {
+  const { cache, remember, session } = setup(t, { max: 2 })
+  remember('one', { id: 1 })
+  remember('two', { id: 2 })
+  const pushedOut = cache.lookingUp(1)
+  remember('three', { id: 3 })
+  remember('four', { id: 4 })
+  t.same(['one', 'two', 'three', 'four'].map(token => cache.get(token)?.id), [undefined, undefined, 3, 4])
+  pushedOut('one', session)
+  cache.forget(1)
+  t.equal(cache.get('one'), undefined, 'a permission that was pushed out could not be ended by an event')
+})
