@@ -2,8 +2,10 @@ import { isIP } from 'node:net'
 import { Type, type Static } from '@sinclair/typebox'
 import envSchema from 'env-schema'
 import { StartError } from './errors.ts'
+import { leavesSigningToSecrets, readKeyFiles } from './key-files.ts'
 import { parseRedisUrl } from './redis/url.ts'
 import { MIN_SECRET_BYTES, splitSecrets } from './tokens/keys.ts'
+import { MIN_RSA_BITS } from './tokens/private-keys.ts'
 
 /**
  * The environment, and the only place that knows its names, defaults and limits.
@@ -21,6 +23,9 @@ export const Environment = Type.Object({
   REDIS_URL: Type.Optional(Type.String({ description: 'redis://host:port/db, rediss://host:port/db or redis+socket:///path' })),
   REDIS_PREFIX: Type.String({ default: 'rt:', pattern: '^[^\\s{}*?\\[\\]\\\\]{1,64}$', description: '1 to 64 characters without blanks, braces, brackets, * ? or \\' }),
   ACCESS_TOKEN_SECRETS: Type.Optional(Type.String({ description: `secrets of at least ${MIN_SECRET_BYTES} bytes each, separated by commas, no two alike` })),
+  ACCESS_TOKEN_PRIVATE_KEYS: Type.Optional(Type.String({
+    description: `PEM private keys, or paths of files with them, separated by commas: Ed25519, P-256 or RSA of at least ${MIN_RSA_BITS} bits, not encrypted, no two alike`
+  })),
   REFRESH_TOKEN_SECRETS: Type.Optional(Type.String({ description: `secrets of at least ${MIN_SECRET_BYTES} bytes each, separated by commas, no two alike` })),
   JWT_ISSUER: Type.String({ default: 'ktor.io', maxLength: 255, description: 'a text of at most 255 characters' }),
   INTERNAL_API_KEY: Type.Optional(Type.String({ pattern: '^[A-Za-z0-9._~+/=-]{32,}$', description: 'at least 32 characters of A-Z a-z 0-9 . _ ~ + / = -' })),
@@ -40,16 +45,30 @@ export const Environment = Type.Object({
 
 export type Config = Static<typeof Environment>
 
+/** Of `ACCESS_TOKEN_SECRETS` and `ACCESS_TOKEN_PRIVATE_KEYS` one is enough, and there is one. */
+type GivenSecret = Exclude<DevelopmentSecret, 'ACCESS_TOKEN_SECRETS'>
+
+/** `Config` with the secrets that tokens and the internal API need. */
+export type SecretConfig = Config & Required<Pick<Config, GivenSecret>>
+
 /** `Config` with everything that a running service needs. */
-export type RunnableConfig = Config & Required<Pick<Config, 'REDIS_URL' | DevelopmentSecret>>
+export type RunnableConfig = SecretConfig & Required<Pick<Config, 'REDIS_URL'>>
 
 /** What a development machine makes for itself and production must be given. */
 export const developmentSecrets = ['ACCESS_TOKEN_SECRETS', 'REFRESH_TOKEN_SECRETS', 'INTERNAL_API_KEY'] as const
 
 export type DevelopmentSecret = typeof developmentSecrets[number]
 
+/** The secrets that this configuration needs and lacks: none to sign access tokens when a private key does. */
+export function missingSecrets (config: Config): DevelopmentSecret[] {
+  const { ACCESS_TOKEN_PRIVATE_KEYS: keys } = config
+  const signedByKey = keys !== undefined && !leavesSigningToSecrets(keys)
+  return developmentSecrets.filter(name => config[name] === undefined && !(name === 'ACCESS_TOKEN_SECRETS' && signedByKey))
+}
+
 /**
- * Reads and checks the environment. An empty value counts as absent, as compose files produce them.
+ * Reads and checks the environment, and the files that it names. An empty value counts as absent, as compose files produce
+ * them.
  * @throws StartError with one sentence for each variable that is wrong; never with a value, which may be a secret.
  */
 export function loadConfig (environment: NodeJS.ProcessEnv = process.env): Config {
@@ -68,6 +87,13 @@ export function loadConfig (environment: NodeJS.ProcessEnv = process.env): Confi
       wrong.add(mustBe(instancePath.slice(1)))
     }
   }
+  if (config.ACCESS_TOKEN_PRIVATE_KEYS !== undefined) {
+    try {
+      config.ACCESS_TOKEN_PRIVATE_KEYS = readKeyFiles(config.ACCESS_TOKEN_PRIVATE_KEYS)
+    } catch (err) {
+      wrong.add(`${mustBe('ACCESS_TOKEN_PRIVATE_KEYS')} ${(err as Error).message}.`)
+    }
+  }
   const sentences = [...wrong, ...contradictions(config)]
   if (sentences.length > 0) throw new StartError(sentences.join('\n'))
   return config
@@ -77,16 +103,14 @@ export function loadConfig (environment: NodeJS.ProcessEnv = process.env): Confi
  * Completes a configuration with secrets that were made for this machine; those of the environment go first.
  * @throws StartError when one is missing or wrong: the file may have been edited.
  */
-export function completeConfig (config: Config, made: Record<string, string>): Config & Record<DevelopmentSecret, string> {
+export function completeConfig (config: Config, made: Record<string, string>): SecretConfig {
   const complete: Config = { ...config }
-  for (const name of developmentSecrets) {
-    if (complete[name] !== undefined) continue
+  for (const name of missingSecrets(config)) {
     const value = made[name]
     if (!value) throw new StartError(`${name} is missing in ${config.DATA_DIR}/secrets.env: remove the file, and new secrets are made.`)
     complete[name] = value
   }
-  return loadConfig(Object.fromEntries(Object.entries(complete).map(([name, value]) => [name, String(value)]))) as
-    Config & Record<DevelopmentSecret, string>
+  return loadConfig(Object.fromEntries(Object.entries(complete).map(([name, value]) => [name, String(value)]))) as SecretConfig
 }
 
 export function isProduction (config: { NODE_ENV?: string | undefined }): boolean {
@@ -125,8 +149,8 @@ function * contradictions (config: Config): Generator<string> {
   }
 
   if (!isProduction(config)) return
-  for (const name of ['REDIS_URL', ...developmentSecrets] as const) {
-    if (config[name] === undefined) yield `${name} is required when NODE_ENV is production. It ${mustBe(name).slice(name.length + 1)}`
+  for (const name of [...(config.REDIS_URL === undefined ? ['REDIS_URL'] : []), ...missingSecrets(config)]) {
+    yield `${name} is required when NODE_ENV is production. It ${mustBe(name).slice(name.length + 1)}`
   }
 }
 

@@ -1,15 +1,15 @@
 import { randomBytes } from 'node:crypto'
 import { link, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { completeConfig, developmentSecrets, type Config, type DevelopmentSecret } from './config.ts'
+import { completeConfig, developmentSecrets, missingSecrets, type Config, type SecretConfig } from './config.ts'
 
 /**
  * Completes a configuration with the secrets of a development machine: made once, kept under `DATA_DIR` in a file that
  * only its owner can read and a shell can source. Production is always given its own: see config.ts.
  * @throws StartError when the file has been edited and is wrong.
  */
-export async function withDevelopmentSecrets (config: Config): Promise<Config & Record<DevelopmentSecret, string>> {
-  const isComplete = developmentSecrets.every(name => config[name] !== undefined)
+export async function withDevelopmentSecrets (config: Config): Promise<SecretConfig> {
+  const isComplete = missingSecrets(config).length === 0
   return completeConfig(config, isComplete ? {} : await readSecrets(config.DATA_DIR))
 }
 

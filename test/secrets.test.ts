@@ -8,7 +8,7 @@ import { apiKey, build, guest, startRedis } from './helper.ts'
 t.test('nothing secret is in Redis, in its append-only file or in the log', async t => {
   const redis = await startRedis(t)
   const service = await build(t, redis)
-  const secrets = [apiKey, service.config.ACCESS_TOKEN_SECRETS, service.config.REFRESH_TOKEN_SECRETS]
+  const secrets = [apiKey, service.config.ACCESS_TOKEN_SECRETS!, service.config.REFRESH_TOKEN_SECRETS]
   const tokens: string[] = []
 
   const opened = await service.open({ deviceId: 'a very own identifier' })

@@ -51,6 +51,12 @@ function isSid (value: unknown): boolean {
   return typeof value === 'string' && SID.test(value)
 }
 
+/** The same for an access token. */
+export function isAccessClaims (claims: Partial<Record<keyof AccessClaims, unknown>>): claims is AccessClaims {
+  return isPositiveInteger(claims.id) && isPositiveInteger(claims.iat) && isPositiveInteger(claims.exp) &&
+    typeof claims.sid === 'string' && SID.test(claims.sid)
+}
+
 function isPositiveInteger (value: unknown): boolean {
   return Number.isSafeInteger(value) && (value as number) > 0
 }

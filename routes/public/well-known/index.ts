@@ -1,0 +1,21 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { JwkSet } from '../../../src/schemas/jwks.ts'
+
+/** The one path that is not its folder's: TypeScript leaves folders out whose names begin with a dot. */
+export const autoPrefix = '/.well-known'
+
+/** Seconds for which verifiers and proxies may keep the keys; docs/keys.md waits that long before a new key signs. */
+const MAX_AGE = 300
+
+const route: FastifyPluginAsyncTypebox = async app => {
+  const jwks = { keys: app.jwks }
+
+  app.get('/jwks.json', {
+    schema: { response: { 200: JwkSet } }
+  }, async (_request, reply) => {
+    reply.header('cache-control', `public, max-age=${MAX_AGE}`)
+    return jwks
+  })
+}
+
+export default route

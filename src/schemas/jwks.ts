@@ -1,0 +1,13 @@
+import { Type } from '@sinclair/typebox'
+
+/** RFC 7638: SHA-256 of the key, base64url. */
+const common = { kid: Type.String({ pattern: '^[A-Za-z0-9_-]{43}$' }), use: Type.Literal('sig') }
+
+/** Public keys of access tokens (RFC 7517 section 5). What is not named here is not answered: no private member ever is. */
+export const JwkSet = Type.Object({
+  keys: Type.Array(Type.Union([
+    Type.Object({ kty: Type.Literal('OKP'), crv: Type.Literal('Ed25519'), x: Type.String(), alg: Type.Literal('EdDSA'), ...common }),
+    Type.Object({ kty: Type.Literal('EC'), crv: Type.Literal('P-256'), x: Type.String(), y: Type.String(), alg: Type.Literal('ES256'), ...common }),
+    Type.Object({ kty: Type.Literal('RSA'), n: Type.String(), e: Type.String(), alg: Type.Literal('RS256'), ...common })
+  ]))
+})
