@@ -13,9 +13,9 @@ const SECRETS_SIGN = 'HS512'
 export function readKeyFiles (list: string): string {
   const entries = list.split(',').map(entry => entry.trim())
   const word = entries[0] === SECRETS_SIGN ? [entries.shift()!] : []
-  const pems = entries.map((entry, i) => isPem(entry) ? entry.replaceAll('\\n', '\n') : readFile(entry, i + word.length + 1))
-  if (parsePrivateKeys(pems.join('\n')).length === 0) throw new UnfitKeyError('There is no key')
-  return [...word, ...pems].join(',')
+  const pem = entries.map((entry, i) => isPem(entry) ? entry.replaceAll('\\n', '\n') : readFile(entry, i + word.length + 1)).join('\n')
+  if (parsePrivateKeys(pem).length === 0) throw new UnfitKeyError('There is no key')
+  return [...word, pem].join(',')
 }
 
 /** Whether a list begins with the word that leaves signing to `ACCESS_TOKEN_SECRETS`. */

@@ -1,5 +1,5 @@
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process'
-import { randomBytes } from 'node:crypto'
+import { generateKeyPairSync, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -16,6 +16,14 @@ import { createLogger } from '../src/log.ts'
 
 /** Made at every run: a repository is no place for secrets, not even for tests. */
 export const secret = (): string => randomBytes(64).toString('base64url')
+
+/** A private key for access tokens, PEM (PKCS #8); likewise made at every run. */
+export function privateKey (algorithm: 'EdDSA' | 'ES256' | 'RS256'): string {
+  const { privateKey } = algorithm === 'EdDSA'
+    ? generateKeyPairSync('ed25519')
+    : algorithm === 'ES256' ? generateKeyPairSync('ec', { namedCurve: 'P-256' }) : generateKeyPairSync('rsa', { modulusLength: 2048 })
+  return privateKey.export({ type: 'pkcs8', format: 'pem' }) as string
+}
 
 export const apiKey = randomBytes(32).toString('base64url')
 
