@@ -1,5 +1,6 @@
+import { execFileSync } from 'node:child_process'
 import { generateKeyPairSync, type KeyObject } from 'node:crypto'
-import { mkdir, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { calculateJwkThumbprint, exportJWK, importSPKI } from 'jose'
 import t from 'tap'
@@ -124,4 +125,14 @@ t.test('who signs needs no secret, who leaves it to the secrets does', async t =
   t.equal(loadConfig({ ...production, ACCESS_TOKEN_PRIVATE_KEYS: privateKey('EdDSA') }).ACCESS_TOKEN_SECRETS, undefined)
   t.throws(() => loadConfig({ ...production, ACCESS_TOKEN_PRIVATE_KEYS: `HS512,${privateKey('EdDSA')}` }),
     { message: /^ACCESS_TOKEN_SECRETS is required when NODE_ENV is production\. It must be [^\n]+\.$/ })
+})
+
+t.test('the commands of docs/keys.md make secrets and keys that are taken', async t => {
+  const cwd = await tempFolder(t)
+  const blocks = [...(await readFile('docs/keys.md', 'utf8')).matchAll(/```sh\n([^]*?)```/g)].map(([, script]) => script!)
+  const [made, , oneLine] = blocks.map(script => execFileSync('bash', ['-c', script], { cwd, encoding: 'utf8', stdio: 'pipe' }))
+  t.equal(loadConfig({ ACCESS_TOKEN_SECRETS: made! }).ACCESS_TOKEN_SECRETS, made)
+  t.same(algorithms(['ed25519', 'p256', 'rsa'].map(name => join(cwd, `${name}.pem`)).join()), ['EdDSA', 'ES256', 'RS256'])
+  t.same(read(oneLine!), read(join(cwd, 'ed25519.pem')))
+  t.notOk(oneLine!.includes('\n'))
 })

@@ -1,0 +1,139 @@
+import { createHmac, createPrivateKey, createPublicKey, sign, type KeyObject } from 'node:crypto'
+import Fastify, { type FastifyInstance } from 'fastify'
+import t, { type Test } from 'tap'
+import jwt from '../../plugins/jwt.ts'
+import { loadConfig, type RunnableConfig } from '../../src/config.ts'
+import { parseKeys } from '../../src/tokens/keys.ts'
+import { parsePrivateKeys } from '../../src/tokens/private-keys.ts'
+import { environment, privateKey, secret } from '../helper.ts'
+
+/** Access tokens: whoever may sign them, and that nothing else is taken for one. */
+
+const session = { id: 7, sid: 'A'.repeat(22) }
+const claims = { sub: 'Authentication', iss: 'ktor.io', ...session, iat: 1_700_000_000, exp: 1_700_000_900 }
+const generation = { ...session, gen: 3, iat: claims.iat, exp: claims.exp }
+const pems = { EdDSA: privateKey('EdDSA'), ES256: privateKey('ES256'), RS256: privateKey('RS256') }
+const [secretA, refreshSecret] = [secret(), secret()]
+const kidOf = (pem: string): string => parsePrivateKeys(pem)[0]!.kid
+
+async function appWith (t: Test, overrides: Record<string, string>): Promise<FastifyInstance> {
+  const app = Fastify()
+  t.teardown(async () => await app.close())
+  const env = environment('redis://localhost', { ACCESS_TOKEN_SECRETS: secretA, REFRESH_TOKEN_SECRETS: refreshSecret, ...overrides })
+  app.decorate('config', loadConfig(env) as RunnableConfig)
+  await app.register(jwt)
+  return app
+}
+
+const encode = (value: object): string => Buffer.from(JSON.stringify(value)).toString('base64url')
+
+/** A JWT by hand, signed as the function says. */
+function handmade (header: object, payload: object, signature: (input: string) => Buffer): string {
+  const input = `${encode({ typ: 'JWT', ...header })}.${encode(payload)}`
+  return `${input}.${signature(input).toString('base64url')}`
+}
+
+const hmac = (key: string | Buffer, digest = 'sha512') => (input: string): Buffer => createHmac(digest, key).update(input).digest()
+const es256 = (key: KeyObject) => (input: string): Buffer => sign('sha256', Buffer.from(input), { key, dsaEncoding: 'ieee-p1363' })
+const es256Der = (key: KeyObject) => (input: string): Buffer => sign('sha256', Buffer.from(input), key)
+const rs256 = (key: KeyObject) => (input: string): Buffer => sign('sha256', Buffer.from(input), key)
+const eddsa = (key: KeyObject) => (input: string): Buffer => sign(null, Buffer.from(input), key)
+
+t.test('the first private key signs; tokens of every key and secret verify, expired ones too', async t => {
+  const { EdDSA, ES256, RS256 } = pems
+  const secrets = await appWith(t, {})
+  const all = await appWith(t, { ACCESS_TOKEN_PRIVATE_KEYS: `${ES256},${EdDSA},${RS256}` })
+  const keysAlone = await appWith(t, { ACCESS_TOKEN_PRIVATE_KEYS: EdDSA + RS256, ACCESS_TOKEN_SECRETS: '' })
+  const served = await appWith(t, { ACCESS_TOKEN_PRIVATE_KEYS: `HS512,${ES256}` })
+  const header = (app: FastifyInstance): object => JSON.parse(Buffer.from(app.tokens.signAccess(session, 1).split('.')[0]!, 'base64url').toString())
+
+  t.same(header(secrets), { alg: 'HS512', typ: 'JWT', kid: parseKeys(secretA)[0].kid })
+  t.same(header(all), { alg: 'ES256', typ: 'JWT', kid: kidOf(ES256) })
+  t.same(header(keysAlone), { alg: 'EdDSA', typ: 'JWT', kid: kidOf(EdDSA) })
+  t.same(header(served), header(secrets), 'while the keys are only served')
+  t.same(served.jwks.map(({ kid }) => kid), [kidOf(ES256)])
+
+  const signers: Record<string, FastifyInstance['tokens']> = { secrets: secrets.tokens, served: served.tokens }
+  for (const [algorithm, pem] of Object.entries(pems)) signers[algorithm] = (await appWith(t, { ACCESS_TOKEN_PRIVATE_KEYS: pem })).tokens
+  for (const [name, tokens] of Object.entries(signers)) {
+    t.same(all.tokens.verifyAccess(tokens.signAccess(session, 100)), { ...claims, iat: 100, exp: 1000 }, name)
+  }
+  t.equal(keysAlone.tokens.verifyAccess(secrets.tokens.signAccess(session, 1)), undefined, 'a secret that is not there any more')
+  t.equal(keysAlone.tokens.verifyAccess(all.tokens.signAccess(session, 1)), undefined, 'nor a key')
+  t.match(served.tokens.verifyAccess(all.tokens.signAccess(session, 1)), session, 'replicas that sign already are understood')
+})
+
+t.test('refresh tokens are HS512 whatever signs access tokens, and neither is taken for the other', async t => {
+  const before = await appWith(t, {})
+  for (const [algorithm, pem] of Object.entries(pems)) {
+    const { tokens } = await appWith(t, { ACCESS_TOKEN_PRIVATE_KEYS: pem })
+    const [access, refresh] = [tokens.signAccess(session, 1), tokens.signRefresh(generation)]
+    t.equal(refresh, before.tokens.signRefresh(generation), `${algorithm}: the same bytes`)
+    t.equal(tokens.verifyRefresh(access), undefined)
+    t.equal(tokens.verifyAccess(refresh), undefined)
+    const key = createPrivateKey(pem)
+    const signature = { EdDSA: eddsa, ES256: es256, RS256: rs256 }[algorithm]!(key)
+    for (const kid of [kidOf(pem), parseKeys(refreshSecret)[0].kid]) {
+      const forged = handmade({ alg: algorithm, kid }, { ...generation, sub: 'Refresh', iss: 'ktor.io' }, signature)
+      t.equal(tokens.verifyRefresh(forged), undefined, 'refresh claims under a private key')
+      t.equal(tokens.verifyAccess(forged), undefined)
+    }
+  }
+})
+
+t.test('what is not exactly ours is refused', async t => {
+  const { tokens } = await appWith(t, { ACCESS_TOKEN_PRIVATE_KEYS: Object.values(pems).join('') })
+  const [ed, ec, rsa] = Object.values(pems).map(pem => createPrivateKey(pem)) as [KeyObject, KeyObject, KeyObject]
+  const [edKid, ecKid, rsaKid] = Object.values(pems).map(kidOf) as [string, string, string]
+  const { kid: secretKid } = parseKeys(secretA)[0]
+  const publicPem = createPublicKey(rsa).export({ type: 'spki', format: 'pem' })
+  const jwk = JSON.stringify(createPublicKey(ec).export({ format: 'jwk' }))
+  const [header, payload, signature] = handmade({ alg: 'ES256', kid: ecKid }, claims, es256(ec)).split('.') as [string, string, string]
+  const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
+  const sameBits = signature.slice(0, -1) + alphabet[alphabet.indexOf(signature.at(-1)!) + 1]
+  t.same(Buffer.from(sameBits, 'base64url'), Buffer.from(signature, 'base64url'))
+
+  const refused: Record<string, string> = {
+    'HS256 with the public PEM for a secret': handmade({ alg: 'HS256', kid: rsaKid }, claims, hmac(publicPem, 'sha256')),
+    'HS512 with the public PEM for a secret': handmade({ alg: 'HS512', kid: rsaKid }, claims, hmac(publicPem)),
+    'RS256 in name, over that HMAC': handmade({ alg: 'RS256', kid: rsaKid }, claims, hmac(publicPem)),
+    'HS512 with the public JWK for a secret': handmade({ alg: 'HS512', kid: ecKid }, claims, hmac(jwk)),
+    'HS512 with our secret under the kid of a key': handmade({ alg: 'HS512', kid: rsaKid }, claims, hmac(secretA)),
+    'HS512 with the refresh secret': handmade({ alg: 'HS512', kid: secretKid }, claims, hmac(refreshSecret)),
+    'HS256 with our secret': handmade({ alg: 'HS256', kid: secretKid }, claims, hmac(secretA, 'sha256')),
+    'a key under the kid of the secret': handmade({ alg: 'EdDSA', kid: secretKid }, claims, eddsa(ed)),
+    'ES256 in name RS256': handmade({ alg: 'RS256', kid: ecKid }, claims, es256(ec)),
+    'ES256 under the kid of RS256': handmade({ alg: 'ES256', kid: rsaKid }, claims, es256(ec)),
+    'RS256 under the kid of EdDSA': handmade({ alg: 'RS256', kid: edKid }, claims, rs256(rsa)),
+    PS256: handmade({ alg: 'PS256', kid: rsaKid }, claims, input => sign('sha256', Buffer.from(input), { key: rsa, padding: 6 })),
+    RS512: handmade({ alg: 'RS512', kid: rsaKid }, claims, input => sign('sha512', Buffer.from(input), rsa)),
+    'ES256 in DER': handmade({ alg: 'ES256', kid: ecKid }, claims, es256Der(ec)),
+    'an empty ES256 signature of zeros': handmade({ alg: 'ES256', kid: ecKid }, claims, () => Buffer.alloc(64)),
+    none: handmade({ alg: 'none', kid: ecKid }, claims, () => Buffer.alloc(0)),
+    'none with a signature': handmade({ alg: 'none', kid: ecKid }, claims, es256(ec)),
+    'an unknown kid': handmade({ alg: 'ES256', kid: kidOf(privateKey('ES256')) }, claims, es256(ec)),
+    'no kid': handmade({ alg: 'ES256' }, claims, es256(ec)),
+    'a key of its own in the header': handmade({ alg: 'ES256', kid: ecKid, jwk: JSON.parse(jwk) }, claims, es256(createPrivateKey(privateKey('ES256')))),
+    'another issuer': handmade({ alg: 'EdDSA', kid: edKid }, { ...claims, iss: 'evil.example' }, eddsa(ed)),
+    'another subject': handmade({ alg: 'EdDSA', kid: edKid }, { ...claims, sub: 'Refresh' }, eddsa(ed)),
+    'an id in a text': handmade({ alg: 'EdDSA', kid: edKid }, { ...claims, id: '7' }, eddsa(ed)),
+    'an iat in a text': handmade({ alg: 'EdDSA', kid: edKid }, { ...claims, iat: '1' }, eddsa(ed)),
+    'no exp': handmade({ alg: 'EdDSA', kid: edKid }, { ...claims, exp: undefined }, eddsa(ed)),
+    'no sid': handmade({ alg: 'EdDSA', kid: edKid }, { ...claims, sid: undefined }, eddsa(ed)),
+    'a sid of another form': handmade({ alg: 'EdDSA', kid: edKid }, { ...claims, sid: '*' }, eddsa(ed)),
+    'another spelling of the signature': `${header}.${payload}.${sameBits}`,
+    'a header that is no JSON': `e30x.${payload}.${signature}`,
+    'a line break at the end': `${header}.${payload}.${signature}\n`,
+    'four parts': `${header}.${payload}.${signature}.x`,
+    'two parts': `${header}.${payload}`,
+    nothing: ''
+  }
+  for (const [what, forged] of Object.entries(refused)) t.equal(tokens.verifyAccess(forged), undefined, what)
+  const taken = {
+    'the original': `${header}.${payload}.${signature}`,
+    EdDSA: handmade({ alg: 'EdDSA', kid: edKid }, claims, eddsa(ed)),
+    RS256: handmade({ alg: 'RS256', kid: rsaKid }, claims, rs256(rsa)),
+    HS512: handmade({ alg: 'HS512', kid: secretKid }, claims, hmac(secretA))
+  }
+  for (const [what, token] of Object.entries(taken)) t.same(tokens.verifyAccess(token), claims, `while it takes ${what}`)
+})
