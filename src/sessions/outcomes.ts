@@ -35,6 +35,15 @@ export interface SessionSummary {
   expiresAt: number
 }
 
+/** A live session as it stands; times in Unix seconds, `now` is Redis's clock when it was read. */
+export interface FoundSession extends Profile {
+  gen: number
+  createdAt: number
+  rotatedAt: number
+  expiresAt: number
+  now: number
+}
+
 /** How every script's reply begins: a word and Redis's clock in Unix milliseconds. */
 export type Reply = [word: string, nowMs: number, ...rest: unknown[]]
 
@@ -60,4 +69,11 @@ export function toSummaries (reply: Reply): SessionSummary[] {
   const rows = reply[2] as [string, string, number, number, number, number][]
   return rows.map(([sid, label, gen, createdAt, rotatedAt, expiresAt]) =>
     ({ sid, label: label === '' ? null : label, gen, createdAt, rotatedAt, expiresAt }))
+}
+
+/** The reply of find.lua, typed. */
+export function toFound (reply: Reply): FoundSession | undefined {
+  const [word, nowMs, gen, createdAt, rotatedAt, expiresAt, email, role] =
+    reply as [string, number, number, number, number, number, string, string]
+  return word === 'absent' ? undefined : { gen, createdAt, rotatedAt, expiresAt, email, role, now: Math.floor(nowMs / 1000) }
 }

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import type { Redis } from 'ioredis'
 
 /** The scripts by name; `lua/<name>.lua` holds each with its keys, arguments and reply. */
-const names = ['open', 'rotate', 'revoke', 'revoke-all', 'list', 'update-profile', 'probe'] as const
+const names = ['open', 'rotate', 'revoke', 'revoke-all', 'list', 'find', 'update-profile', 'probe'] as const
 
 export type ScriptName = typeof names[number]
 

@@ -3,7 +3,10 @@ import { StoreUnavailable } from '../errors.ts'
 import { withoutArguments } from '../redis/message.ts'
 import type { Generation } from '../tokens/claims.ts'
 import { createRedisClock } from './clock.ts'
-import { toRotation, toSummaries, type LiveSession, type Profile, type Reply, type Rotation, type SessionSummary } from './outcomes.ts'
+import {
+  toFound, toRotation, toSummaries,
+  type FoundSession, type LiveSession, type Profile, type Reply, type Rotation, type SessionSummary
+} from './outcomes.ts'
 import { eventsChannel, hashDevice, newSessionId, userKey } from './record.ts'
 import { defineScripts, type ScriptName } from './scripts.ts'
 
@@ -39,6 +42,8 @@ export interface SessionStore {
   revokeAll (userId: number): Promise<void>
   /** The live sessions of a user, the last used first. */
   list (userId: number): Promise<SessionSummary[]>
+  /** One live session as it stands, `undefined` when there is no such one. Writes nothing: works on a full or read-only Redis too. */
+  find (userId: number, sid: string): Promise<FoundSession | undefined>
   /** Changes the profile; false when the user has no session. */
   updateProfile (userId: number, profile: Partial<Profile>): Promise<boolean>
   /** Resolves when this Redis would run a refresh now. */
@@ -108,6 +113,10 @@ export function createSessionStore (redis: Redis, options: SessionStoreOptions, 
     async list (userId) {
       const sessions = toSummaries(await run('list', userId))
       return sessions.sort((a, b) => b.rotatedAt - a.rotatedAt)
+    },
+
+    async find (userId, sid) {
+      return toFound(await run('find', userId, sid))
     },
 
     async updateProfile (userId, { email = '', role = '' }) {

@@ -38,23 +38,16 @@ const SID = /^[A-Za-z0-9_-]{22}$/
  * in it: tokens from before `sid` and `gen`, signed with the same secret, end here.
  */
 export function isRefreshClaims (claims: Partial<Record<keyof RefreshClaims, unknown>>): claims is RefreshClaims {
-  return isPositiveInteger(claims.id) && isPositiveInteger(claims.gen) && isPositiveInteger(claims.exp) &&
-    isSid(claims.sid)
+  return isPositiveInteger(claims.id) && isPositiveInteger(claims.gen) && isPositiveInteger(claims.exp) && isSid(claims.sid)
 }
 
-/** The same for an access token: what is signed with its keys need not be one. */
+/** The same for an access token: one from before `sid` belongs to no session. */
 export function isAccessClaims (claims: Partial<Record<keyof AccessClaims, unknown>>): claims is AccessClaims {
-  return isPositiveInteger(claims.id) && isPositiveInteger(claims.exp) && isSid(claims.sid)
+  return isPositiveInteger(claims.id) && isPositiveInteger(claims.iat) && isPositiveInteger(claims.exp) && isSid(claims.sid)
 }
 
 function isSid (value: unknown): boolean {
   return typeof value === 'string' && SID.test(value)
-}
-
-/** The same for an access token. */
-export function isAccessClaims (claims: Partial<Record<keyof AccessClaims, unknown>>): claims is AccessClaims {
-  return isPositiveInteger(claims.id) && isPositiveInteger(claims.iat) && isPositiveInteger(claims.exp) &&
-    typeof claims.sid === 'string' && SID.test(claims.sid)
 }
 
 function isPositiveInteger (value: unknown): boolean {
