@@ -23,6 +23,12 @@ export function errorBody (status: number, detail?: string): ErrorBody {
 /** The caller did not present the internal API key. */
 export const Unauthorized = createError('RTS_UNAUTHORIZED', 'The internal API key is missing or wrong', 401)
 
+/** The gateway did not present the internal API key. Ours to repair, not its client's: hence no 401. */
+export const GatewayRefused = createError('RTS_GATEWAY_REFUSED', 'The X-Internal-Api-Key of a gateway is missing or wrong', 500)
+
+/** A gateway's client presented no access token that is good now. */
+export const AccessRefused = createError('RTS_ACCESS_REFUSED', 'The access token is missing, forged or expired, or its session has ended', 401)
+
 /** A body that is not UTF-8. */
 export const MalformedBody = createError('RTS_MALFORMED_BODY', 'The body is not UTF-8', 400)
 

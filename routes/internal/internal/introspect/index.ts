@@ -1,0 +1,21 @@
+import formbody from '@fastify/formbody'
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { introspect } from '../../../../src/introspection.ts'
+import { ErrorResponse } from '../../../../src/schemas/error.ts'
+import { Introspection, IntrospectionRequest } from '../../../../src/schemas/introspection.ts'
+
+/** RFC 7662, over the internal API key (section 2.1 wants the caller authenticated). */
+const route: FastifyPluginAsyncTypebox = async app => {
+  // A form here and nowhere else, and nothing but a form here.
+  app.removeAllContentTypeParsers()
+  await app.register(formbody)
+
+  app.post('/', {
+    schema: {
+      body: IntrospectionRequest,
+      response: { 200: Introspection, 400: ErrorResponse, 401: ErrorResponse, 500: ErrorResponse }
+    }
+  }, async request => await introspect(app, request.body.token))
+}
+
+export default route

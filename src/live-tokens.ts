@@ -1,0 +1,66 @@
+import type { Config } from './config.ts'
+import type { FoundSession } from './sessions/outcomes.ts'
+import type { SessionStore } from './sessions/store.ts'
+import type { AccessClaims, RefreshClaims } from './tokens/claims.ts'
+import type { Tokens } from './tokens/tokens.ts'
+
+/**
+ * Which tokens are good now. Everything that answers that question for other services asks here. All time is Redis's,
+ * and nothing is written: whoever may look at a token must not be able to end its session by looking.
+ */
+
+/** What a judgement needs: every surface's `app` has it. */
+export interface Judges {
+  tokens: Pick<Tokens, 'verifyAccess' | 'verifyRefresh'>
+  sessions: Pick<SessionStore, 'find'>
+  config: Pick<Config, 'REFRESH_RETRY_WINDOW'>
+}
+
+/** An authentic token of a live session. */
+export interface LiveToken<Claims> {
+  claims: Claims
+  session: FoundSession
+  /** When it stops being good unless its session ends before; Unix seconds by Redis's clock. */
+  expiresAt: number
+}
+
+/**
+ * An access token is good until its `exp` while its session lives, whichever generation the session has reached.
+ * @throws StoreUnavailable when Redis could not be asked.
+ */
+export async function liveAccess ({ tokens, sessions }: Judges, token: string): Promise<LiveToken<AccessClaims> | undefined> {
+  const claims = tokens.verifyAccess(token)
+  const session = claims && await sessions.find(claims.id, claims.sid)
+  return session === undefined || session.now >= claims!.exp ? undefined : { claims: claims!, session, expiresAt: claims!.exp }
+}
+
+/**
+ * A refresh token is good exactly when a refresh with it, from its own device, would be answered 200 now. The device is
+ * not judged: who asks here is not the device.
+ * @throws StoreUnavailable when Redis could not be asked.
+ */
+export async function liveRefresh ({ tokens, sessions, config }: Judges, token: string): Promise<LiveToken<RefreshClaims> | undefined> {
+  const claims = tokens.verifyRefresh(token)
+  const session = claims && await sessions.find(claims.id, claims.sid)
+  const expiresAt = session && refreshableUntil(claims!, session, config.REFRESH_RETRY_WINDOW)
+  return expiresAt === undefined ? undefined : { claims: claims!, session: session!, expiresAt }
+}
+
+/**
+ * The table of lua/rotate.lua, read and not acted upon; a test holds the two together.
+ *
+ * | the record says                                | a refresh would be | good until                                  |
+ * |------------------------------------------------|--------------------|---------------------------------------------|
+ * | no such session, or past `expiresAt`           | unknown, expired   | – (`find` found nothing)                    |
+ * | gen = current                                  | rotated            | the session's end                           |
+ * | gen = current − 1, within the retry window     | retried            | the window's end, the session's if earlier  |
+ * | gen < current otherwise                        | reused             | –                                           |
+ * | gen > current, before the token's own `exp`    | recovered          | its own `exp`, the session's end if earlier |
+ * | gen > current, past it                         | expired            | –                                           |
+ */
+function refreshableUntil ({ gen, exp }: RefreshClaims, session: FoundSession, window: number): number | undefined {
+  const { now, rotatedAt, expiresAt } = session
+  if (gen === session.gen) return expiresAt
+  if (gen > session.gen) return now < exp ? Math.min(exp, expiresAt) : undefined
+  return gen === session.gen - 1 && now - rotatedAt < window ? Math.min(rotatedAt + window, expiresAt) : undefined
+}

@@ -1,0 +1,32 @@
+import { Type } from '@sinclair/typebox'
+import { Email, Role, SessionId, UserId } from './fields.ts'
+
+/**
+ * RFC 7662 section 2.1. Unknown parameters are ignored; one that comes twice is refused (RFC 6749 section 3.1). A token
+ * of any length is a question: what is too long to be ours is inactive, not malformed.
+ */
+export const IntrospectionRequest = Type.Object({
+  token: Type.String({ minLength: 1, description: 'An access token or a refresh token' }),
+  token_type_hint: Type.Optional(Type.String({ description: 'Ignored: both kinds are always tried' }))
+})
+
+const UnixTime = Type.Integer({ description: 'Unix seconds' })
+
+const Active = Type.Object({
+  active: Type.Literal(true),
+  token_type: Type.Union([Type.Literal('Bearer'), Type.Literal('N_A')], { description: 'N_A for a refresh token (RFC 8693 section 2.2.1)' }),
+  token_use: Type.Union([Type.Literal('access'), Type.Literal('refresh')], { description: 'An API must take access alone' }),
+  sub: Type.String({ description: 'The user\'s id as text; not the token\'s own sub, which names its kind' }),
+  username: Email,
+  iss: Type.String(),
+  iat: UnixTime,
+  exp: UnixTime,
+  id: UserId,
+  sid: SessionId,
+  role: Role
+})
+
+/** Of a token that is not good, nothing else is said. */
+const Inactive = Type.Object({ active: Type.Literal(false) })
+
+export const Introspection = Type.Union([Active, Inactive])

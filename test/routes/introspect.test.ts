@@ -1,0 +1,259 @@
+import { randomBytes } from 'node:crypto'
+import * as oauth from 'oauth4webapi'
+import t, { type Test } from 'tap'
+import { apiKey, build, claimsOf, guest, startRedis, type PrivateRedis, type Service, type TokensBody } from '../helper.ts'
+
+/** RFC 7662: what a certified client reads of our answers, and that asking changes nothing. */
+
+let redis: PrivateRedis
+t.before(async () => { redis = await startRedis(t) })
+
+interface Setup extends Service {
+  /** The certified client's view of a token, over a real connection. */
+  introspect: (token: string, parameters?: Record<string, string>) => Promise<oauth.IntrospectionResponse>
+  /** All of the guest's record that Redis can tell, its expiry included. */
+  bytes: () => Promise<unknown>
+  /** Lets seconds pass for a session: all its times move into the past. */
+  pass: (sid: string, seconds: number) => Promise<void>
+  setRecord: (sid: string, change: (parts: number[]) => number[]) => Promise<void>
+}
+
+const client = { client_id: 'gateway' }
+const bearer = (key: string): oauth.ClientAuth => (_as, _client, _body, headers) => { headers.set('authorization', `Bearer ${key}`) }
+
+async function setup (t: Test, overrides: Record<string, string> = {}): Promise<Setup> {
+  const service = await build(t, redis, overrides)
+  const server = { issuer: 'https://refresh.example', introspection_endpoint: `${await service.internal.listen()}/internal/introspect` }
+  const key = `${service.config.REDIS_PREFIX}${guest.userId}`
+  const setRecord: Setup['setRecord'] = async (sid, change) => {
+    const parts = (await redis.client.hget(key, `s:${sid}`))!.split(':')
+    await redis.client.hset(key, `s:${sid}`, [...change(parts.slice(0, 4).map(Number)), parts[4]].join(':'))
+  }
+  return {
+    ...service,
+    introspect: async (token, additionalParameters = {}) => {
+      const options = { [oauth.allowInsecureRequests]: true, additionalParameters }
+      const response = await oauth.introspectionRequest(server, client, bearer(apiKey), token, options)
+      return await oauth.processIntrospectionResponse(server, client, response)
+    },
+    bytes: async () => [(await redis.client.dumpBuffer(key))?.toString('hex'), await redis.client.expiretime(key)],
+    pass: async (sid, seconds) => await setRecord(sid, ([gen, ...times]) => [gen!, ...times.map(time => time - seconds)]),
+    setRecord
+  }
+}
+
+const form = (service: Service, payload: string, headers: Record<string, string> = {}) => service.internal.inject({
+  method: 'POST',
+  url: '/internal/introspect',
+  headers: { authorization: `Bearer ${apiKey}`, 'content-type': 'application/x-www-form-urlencoded', ...headers },
+  payload
+})
+
+t.test('an active access token', async t => {
+  const { introspect, open, call, refresh } = await setup(t)
+  const { token, refreshToken } = await open()
+  const { iss, iat, exp, sid } = claimsOf(token)
+  const answer = {
+    active: true, token_type: 'Bearer', token_use: 'access', sub: '1', username: guest.email, iss, iat, exp, id: 1, sid, role: guest.role
+  }
+  t.same(await introspect(token), answer)
+  for (const hint of ['access_token', 'refresh_token', 'saml', '']) t.same(await introspect(token, { token_type_hint: hint, x: 'y' }), answer, hint)
+  await refresh(refreshToken)
+  t.same(await introspect(token), answer, 'it outlives its generation')
+  await call('PATCH', '/internal/users/1', { role: 'ADMIN', email: 'new@keygenqt.com' })
+  t.same(await introspect(token), { ...answer, role: 'ADMIN', username: 'new@keygenqt.com' }, 'and the profile is the record\'s')
+})
+
+t.test('an active refresh token', async t => {
+  const { introspect, open } = await setup(t)
+  const { refreshToken } = await open()
+  const { iss, iat, exp, sid } = claimsOf(refreshToken)
+  const answer = {
+    active: true, token_type: 'N_A', token_use: 'refresh', sub: '1', username: guest.email, iss, iat, exp, id: 1, sid, role: guest.role
+  }
+  t.same(await introspect(refreshToken), answer)
+  t.same(await introspect(refreshToken, { token_type_hint: 'access_token' }), answer)
+})
+
+t.test('what is not good is inactive, and nothing else is said', async t => {
+  const { introspect, open, call, pass, config } = await setup(t, { ACCESS_TOKEN_TTL: '60', REFRESH_IDLE_TTL: '100' })
+  const stranger = await setup(t)
+  const session = await open()
+  const { sid } = claimsOf(session.token)
+  const header = session.token.split('.')[0]!
+  const nothing: Record<string, string> = {
+    'no token': 'x',
+    'half a token': session.token.slice(0, -1),
+    'another\'s signature': `${session.token.split('.').slice(0, 2).join('.')}.${stranger.config.ACCESS_TOKEN_SECRETS.slice(0, 85)}A`,
+    'another service\'s access token': (await stranger.open()).token,
+    'another service\'s refresh token': (await stranger.open()).refreshToken,
+    'more than any token': header.repeat(500),
+    'bytes of any kind': randomBytes(64).toString('latin1'),
+    'the API key': apiKey
+  }
+  for (const [what, token] of Object.entries(nothing)) t.same(await introspect(token), { active: false }, what)
+
+  const ends: Record<string, (session: TokensBody) => Promise<unknown>> = {
+    revoked: async () => await call('DELETE', `/internal/users/1/sessions/${sid}`),
+    'revoked everywhere': async () => await call('DELETE', '/internal/users/1/sessions'),
+    expired: async ({ token }) => await pass(claimsOf(token).sid, 100),
+    replaced: async () => await open(),
+    'gone with its data': async () => await redis.client.del(`${config.REDIS_PREFIX}1`)
+  }
+  let current = session
+  for (const [what, end] of Object.entries(ends)) {
+    t.match([await introspect(current.token), await introspect(current.refreshToken)], [{ active: true }, { active: true }])
+    await end(current)
+    t.same([await introspect(current.token), await introspect(current.refreshToken)], [{ active: false }, { active: false }], what)
+    current = await open()
+  }
+})
+
+t.test('an access token ends at its exp, by Redis\'s clock', async t => {
+  const service = await setup(t)
+  const { sid } = claimsOf((await service.open()).token)
+  const now = Number((await redis.client.time())[0])
+  const { signAccess } = service.internal.tokens
+  t.same(await service.introspect(signAccess({ id: 1, sid }, now - 900)), { active: false })
+  t.match(await service.introspect(signAccess({ id: 1, sid }, now - 800)), { active: true, exp: now + 100 })
+})
+
+/** Each a token and what happened since; whatever a refresh would answer, introspection must have said before. */
+const cases: Record<string, { active: boolean, overrides?: Record<string, string>, prepare: (s: Setup) => Promise<string> }> = {
+  'the current generation': { active: true, prepare: async s => (await s.open()).refreshToken },
+  'the one before, within the window': {
+    active: true,
+    overrides: { REFRESH_RETRY_WINDOW: '3600' },
+    prepare: async s => {
+      const { refreshToken } = await s.open()
+      await s.refresh(refreshToken)
+      await s.pass(claimsOf(refreshToken).sid, 3000)
+      return refreshToken
+    }
+  },
+  'the one before, after the window': {
+    active: false,
+    prepare: async s => {
+      const { refreshToken } = await s.open()
+      await s.refresh(refreshToken)
+      await s.pass(claimsOf(refreshToken).sid, 30)
+      return refreshToken
+    }
+  },
+  'the one before, without a window': {
+    active: false,
+    overrides: { REFRESH_RETRY_WINDOW: '0' },
+    prepare: async s => {
+      const { refreshToken } = await s.open()
+      await s.refresh(refreshToken)
+      return refreshToken
+    }
+  },
+  'an older ancestor': {
+    active: false,
+    prepare: async s => {
+      const { refreshToken } = await s.open()
+      await s.refresh((await s.refresh(refreshToken)).json().refreshToken)
+      return refreshToken
+    }
+  },
+  'newer than the record, which lost writes': {
+    active: true,
+    prepare: async s => {
+      const { refreshToken } = await s.open()
+      const second = (await s.refresh(refreshToken)).json().refreshToken
+      await s.setRecord(claimsOf(second).sid, ([, ...times]) => [1, ...times])
+      return second
+    }
+  },
+  'newer than the record, and past its own exp': {
+    active: false,
+    prepare: async s => {
+      const { sid, iat } = claimsOf((await s.open()).refreshToken)
+      return s.public.tokens.signRefresh({ id: 1, sid, gen: 5, iat, exp: iat })
+    }
+  },
+  'of a session past its end': {
+    active: false,
+    prepare: async s => {
+      const { refreshToken } = await s.open()
+      await s.pass(claimsOf(refreshToken).sid, 2_592_000)
+      return refreshToken
+    }
+  }
+}
+
+t.test('a refresh token is active exactly when a refresh with it would be answered 200, and asking changes nothing', async t => {
+  for (const [what, { active, overrides, prepare }] of Object.entries(cases)) {
+    const s = await setup(t, overrides)
+    const token = await prepare(s)
+    const before = await s.bytes()
+    for (let i = 0; i < 3; i++) t.equal((await s.introspect(token)).active, active, what)
+    t.same(await s.bytes(), before, `${what}: the record is the same, byte for byte`)
+    t.equal((await s.refresh(token)).statusCode, active ? 200 : 400, `${what}: and a refresh agrees`)
+  }
+})
+
+t.test('exp is when the token stops being good, if nothing happens', async t => {
+  const s = await setup(t, { REFRESH_RETRY_WINDOW: '3600' })
+  const { refreshToken: first } = await s.open()
+  const second = (await s.refresh(first)).json().refreshToken
+  const { sid, iat, exp } = claimsOf(second)
+  t.equal((await s.introspect(first)).exp, iat + 3600, 'the one before: the end of its window')
+  t.equal((await s.introspect(second)).exp, exp)
+  await s.setRecord(sid, ([, created, rotated]) => [2, created!, rotated!, rotated! + 1000])
+  t.same([(await s.introspect(first)).exp, (await s.introspect(second)).exp], [iat + 1000, iat + 1000], 'never after the session')
+  const ahead = s.public.tokens.signRefresh({ id: 1, sid, gen: 9, iat, exp: iat + 2000 })
+  t.equal((await s.introspect(ahead)).exp, iat + 1000)
+  t.equal((await s.introspect(s.public.tokens.signRefresh({ id: 1, sid, gen: 9, iat, exp: iat + 900 }))).exp, iat + 900)
+})
+
+t.test('a request that is none', async t => {
+  const s = await setup(t)
+  const { refreshToken } = await s.open()
+  const wrong = [['', /'token'/], ['token=', /token/], ['token_type_hint=access_token', /'token'/], ['token=a&token=b', /body\/token must be string/],
+    ['token=a&token_type_hint=b&token_type_hint=c', /token_type_hint/]] as const
+  for (const [payload, message] of wrong) {
+    const response = await form(s, payload)
+    t.equal(response.statusCode, 400, payload)
+    t.same(Object.keys(response.json()), ['code', 'message'])
+    t.match(response.json(), { code: 400, message })
+  }
+  for (const type of ['application/json', 'text/plain', 'multipart/form-data; boundary=x', 'application/x-www-form-urlencoded-not', '']) {
+    const response = await form(s, type === 'application/json' ? JSON.stringify({ token: refreshToken }) : `token=${refreshToken}`, { 'content-type': type })
+    t.equal(response.body, '{"code":400,"message":"Bad Request"}', type)
+  }
+  const none = await s.internal.inject({ method: 'POST', url: `/internal/introspect?token=${refreshToken}`, headers: { authorization: `Bearer ${apiKey}` } })
+  t.equal(none.statusCode, 400, 'a token in the query is not read')
+  t.equal((await form(s, `token=${'a'.repeat(40_000)}`)).statusCode, 400)
+  t.equal((await s.call('GET', `/internal/introspect?token=${refreshToken}`)).statusCode, 404)
+  t.equal((await form(s, `token=${refreshToken}`, { 'content-type': 'Application/X-WWW-Form-Urlencoded; charset=utf-8' })).json().active, true)
+  t.equal((await s.internal.inject({
+    method: 'POST', url: '/internal/sessions', headers: { authorization: `Bearer ${apiKey}`, 'content-type': 'application/x-www-form-urlencoded' }, payload: 'userId=1'
+  })).statusCode, 400, 'and no other route takes a form')
+})
+
+t.test('without the API key there is no answer', async t => {
+  const s = await setup(t)
+  const { token } = await s.open()
+  for (const authorization of ['', `Bearer ${apiKey}x`, `Bearer ${token}`, `Basic ${apiKey}`]) {
+    const response = await form(s, `token=${token}`, { authorization })
+    t.equal(response.body, '{"code":401,"message":"Unauthorized"}')
+    t.match(response.headers, { 'www-authenticate': 'Bearer', 'cache-control': 'no-store' })
+  }
+})
+
+t.test('with Redis away it is 500, and no token is ever logged', async t => {
+  const server = await startRedis(t)
+  const service = await build(t, server)
+  const { token, refreshToken } = await service.open()
+  const requests = [`token=${token}`, `token=${refreshToken}`, `token=${token}&token=${refreshToken}`]
+  for (const payload of requests) await form(service, payload)
+  await service.call('GET', `/internal/introspect?token=${token}`)
+  await server.kill()
+  for (const payload of requests.slice(0, 2)) t.equal((await form(service, payload)).body, '{"code":500,"message":"Internal Error"}')
+  t.equal((await form(service, 'token=x')).body, '{"active":false}', 'what was never ours needs no Redis')
+  const log = JSON.stringify(service.log)
+  for (const secret of [token, refreshToken, apiKey, token.split('.')[2]!, refreshToken.split('.')[1]!]) t.notOk(log.includes(secret))
+  t.match(service.log, [{}])
+})
