@@ -1,6 +1,7 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
 import type { FastifyPluginAsync } from 'fastify'
-import { Unauthorized } from '../../../src/errors.ts'
+import { bearerToken } from '../../../src/bearer.ts'
+import { GatewayRefused, Unauthorized } from '../../../src/errors.ts'
 
 const hash = (text: string): Buffer => createHash('sha256').update(text).digest()
 
@@ -10,8 +11,10 @@ const hooks: FastifyPluginAsync = async app => {
   const expected = hash(app.config.INTERNAL_API_KEY)
 
   app.addHook('onRequest', async (request, reply) => {
-    const [, key = ''] = /^Bearer +(\S+)$/i.exec(request.headers.authorization ?? '') ?? []
-    if (timingSafeEqual(hash(key), expected)) return
+    const { gateway = false } = request.routeOptions.config
+    const key = gateway ? request.headers['x-internal-api-key'] : bearerToken(request.headers.authorization)
+    if (timingSafeEqual(hash(String(key ?? '')), expected)) return
+    if (gateway) throw new GatewayRefused()
     reply.header('www-authenticate', 'Bearer')
     throw new Unauthorized()
   })
@@ -22,3 +25,13 @@ const hooks: FastifyPluginAsync = async app => {
 }
 
 export default hooks
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /**
+     * Whether the caller is a gateway, whose `Authorization` is its client's: then the key is in `X-Internal-Api-Key`, and
+     * a wrong one is answered 500. A 401 would go through to a client whose token is good.
+     */
+    gateway?: boolean
+  }
+}

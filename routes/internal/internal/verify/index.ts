@@ -1,0 +1,59 @@
+import { validateHeaderValue } from 'node:http'
+import { Type, type FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import { bearerToken } from '../../../../src/bearer.ts'
+import { AccessRefused } from '../../../../src/errors.ts'
+import { liveAccess } from '../../../../src/live-tokens.ts'
+import { ErrorResponse } from '../../../../src/schemas/error.ts'
+
+const errors = { 401: ErrorResponse, 500: ErrorResponse }
+
+/**
+ * Tells a gateway who its client is: nginx `auth_request`, Traefik `forwardAuth`, Envoy `ext_authz`. The client's access
+ * token comes in `Authorization`, the gateway's own key in `X-Internal-Api-Key`.
+ */
+const routes: FastifyPluginAsyncTypebox = async app => {
+  // A gateway may pass on the type of its client's body, or the body too: the question is in the headers alone.
+  app.removeAllContentTypeParsers()
+  app.addContentTypeParser('*', (_request, body, done) => {
+    body.resume()
+    done(null)
+  })
+
+  /** Sets who it is. The role is the record's, not the token's, so that a change of it holds at once. */
+  async function identify (request: FastifyRequest, reply: FastifyReply): Promise<void> {
+    const live = await liveAccess(app, bearerToken(request.headers.authorization) ?? '')
+    if (live === undefined) {
+      reply.header('www-authenticate', 'Bearer')
+      throw new AccessRefused()
+    }
+    const { claims, session } = live
+    // Our schemas let no other role in, but they do not guard Redis. Checked here, since Fastify writes headers after all handlers.
+    validateHeaderValue('x-user-role', session.role)
+    reply.headers({ 'x-user-id': claims.id, 'x-user-role': session.role, 'x-session-id': claims.sid })
+  }
+
+  app.get('/', {
+    config: { gateway: true },
+    // The path with a slash is Envoy's, as its client's root.
+    prefixTrailingSlash: 'no-slash',
+    exposeHeadRoute: false,
+    schema: { response: { 204: Type.Null(), ...errors } }
+  }, async (request, reply) => {
+    await identify(request, reply)
+    return reply.code(204).send(null)
+  })
+
+  // Envoy appends its client's path, keeps the method, and takes a 200 alone for a yes.
+  app.all('/*', {
+    config: { gateway: true },
+    // That path is another service's; it may hold what no log should.
+    logSerializers: { req: ({ method }: FastifyRequest) => ({ method, url: '/internal/verify/*' }) },
+    schema: { response: { 200: Type.Literal(''), ...errors } }
+  }, async (request, reply) => {
+    await identify(request, reply)
+    return reply.send('')
+  })
+}
+
+export default routes
