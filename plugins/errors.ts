@@ -13,7 +13,8 @@ export default fp(async app => {
     if (request.is404) reply.code(404).send(errorBody(404))
     else done()
   })
-  app.setNotFoundHandler(() => {}) // what the hook has answered
+  // What a route looked for in vain, as a file: all else the hook has answered.
+  app.setNotFoundHandler((_request, reply) => { reply.code(404).send(errorBody(404)) })
 
   app.setErrorHandler<FastifyError | RefreshRefused>((err, request, reply) => {
     if (err instanceof RefreshRefused) {

@@ -3,19 +3,20 @@ import { fileURLToPath } from 'node:url'
 import autoload from '@fastify/autoload'
 import Fastify, { LogController, type FastifyBaseLogger, type FastifyInstance, type FastifyHttpOptions } from 'fastify'
 import { answerBrokenHttp } from './broken-http.ts'
-import { trustProxy, type RunnableConfig } from './config.ts'
+import { isProduction, trustProxy, type RunnableConfig } from './config.ts'
+import { allowDocsOrigin } from './docs-origin.ts'
 import { errorBody } from './errors.ts'
 import type { Health } from './health.ts'
 import { formats } from './schemas/formats.ts'
+import type { Surface, Surfaces } from './surfaces.ts'
 
-/** `public` is for clients and stands behind the load balancer; `internal` is for services and ops and is never exposed. */
-export type Surface = 'public' | 'internal'
-
-/** What a surface is built from. Plugins and routes find the first two as `app.config` and `app.health`. */
+/** What a surface is built from. Plugins and routes find all but the logger on the app, under these names. */
 export interface AppOptions {
   config: RunnableConfig
   health: Health
   logger: FastifyBaseLogger
+  /** Those of the same process; the one that is built adds itself. */
+  surfaces?: Surfaces
 }
 
 /** Bytes of a request's body; the largest documented one, fully escaped, needs about a quarter. */
@@ -37,6 +38,10 @@ export async function buildApp (surface: Surface, options: AppOptions): Promise<
   const app = Fastify(serverOptions(surface, options))
   app.decorate('config', options.config)
   app.decorate('health', options.health)
+  const { surfaces = {} } = options
+  surfaces[surface] = app
+  app.decorate('surfaces', surfaces)
+  if (surface === 'public' && !isProduction(options.config)) allowDocsOrigin(app, surfaces, options.config.INTERNAL_HOST)
   // Node would answer an unknown expectation by itself, with a 417; the route's own answer is as good (RFC 9110 section 10.1.1).
   app.server.on('checkExpectation', (request, response) => app.server.emit('request', request, response))
   try {
@@ -94,5 +99,6 @@ declare module 'fastify' {
   interface FastifyInstance {
     config: RunnableConfig
     health: Health
+    surfaces: Surfaces
   }
 }

@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import closeWithGrace from 'close-with-grace'
 import type { FastifyInstance } from 'fastify'
 import type { Logger } from 'pino'
-import { buildApp, type AppOptions, type Surface } from './app.ts'
+import { buildApp, type AppOptions } from './app.ts'
 import { isProduction, loadConfig, type Config, type RunnableConfig } from './config.ts'
 import { withDevelopmentSecrets } from './development-secrets.ts'
 import { closeConnectionsAfterAnswers, drain } from './drain.ts'
@@ -11,6 +11,7 @@ import { createHealth, type Health } from './health.ts'
 import { createLogger } from './log.ts'
 import { startEmbeddedRedis } from './redis/embedded.ts'
 import { parseRedisUrl } from './redis/url.ts'
+import type { Surface } from './surfaces.ts'
 
 // The process: its configuration, its Redis, both listeners, and its end. Nothing else reads signals or exits.
 
@@ -24,7 +25,7 @@ const foundations: Array<() => Promise<void>> = []
 
 async function start (config: Config, health: Health, logger: Logger): Promise<void> {
   const { redis, ...complete } = await prepare(config, logger)
-  await buildListeners({ config: complete, health, logger })
+  await buildListeners({ config: complete, health, logger, surfaces: {} })
   const [publicApp, internalApp] = listeners as [FastifyInstance, FastifyInstance]
   const addresses = {
     public: await listen(publicApp, config.HOST, config.PORT, 'PORT'),

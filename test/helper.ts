@@ -13,6 +13,7 @@ import { buildApp } from '../src/app.ts'
 import { loadConfig, type RunnableConfig } from '../src/config.ts'
 import { createHealth, type Health } from '../src/health.ts'
 import { createLogger } from '../src/log.ts'
+import type { Surfaces } from '../src/surfaces.ts'
 
 /** Made at every run: a repository is no place for secrets, not even for tests. */
 export const secret = (): string => randomBytes(64).toString('base64url')
@@ -103,6 +104,7 @@ export interface Service {
   health: Health
   public: FastifyInstance
   internal: FastifyInstance
+  surfaces: Surfaces
   /** Everything logged so far, parsed. */
   log: Array<Record<string, unknown>>
   /** Opens a session through the internal API. */
@@ -139,9 +141,10 @@ export async function build (t: Test, redis: Pick<PrivateRedis, 'url'>, override
     }
   }))
   const health = createHealth()
-  const publicApp = await buildApp('public', { config, health, logger })
+  const surfaces: Surfaces = {}
+  const publicApp = await buildApp('public', { config, health, logger, surfaces })
   t.teardown(async () => await publicApp.close())
-  const internalApp = await buildApp('internal', { config, health, logger })
+  const internalApp = await buildApp('internal', { config, health, logger, surfaces })
   t.teardown(async () => await internalApp.close())
 
   const call: Service['call'] = async (method, url, payload) => await internalApp.inject({
@@ -153,6 +156,7 @@ export async function build (t: Test, redis: Pick<PrivateRedis, 'url'>, override
     log,
     public: publicApp,
     internal: internalApp,
+    surfaces,
     call,
     open: async (overrides = {}) => {
       const response = await call('POST', '/internal/sessions', { ...guest, ...overrides })

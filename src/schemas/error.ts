@@ -1,7 +1,7 @@
 import { Type } from '@sinclair/typebox'
 
-/** Every error answer of both listeners. */
+/** Every error answer of both listeners. The API document completes it, status by status. */
 export const ErrorResponse = Type.Object({
   code: Type.Integer({ description: 'The HTTP status again' }),
-  message: Type.String()
-})
+  message: Type.String({ description: 'For people; programs go by the status' })
+}, { title: 'Error' })

@@ -6,21 +6,30 @@ import { Type } from '@sinclair/typebox'
  */
 
 /** A user's id: a positive safe integer, so that it survives JSON, Lua and JavaScript unchanged. */
-export const UserId = Type.Integer({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER })
+export const UserId = Type.Integer({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER, description: 'The user\'s id' })
 
 /** The same in a path, where everything is text. */
-export const UserIdParam = Type.String({ format: 'user-id' })
+export const UserIdParam = Type.String({
+  format: 'user-id', description: 'The user\'s id: a decimal number from 1 to 9007199254740991', examples: ['1']
+})
 
 /** 128 random bits, base64url. */
-export const SessionId = Type.String({ pattern: '^[A-Za-z0-9_-]{22}$' })
+export const SessionId = Type.String({
+  pattern: '^[A-Za-z0-9_-]{22}$', description: 'The session\'s id, `sid` of its tokens', examples: ['AAAAAAAAAAAAAAAAAAAAAA']
+})
 
 /** Names one installation of a client: 1 to 255 characters, not blank, well-formed Unicode (a lone surrogate has no UTF-8 form to hash). */
-export const DeviceId = Type.String({ minLength: 1, maxLength: 255, pattern: '^(?=[^]*\\S)\\P{Cs}+$' })
+export const DeviceId = Type.String({
+  minLength: 1,
+  maxLength: 255,
+  pattern: '^(?=[^]*\\S)\\P{Cs}+$',
+  description: 'Names one installation of a client: any text that is not blank'
+})
 
 /** An address with an @, without blanks and invisible characters; at most 254, the longest that fits an SMTP path (RFC 5321). */
-export const Email = Type.String({ maxLength: 254, pattern: '^[^\\s@\\p{C}]+@[^\\s@\\p{C}]+$' })
+export const Email = Type.String({ maxLength: 254, pattern: '^[^\\s@\\p{C}]+@[^\\s@\\p{C}]+$', description: 'E-mail address' })
 
-export const Role = Type.String({ pattern: '^[A-Z][A-Z0-9_]{0,31}$' })
+export const Role = Type.String({ pattern: '^[A-Z][A-Z0-9_]{0,31}$', description: 'What the user may do, in the words of your services' })
 
 /** A name for people ("Pixel 9"), not blank, without control characters: at most 48 bytes, so that it fits a listpack entry of Redis. */
-export const Label = Type.String({ format: 'label' })
+export const Label = Type.String({ format: 'label', description: 'A name for people: at most 48 bytes of UTF-8, not blank, no control characters' })

@@ -7,7 +7,10 @@ import { DeviceId, Email, Role, UserId } from './fields.ts'
  */
 export const RefreshRequest = Type.Object({
   deviceId: DeviceId,
-  refreshToken: Type.String({ minLength: 1, maxLength: 4096 })
+  refreshToken: Type.String({ minLength: 1, maxLength: 4096, description: 'Refresh token (JWT), the last one received' })
+}, {
+  title: 'RefreshRequest',
+  examples: [{ deviceId: 'Unique key', refreshToken: 'eyJ…' }]
 })
 
 /** The documented answer: these five keys, in this order. Opening a session answers with it too. */
@@ -17,4 +20,8 @@ export const SessionTokens = Type.Object({
   role: Role,
   token: Type.String({ description: 'Access token (JWT)' }),
   refreshToken: Type.String({ description: 'Refresh token (JWT); works once' })
+}, {
+  title: 'SessionTokens',
+  description: 'The new pair, and the user\'s profile as it is now.',
+  examples: [{ id: 1, email: 'guest@keygenqt.com', role: 'GUEST', token: 'eyJ…', refreshToken: 'eyJ…' }]
 })

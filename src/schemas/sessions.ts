@@ -1,4 +1,5 @@
-import { Type } from '@sinclair/typebox'
+import { Type, type TString } from '@sinclair/typebox'
+import { SessionTokens } from './refresh.ts'
 import { DeviceId, Email, Label, Role, SessionId, UserId, UserIdParam } from './fields.ts'
 
 export const OpenSessionRequest = Type.Object({
@@ -7,21 +8,40 @@ export const OpenSessionRequest = Type.Object({
   role: Role,
   deviceId: DeviceId,
   label: Type.Optional(Label)
+}, {
+  title: 'OpenSessionRequest',
+  examples: [{ userId: 1, email: 'guest@keygenqt.com', role: 'GUEST', deviceId: 'Unique key', label: 'Pixel 9' }]
 })
+
+/** The same five keys as a refresh. */
+export const OpenedSession = { ...SessionTokens, description: 'The first pair of the new session.' }
 
 export const UserParams = Type.Object({ userId: UserIdParam })
 
 export const SessionParams = Type.Object({ userId: UserIdParam, sid: SessionId })
 
-const Time = Type.String({ format: 'date-time' })
+const Time = (description: string): TString => Type.String({ format: 'date-time', description })
 
 export const SessionList = Type.Object({
   sessions: Type.Array(Type.Object({
     sid: SessionId,
-    label: Type.Union([Type.String(), Type.Null()]),
-    generation: Type.Integer({ minimum: 1 }),
-    createdAt: Time,
-    lastUsedAt: Time,
-    expiresAt: Time
+    label: Type.Union([Type.String(), Type.Null()], { description: 'As given when it was opened' }),
+    generation: Type.Integer({ minimum: 1, description: '1 when opened, one more with every refresh' }),
+    createdAt: Time('When it was opened'),
+    lastUsedAt: Time('When it was refreshed last'),
+    expiresAt: Time('When it ends unless it is refreshed')
   }))
+}, {
+  title: 'SessionList',
+  description: 'The live sessions.',
+  examples: [{
+    sessions: [{
+      sid: 'AAAAAAAAAAAAAAAAAAAAAA',
+      label: 'Pixel 9',
+      generation: 2,
+      createdAt: '2026-11-23T09:00:00.000Z',
+      lastUsedAt: '2026-11-23T09:15:00.000Z',
+      expiresAt: '2026-12-23T09:15:00.000Z'
+    }]
+  }]
 })

@@ -4,5 +4,5 @@ import { Email, Role } from './fields.ts'
 /** At least one of the two. */
 export const ProfilePatch = Type.Object(
   { email: Type.Optional(Email), role: Type.Optional(Role) },
-  { anyOf: [{ required: ['email'] }, { required: ['role'] }] }
+  { title: 'ProfilePatch', anyOf: [{ required: ['email'] }, { required: ['role'] }], examples: [{ role: 'ADMIN' }] }
 )

@@ -21,6 +21,7 @@ const hooks: FastifyPluginAsync = async app => {
 
   app.addHook('onRoute', route => {
     route.config = { ...route.config, explains: true }
+    route.schema = { ...route.schema, security: [{ internalApiKey: [] }] }
   })
 }
 

@@ -1,10 +1,19 @@
-import type { FastifyPluginAsync } from 'fastify'
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { isReady } from '../../../src/health.ts'
+import { NotReady, Ready } from '../../../src/schemas/health.ts'
 
 /** Whether a load balancer should send requests here. */
-const route: FastifyPluginAsync = async app => {
-  app.get('/', async (_request, reply) => {
-    if (await isReady(app.health)) return { status: 'ready' }
+const route: FastifyPluginAsyncTypebox = async app => {
+  app.get('/', {
+    schema: {
+      operationId: 'checkReady',
+      tags: ['Health'],
+      summary: 'Should it get requests?',
+      description: 'For load balancers and rolling restarts.',
+      response: { 200: Ready, 503: NotReady }
+    }
+  }, async (_request, reply) => {
+    if (await isReady(app.health)) return { status: 'ready' as const }
     return reply.code(503).send({ status: app.health.draining ? 'draining' : 'redis unavailable' })
   })
 }

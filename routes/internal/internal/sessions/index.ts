@@ -1,14 +1,18 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { ErrorResponse } from '../../../../src/schemas/error.ts'
-import { SessionTokens } from '../../../../src/schemas/refresh.ts'
-import { OpenSessionRequest } from '../../../../src/schemas/sessions.ts'
+import { OpenedSession, OpenSessionRequest } from '../../../../src/schemas/sessions.ts'
 import { sessionTokens } from '../../../../src/session-tokens.ts'
 
 const route: FastifyPluginAsyncTypebox = async app => {
   app.post('/', {
     schema: {
+      operationId: 'openSession',
+      tags: ['Sessions'],
+      summary: 'Open a session',
+      description: 'For the login service, once it knows the user. An older session of the same user and device is replaced; over ' +
+        '`MAX_SESSIONS_PER_USER` the least recently used one ends. Sets the profile that refreshes answer with.',
       body: OpenSessionRequest,
-      response: { 201: SessionTokens, 400: ErrorResponse, 401: ErrorResponse, 500: ErrorResponse }
+      response: { 201: OpenedSession, 400: ErrorResponse, 401: ErrorResponse, 500: ErrorResponse }
     }
   }, async (request, reply) => {
     const session = await app.sessions.open(request.body)

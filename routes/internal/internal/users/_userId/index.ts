@@ -7,9 +7,13 @@ import { ProfilePatch } from '../../../../../src/schemas/users.ts'
 const route: FastifyPluginAsyncTypebox = async app => {
   app.patch('/', {
     schema: {
+      operationId: 'updateProfile',
+      tags: ['Users'],
+      summary: 'Change what the next refresh answers with',
+      description: 'At least one of `email` and `role`.',
       params: UserParams,
       body: ProfilePatch,
-      response: { 204: Type.Null(), 400: ErrorResponse, 401: ErrorResponse, 404: ErrorResponse, 500: ErrorResponse }
+      response: { 204: Type.Null({ description: 'Changed.' }), 400: ErrorResponse, 401: ErrorResponse, 404: { ...ErrorResponse, description: 'The user has no session.' }, 500: ErrorResponse }
     }
   }, async (request, reply) => {
     if (!await app.sessions.updateProfile(Number(request.params.userId), request.body)) throw new UserNotFound()

@@ -4,9 +4,28 @@ import { ErrorResponse } from '../../../../../src/schemas/error.ts'
 import { RefreshRequest, SessionTokens } from '../../../../../src/schemas/refresh.ts'
 import { sessionTokens } from '../../../../../src/session-tokens.ts'
 
+const Refused = {
+  ...ErrorResponse,
+  description: 'Everything that is the caller\'s: a body that is not as documented, and a token that is forged, expired, unknown, ' +
+    'revoked, reused or sent from another device. One answer for all; ask for a log-in.'
+}
+
+const Unavailable = {
+  ...ErrorResponse,
+  description: 'Everything that is ours. It never means that the session is gone: keep the token and try again.'
+}
+
 const route: FastifyPluginAsyncTypebox = async app => {
   app.post('/', {
-    schema: { body: RefreshRequest, response: { 200: SessionTokens, 400: ErrorResponse, 500: ErrorResponse } }
+    schema: {
+      operationId: 'refresh',
+      tags: ['Refresh'],
+      summary: 'Trade a refresh token for a new pair',
+      description: 'Every refresh token works once. A client that lost the answer repeats its request and gets the same one, for ' +
+        '`REFRESH_RETRY_WINDOW` seconds; after that a token that was used already ends its session. Unknown fields are ignored.',
+      body: RefreshRequest,
+      response: { 200: SessionTokens, 400: Refused, 500: Unavailable }
+    }
   }, async request => {
     const { deviceId, refreshToken } = request.body
     const claims = app.tokens.verifyRefresh(refreshToken)

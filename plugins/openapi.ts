@@ -1,0 +1,18 @@
+import swagger from '@fastify/swagger'
+import fp from 'fastify-plugin'
+import { base, nameSchemas, type ApiDocument } from '../src/openapi/document.ts'
+import { describeOperation } from '../src/openapi/operation.ts'
+import { toPortable } from '../src/openapi/portable.ts'
+
+/**
+ * `app.swagger()`: the OpenAPI document of this surface, from the schemas of its routes. It looks on while they are
+ * added: a request passes nothing of it.
+ */
+export default fp(async app => {
+  await app.register(swagger, {
+    openapi: base as object,
+    stripBasePath: false,
+    transform: describeOperation,
+    transformObject: source => nameSchemas(toPortable((source as unknown as { openapiObject: ApiDocument }).openapiObject)) as never
+  })
+}, { name: 'openapi' })

@@ -1,0 +1,30 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { buildApp } from '../src/app.ts'
+import { loadConfig, type RunnableConfig } from '../src/config.ts'
+import { withDevelopmentSecrets } from '../src/development-secrets.ts'
+import { createHealth } from '../src/health.ts'
+import { createLogger } from '../src/log.ts'
+import { apiDocument, toText } from '../src/openapi/document.ts'
+import { startEmbeddedRedis } from '../src/redis/embedded.ts'
+import type { Surfaces } from '../src/surfaces.ts'
+
+// `npm run openapi`: writes docs/openapi.json from the routes, as both listeners have them. They are built for real, on a
+// Redis of their own, and never listen.
+
+const DATA_DIR = await mkdtemp(join(tmpdir(), 'rts-openapi-'))
+const config = await withDevelopmentSecrets(loadConfig({ DATA_DIR, LOG_LEVEL: 'warn' }))
+const logger = createLogger(config.LOG_LEVEL)
+const redis = await startEmbeddedRedis(DATA_DIR, logger)
+const surfaces: Surfaces = {}
+try {
+  const options = { config: { ...config, REDIS_URL: redis.url } as RunnableConfig, health: createHealth(), logger, surfaces }
+  await buildApp('public', options)
+  await buildApp('internal', options)
+  await writeFile(process.argv[2] ?? 'docs/openapi.json', toText(apiDocument(surfaces)))
+} finally {
+  for (const app of Object.values(surfaces)) await app.close()
+  await redis.stop()
+  await rm(DATA_DIR, { recursive: true })
+}

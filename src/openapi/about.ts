@@ -1,0 +1,47 @@
+import type { Surface } from '../surfaces.ts'
+
+/** What the API document says besides its routes. */
+
+export const OPENAPI = '3.1.0'
+
+export const info = {
+  title: 'refresh-token-service',
+  // The package's, which a test compares: the API is what its versions are about.
+  version: '0.1.0',
+  description: `Keeps user sessions alive: one-time refresh tokens with rotation and reuse detection.
+
+The **public listener** is for clients, through the load balancer. The **internal listener** is for other services and for ops,
+and is never exposed. Every error answer of both has one shape, \`{"code":400,"message":"Bad Request"}\`, and every answer is
+\`Cache-Control: no-store\`.`,
+  contact: { name: 'The maintainers of refresh-token-service' },
+  license: { name: 'MIT', identifier: 'MIT' }
+}
+
+/** Where a development machine has them, with a description each. */
+export const servers: Record<Surface, { url: string, description: string }> = {
+  public: { url: 'http://localhost:3000', description: 'Public listener (HOST, PORT)' },
+  internal: { url: 'http://localhost:3001', description: 'Internal listener (INTERNAL_HOST, INTERNAL_PORT)' }
+}
+
+export const tags = [
+  { name: 'Refresh', description: 'For clients: the one endpoint they need after the log-in.' },
+  { name: 'Sessions', description: 'For the login service and for support: open, look at and end sessions.' },
+  { name: 'Users', description: 'What refreshes of a user answer with.' },
+  { name: 'Health', description: 'For load balancers and orchestrators; no key needed.' }
+]
+
+export const securitySchemes = {
+  internalApiKey: {
+    type: 'http',
+    scheme: 'bearer',
+    description: '`INTERNAL_API_KEY` of the configuration (RFC 6750, section 2.1). `npm start` makes one and keeps it in `.data/secrets.env`.'
+  }
+} as const
+
+/** What an error status means wherever a route does not say it better. */
+export const errorDescriptions: Record<number, string> = {
+  400: 'The request is wrong; the message names the first field that is.',
+  401: 'The API key is missing or wrong.',
+  404: 'There is no such thing.',
+  500: 'Redis could not be used, or something failed on our side. Nothing happens later; try again.'
+}

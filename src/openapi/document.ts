@@ -1,0 +1,76 @@
+import { isDeepStrictEqual } from 'node:util'
+import type { Surface, Surfaces } from '../surfaces.ts'
+import { info, OPENAPI, securitySchemes, servers, tags } from './about.ts'
+
+/** As much of an OpenAPI 3.1 document as is worked on here. */
+export interface ApiDocument {
+  openapi: string
+  info: object
+  servers?: object[]
+  tags?: object[]
+  paths: Record<string, PathItem>
+  components: { schemas?: Record<string, object>, securitySchemes?: object }
+}
+
+export type PathItem = Record<string, unknown>
+
+interface Media {
+  schema?: { title?: string, description?: string, $ref?: string }
+}
+
+/** What @fastify/swagger starts each surface's document from. */
+export const base = { openapi: OPENAPI, info, components: { securitySchemes } }
+
+/**
+ * The document of all the surfaces together, every path with the server that it is found at.
+ * Sorted, so that one API gives one text. The surfaces must be ready.
+ */
+export function apiDocument (surfaces: Surfaces, urls: Partial<Record<Surface, string>> = {}): ApiDocument {
+  const serverOf = (surface: Surface): object => ({ ...servers[surface], url: urls[surface] ?? servers[surface].url })
+  const parts = Object.entries(surfaces).map(([surface, app]) =>
+    ({ server: serverOf(surface as Surface), document: app.swagger() as unknown as ApiDocument }))
+  return {
+    openapi: OPENAPI,
+    info,
+    servers: [serverOf('public'), serverOf('internal')],
+    tags,
+    paths: sorted(parts.flatMap(({ server, document }) =>
+      Object.entries(document.paths).map(([path, item]): [string, PathItem] => [path, { servers: [server], ...item }]))),
+    components: { securitySchemes, schemas: sorted(parts.flatMap(({ document }) => Object.entries(document.components.schemas!))) }
+  }
+}
+
+/** The document as a file has it. */
+export function toText (document: ApiDocument): string {
+  return JSON.stringify(document, null, 2) + '\n'
+}
+
+/**
+ * Moves the schemas of bodies to the components, under their titles: a generated client gets one type for each.
+ * @throws when two different schemas have one title.
+ */
+export function nameSchemas (document: ApiDocument): ApiDocument {
+  const { schemas = {} } = document.components
+  for (const media of mediaOf(document.paths)) {
+    // The description is of this one body, and stands beside it.
+    const { description: _, ...schema } = media.schema ?? {}
+    if (schema.title === undefined) continue
+    const known = schemas[schema.title] ??= schema
+    if (!isDeepStrictEqual(known, schema)) throw new Error(`Two schemas of the API have the title ${schema.title}.`)
+    media.schema = { $ref: `#/components/schemas/${schema.title}` }
+  }
+  return { ...document, components: { ...document.components, schemas } }
+}
+
+/** Every `content` entry, wherever it is. */
+function * mediaOf (node: unknown): Generator<Media> {
+  if (typeof node !== 'object' || node === null) return
+  for (const [key, child] of Object.entries(node)) {
+    if (key === 'content') yield * Object.values(child as Record<string, Media>)
+    else yield * mediaOf(child)
+  }
+}
+
+function sorted<T> (entries: Array<[string, T]>): Record<string, T> {
+  return Object.fromEntries(entries.sort(([a], [b]) => a < b ? -1 : 1))
+}
