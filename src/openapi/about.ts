@@ -11,8 +11,8 @@ export const info = {
   description: `Keeps user sessions alive: one-time refresh tokens with rotation and reuse detection.
 
 The **public listener** is for clients, through the load balancer. The **internal listener** is for other services and for ops,
-and is never exposed. Every error answer of both has one shape, \`{"code":400,"message":"Bad Request"}\`, and every answer is
-\`Cache-Control: no-store\`.`,
+and is never exposed. Every error answer of both has one shape, \`{"code":400,"message":"Bad Request"}\`, and answers are
+\`Cache-Control: no-store\` unless the operation says otherwise.`,
   contact: { name: 'The maintainers of refresh-token-service' },
   license: { name: 'MIT', identifier: 'MIT' }
 }

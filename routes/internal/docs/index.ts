@@ -3,13 +3,16 @@ import type { FastifyPluginAsync } from 'fastify'
 import { apiDocument } from '../../../src/openapi/document.ts'
 import { listeningPort } from '../../../src/surfaces.ts'
 
+/** The page adds its own: below one made of the folder's name it would be found at /docs/ alone. */
+export const prefixOverride = ''
+
 /**
  * The API of both listeners as a page to read and to try, open like health: it tells nothing that the repository does
  * not. The document behind it names the listeners by the host that the reader came to.
  */
 const route: FastifyPluginAsync = async app => {
   await app.register(swaggerUi, {
-    routePrefix: '/',
+    routePrefix: '/docs',
     uiConfig: { displayRequestDuration: true },
     // People type the API key here: nothing from elsewhere runs in the page, and no page frames it.
     staticCSP: {
