@@ -33,6 +33,7 @@ t.test('the build runs in production mode on Node alone', async t => {
   const { refreshToken } = await postSession(ready!.internal)
   const body = await (await postRefresh(ready!.public, refreshToken)).json() as TokensBody
   t.equal(claimsOf(body.refreshToken).gen, 2)
+  t.match(await (await fetch(`${ready!.internal}/docs/json`)).json(), { paths: { '/api/ps/refresh': {} } })
   child.kill('SIGTERM')
   t.same(await once(child, 'exit'), [0, null])
 })

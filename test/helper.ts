@@ -100,7 +100,7 @@ export interface TokensBody {
 }
 
 export interface Service {
-  config: RunnableConfig
+  config: RunnableConfig & { ACCESS_TOKEN_SECRETS: string }
   health: Health
   public: FastifyInstance
   internal: FastifyInstance
@@ -151,7 +151,7 @@ export async function build (t: Test, redis: Pick<PrivateRedis, 'url'>, override
     method, url, headers: { authorization: `Bearer ${apiKey}` }, ...(payload === undefined ? {} : { payload })
   })
   return {
-    config,
+    config: config as Service['config'],
     health,
     log,
     public: publicApp,
