@@ -103,7 +103,7 @@ t.test('an answer overtaken by an event is given, but not kept', async t => {
     client.hmget = (async (...args: unknown[]) => {
       const answer = await hmget(...args)
       client.hmget = hmget as typeof client.hmget
-      await new Promise<void>(release => resolve(release))
+      await new Promise<void>(_resolve => resolve(_resolve))
       return answer
     }) as typeof client.hmget
   })
