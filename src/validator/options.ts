@@ -9,7 +9,7 @@ export interface SessionValidatorOptions {
   /** An ioredis client of your own instead; a duplicate of it subscribes to events. It stays yours to close. */
   redis?: Redis | undefined
   /** The service's `REDIS_PREFIX`; default `rt:`. */
-  prefix?: string | undefined
+  prefix?: string
   /** The service's `JWT_ISSUER`; default `ktor.io`. */
   issuer?: string | undefined
   /** The service's `ACCESS_TOKEN_SECRETS`, comma-separated or as a list, for HS512. */

@@ -99,16 +99,19 @@ t.test('an answer overtaken by an event is given, but not kept', async t => {
 
   // Redis has answered, and the answer is held back on its way.
   const hmget = client.hmget.bind(client) as (...args: unknown[]) => Promise<unknown>
-  const gate = new Promise<() => void>(resolve => {
+  let release!: () => void
+  const released = new Promise<void>(resolve => { release = resolve })
+  const answered = new Promise<void>(resolve => {
     client.hmget = (async (...args: unknown[]) => {
       const answer = await hmget(...args)
       client.hmget = hmget as typeof client.hmget
-      await new Promise<void>(_resolve => resolve(_resolve))
+      resolve()
+      await released
       return answer
     }) as typeof client.hmget
   })
   const early = validator.validate(token)
-  const release = await gate
+  await answered
   const heard = once(await subscriber, 'message')
   await service.call('DELETE', '/internal/users/1/sessions')
   await heard

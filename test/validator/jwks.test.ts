@@ -1,0 +1,146 @@
+import { createSign, generateKeyPairSync } from 'node:crypto'
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { exportJWK, exportSPKI, generateKeyPair, SignJWT, type CryptoKey, type JWK } from 'jose'
+import t, { type Test } from 'tap'
+import { build, claimsOf, startRedis, type PrivateRedis, type Service } from '../helper.ts'
+import { codeOf, handmade, lookups, until, validatorFor } from './helper.ts'
+
+/** Access tokens with public keys that are fetched. The keys and the signatures are jose's. */
+
+let redis: PrivateRedis
+t.before(async () => { redis = await startRedis(t) })
+
+interface KeySet {
+  url: string
+  keys: JWK[]
+  /** The status that it answers with. */
+  status: number
+  fetches: number
+  close (): void
+}
+
+async function startKeySet (t: Test): Promise<KeySet> {
+  const set: KeySet = { url: '', keys: [], status: 200, fetches: 0, close: () => { server.close().closeAllConnections() } }
+  const server = createServer((_request, response) => {
+    set.fetches++
+    response.writeHead(set.status, { 'content-type': 'application/jwk-set+json' }).end(JSON.stringify({ keys: set.keys }))
+  }).listen(0, '127.0.0.1')
+  t.teardown(set.close)
+  await once(server, 'listening')
+  set.url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/.well-known/jwks.json`
+  return set
+}
+
+interface Signer { kid: string, publicKey: CryptoKey, sign (claims: object, header?: object): Promise<string> }
+
+async function addKey (set: KeySet, alg: string, kid: string): Promise<Signer> {
+  const { publicKey, privateKey } = await generateKeyPair(alg, { extractable: true })
+  set.keys.push({ ...await exportJWK(publicKey), kid, alg, use: 'sig' })
+  return {
+    kid,
+    publicKey,
+    sign: async (claims, header) => await new SignJWT({ ...claims }).setProtectedHeader({ alg, typ: 'JWT', kid, ...header }).sign(privateKey)
+  }
+}
+
+/** The claims of a live session of the service. */
+async function liveClaims (service: Service): Promise<object> {
+  const { iat, exp, id, sid } = claimsOf((await service.open()).token)
+  return { sub: 'Authentication', iss: 'ktor.io', id, sid, iat, exp }
+}
+
+const withKeys = ({ url }: KeySet): { secrets: undefined, jwksUrl: string } => ({ secrets: undefined, jwksUrl: url })
+
+t.test('EdDSA, ES256 and RS256; what is not ours is malformed', async t => {
+  const service = await build(t, redis)
+  const set = await startKeySet(t)
+  const claims = await liveClaims(service)
+  const signers = [await addKey(set, 'EdDSA', 'ed'), await addKey(set, 'ES256', 'ec'), await addKey(set, 'RS256', 'rsa')]
+  const validator = await validatorFor(t, service, { ...withKeys(set), cache: false })
+  for (const { sign, kid } of signers) t.match(await validator.validate(await sign(claims)), { id: 1 }, kid)
+  t.equal(set.fetches, 1)
+
+  const { token: secretly } = await service.open({ deviceId: 'laptop' })
+  const before = await lookups(redis)
+  const [ed, ec, rsa] = signers as [Signer, Signer, Signer]
+  const pem = await exportSPKI(rsa.publicKey)
+  const otherSet = await startKeySet(t)
+  const stranger = await addKey(otherSet, 'EdDSA', 'ed')
+  const ps256 = await addKey(set, 'PS256', 'ps')
+  const token = await ed.sign(claims)
+  const refused: Record<string, string> = {
+    'a secret made of a public key': handmade(pem, claims, { kid: 'rsa' }),
+    'that, as HS256': handmade(pem, claims, { kid: 'rsa', alg: 'HS256' }, 'sha256'),
+    'that, under the name of the algorithm': handmade(pem, claims, { kid: 'rsa', alg: 'RS256' }, 'sha256'),
+    'a token of the service that still signs with secrets': secretly,
+    'an algorithm that is not ours': await ps256.sign(claims),
+    'alg none': handmade(pem, claims, { kid: 'ed', alg: 'none' }),
+    'a key under the name of another': await ed.sign(claims, { kid: 'ec' }),
+    'a stranger\'s key under our name': await stranger.sign(claims),
+    'a key that is brought along': await stranger.sign(claims, { jwk: otherSet.keys[0], jku: otherSet.url }),
+    'no kid': await ed.sign(claims, { kid: undefined }),
+    'another issuer': await ed.sign({ ...claims, iss: 'evil.example' }),
+    'a refresh token': await ed.sign({ ...claims, sub: 'Refresh', gen: 1 }),
+    'another spelling of the signature': token.slice(0, -1) + String.fromCharCode(token.charCodeAt(token.length - 1) + 1)
+  }
+  for (const [what, forged] of Object.entries(refused)) t.equal(await codeOf(validator.validate(forged)), 'malformed', what)
+  t.equal(await codeOf(validator.validate(await ec.sign({ ...claims, exp: 1 }))), 'expired')
+  t.equal(await lookups(redis), before)
+})
+
+t.test('a new key is fetched when it is first seen, and forgers can\'t make us fetch at will', async t => {
+  const service = await build(t, redis)
+  const set = await startKeySet(t)
+  const claims = await liveClaims(service)
+  const old = await addKey(set, 'EdDSA', 'old')
+  const validator = await validatorFor(t, service, { ...withKeys(set), cache: false })
+  await validator.validate(await old.sign(claims))
+
+  const renewed = await addKey(set, 'EdDSA', 'new')
+  const token = await renewed.sign(claims)
+  await until(async () => await codeOf(validator.validate(token)) === undefined)
+  t.equal(set.fetches, 2)
+  t.match(await validator.validate(await old.sign(claims)), { id: 1 }, 'the old one is still good')
+  for (let i = 0; i < 20; i++) t.equal(await codeOf(validator.validate(await old.sign(claims, { kid: `x${i}` }))), 'malformed')
+  t.ok(set.fetches <= 3)
+
+  set.keys.shift()
+  const other = await validatorFor(t, service, { ...withKeys(set), jwksUrl: new URL(set.url), cache: false })
+  t.equal(await codeOf(other.validate(await old.sign(claims))), 'malformed', 'a removed key')
+})
+
+t.test('keys that can\'t be had, or used, are nobody\'s log-out', async t => {
+  const service = await build(t, redis)
+  const set = await startKeySet(t)
+  const claims = await liveClaims(service)
+  const key = await addKey(set, 'EdDSA', 'ed')
+  const token = await key.sign(claims)
+  const validator = await validatorFor(t, service, { ...withKeys(set), cache: false })
+  const unavailable = { name: 'SessionValidationError', code: 'unavailable', message: /^the keys could not be had: / }
+
+  set.status = 500
+  await t.rejects(validator.validate(token), unavailable)
+  set.status = 200
+  const keys = set.keys.splice(0)
+  set.keys.push(null as unknown as JWK)
+  await t.rejects(validator.validate(token), unavailable)
+  set.keys = [...keys, { ...keys[0]!, x: 'AAAA', kid: 'broken' }]
+  t.match(await validator.validate(token), { id: 1 }, 'it heals by itself')
+  set.close()
+  t.match(await validator.validate(token), { id: 1 }, 'and what was fetched is kept')
+  t.equal(await codeOf(validator.validate(await key.sign(claims, { kid: 'broken' }))), 'unavailable')
+  await t.rejects((await validatorFor(t, service, { ...withKeys(set), cache: false })).validate(token), unavailable)
+})
+
+t.test('a key that jose will not use is the service\'s fault, not the token\'s', async t => {
+  const service = await build(t, redis)
+  const set = await startKeySet(t)
+  const { publicKey, privateKey } = generateKeyPairSync('rsa', { modulusLength: 1024 })
+  set.keys.push({ ...publicKey.export({ format: 'jwk' }) as JWK, kid: 'weak', alg: 'RS256', use: 'sig' })
+  const validator = await validatorFor(t, service, { ...withKeys(set), cache: false })
+  const input = handmade('x', await liveClaims(service), { alg: 'RS256', kid: 'weak' }).split('.').slice(0, 2).join('.')
+  const token = `${input}.${createSign('sha256').update(input).sign(privateKey, 'base64url')}`
+  await t.rejects(validator.validate(token), { code: 'unavailable', message: /^the key can't be used: / })
+})
