@@ -45,11 +45,8 @@ export const Environment = Type.Object({
 
 export type Config = Static<typeof Environment>
 
-/** Of `ACCESS_TOKEN_SECRETS` and `ACCESS_TOKEN_PRIVATE_KEYS` one is enough, and there is one. */
-type GivenSecret = Exclude<DevelopmentSecret, 'ACCESS_TOKEN_SECRETS'>
-
-/** `Config` with the secrets that tokens and the internal API need. */
-export type SecretConfig = Config & Required<Pick<Config, GivenSecret>>
+/** `Config` with the secrets that it needs; of `ACCESS_TOKEN_SECRETS` and `ACCESS_TOKEN_PRIVATE_KEYS` one is enough. */
+export type SecretConfig = Config & Required<Pick<Config, Exclude<DevelopmentSecret, 'ACCESS_TOKEN_SECRETS'>>>
 
 /** `Config` with everything that a running service needs. */
 export type RunnableConfig = SecretConfig & Required<Pick<Config, 'REDIS_URL'>>

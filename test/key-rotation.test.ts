@@ -31,7 +31,11 @@ interface Replica {
   inFlight: Set<Promise<unknown>>
 }
 
-t.test('keys rotate under load', async t => {
+// Eighteen processes, one after the other.
+const TIMEOUT = 300_000
+t.setTimeout(TIMEOUT)
+
+t.test('keys rotate under load', { timeout: TIMEOUT }, async t => {
   const redis = await startRedis(t)
   const [accessSecret, oldRefresh, newRefresh] = [secret(), secret(), secret()]
   const [a, b] = [privateKey('EdDSA'), privateKey('ES256')]
