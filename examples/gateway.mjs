@@ -1,0 +1,30 @@
+// What nginx does for a real product: one origin for the page and the services behind it.
+import { createReadStream } from 'node:fs'
+import { createServer, request as httpRequest } from 'node:http'
+import { pipeline } from 'node:stream'
+
+const files = { '/': ['index.html', 'text/html'], '/page.js': ['page.js', 'text/javascript'], '/session.js': ['session.js', 'text/javascript'] }
+
+/** @param routes pairs of a path's beginning and the address of its service; the first that fits counts. */
+export const createGateway = routes => createServer((request, response) => {
+  const [file, type] = files[request.url] ?? []
+  const [, target] = routes.find(([beginning]) => request.url.startsWith(beginning)) ?? []
+  if (file !== undefined) {
+    response.writeHead(200, { 'Content-Type': `${type}; charset=utf-8` })
+    pipeline(createReadStream(new URL(`page/${file}`, import.meta.url)), response, () => {})
+  } else if (target !== undefined) {
+    forward(request, response, target)
+  } else {
+    response.writeHead(404).end()
+  }
+})
+
+function forward (request, response, target) {
+  const { method, headers } = request
+  const onward = httpRequest(target + request.url, { method, headers }, answer => {
+    response.writeHead(answer.statusCode, answer.headers)
+    pipeline(answer, response, () => {})
+  })
+  onward.on('error', () => { if (!response.headersSent) response.writeHead(502).end() })
+  pipeline(request, onward, () => {})
+}

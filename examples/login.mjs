@@ -1,0 +1,58 @@
+// The login service: knows the users and their passwords, and opens and ends their sessions through the internal API.
+// The key of that API stays here; no browser ever sees it.
+import { randomBytes, scrypt, timingSafeEqual } from 'node:crypto'
+import { promisify } from 'node:util'
+import closeWithGrace from 'close-with-grace'
+import Fastify from 'fastify'
+import { sessionValidation } from 'refresh-token-service/validator'
+
+const { PORT, REDIS_URL, ACCESS_TOKEN_SECRETS, INTERNAL_URL, INTERNAL_API_KEY, DEMO_EMAIL, DEMO_PASSWORD } = process.env
+
+// OWASP's parameters for 16 MiB of memory a hash.
+const hash = (password, salt) => promisify(scrypt)(password.normalize('NFKC'), salt, 64, { N: 2 ** 14, r: 8, p: 5 })
+
+// A real product has these in its database.
+const salt = randomBytes(16)
+const users = new Map([[DEMO_EMAIL, { id: 1, email: DEMO_EMAIL, role: 'USER', salt, hash: await hash(DEMO_PASSWORD, salt) }]])
+
+// Whom an unknown address is compared with: no password has this hash, and the answer takes as long as any other.
+const nobody = { salt: randomBytes(16), hash: randomBytes(64) }
+
+async function authenticate (email, password) {
+  const user = users.get(email.toLowerCase()) ?? nobody
+  return timingSafeEqual(user.hash, await hash(password, user.salt)) ? user : undefined
+}
+
+async function internal (method, path, body) {
+  const response = await fetch(`${INTERNAL_URL}/internal${path}`, {
+    method,
+    headers: { Authorization: `Bearer ${INTERNAL_API_KEY}`, 'Content-Type': 'application/json' },
+    body: JSON.stringify(body),
+    signal: AbortSignal.timeout(5000)
+  })
+  if (response.ok) return response
+  // 400 is the device id's fault, which came from the browser; everything else is ours.
+  throw Object.assign(new Error('The internal API refused'), { statusCode: response.status === 400 ? 400 : 500 })
+}
+
+const app = Fastify({ logger: true })
+await app.register(sessionValidation, { redisUrl: REDIS_URL, secrets: ACCESS_TOKEN_SECRETS })
+
+const properties = { email: { type: 'string' }, password: { type: 'string', maxLength: 1024 }, deviceId: { type: 'string' } }
+const schema = { body: { type: 'object', properties, required: ['email', 'password', 'deviceId'] } }
+
+app.post('/login', { schema }, async (request, reply) => {
+  const user = await authenticate(request.body.email, request.body.password)
+  if (user === undefined) return reply.code(401).send({ code: 401, message: 'Unauthorized' })
+  const { id: userId, email, role } = user
+  const opened = await internal('POST', '/sessions', { userId, email, role, deviceId: request.body.deviceId })
+  return reply.header('Cache-Control', 'no-store').send(await opened.json())
+})
+
+app.post('/logout', { onRequest: app.requireSession() }, async (request, reply) => {
+  await internal('DELETE', `/users/${request.session.id}/sessions/${request.session.sid}`)
+  return reply.code(204).send()
+})
+
+closeWithGrace(async () => { await app.close() })
+await app.listen({ port: Number(PORT) })

@@ -1,0 +1,99 @@
+// One session for all tabs of this browser. It lives in localStorage, which tabs share and every script of this origin can
+// read: an injected one (XSS) could take the tokens away. Hence the page's Content-Security-Policy, and no foreign scripts.
+// A product that wants more keeps the refresh token in an HttpOnly cookie of a server of its own, which refreshes for it.
+const { localStorage, location } = window
+
+/** There is no session, or it has ended: ask for a log-in. */
+export class LogInNeeded extends Error {
+  constructor (message = 'Please log in.') { super(message) }
+}
+
+/** Nobody could say, so nothing has changed: whoever was logged in still is. */
+export class TryLater extends Error {
+  constructor () { super('No answer just now. Please try again.') }
+}
+
+/** Milliseconds for an answer, and until a refresh that got none is tried again: well within REFRESH_RETRY_WINDOW. */
+const PATIENCE = 5000
+const PAUSE = 2000
+
+/** `{ id, email, role, token, refreshToken }`, or `null`. */
+export const session = () => JSON.parse(localStorage.getItem('session'))
+
+/** Other tabs get a `storage` event from the browser, this one gets it from here. */
+function save (value) {
+  if (value === null) localStorage.removeItem('session')
+  else localStorage.setItem('session', JSON.stringify(value))
+  window.dispatchEvent(new Event('storage'))
+  return value
+}
+
+/** One at a time over all tabs. Whatever changes the session holds it, so that none undoes what another has done. */
+const exclusively = action => navigator.locks.request('session', action)
+
+/** Status and body; status 0 when there is no answer, or none of ours. */
+async function post (path, body) {
+  try {
+    const headers = { 'Content-Type': 'application/json' }
+    const response = await fetch(path, { method: 'POST', headers, body: JSON.stringify(body), signal: AbortSignal.timeout(PATIENCE) })
+    return { status: response.status, body: await response.json() }
+  } catch {
+    return { status: 0 }
+  }
+}
+
+/** Another tab may have refreshed while this one waited for its turn: then that is the answer. */
+const refresh = stale => exclusively(async () => {
+  const current = session()
+  if (current?.id !== stale.id) throw new LogInNeeded()
+  if (current.token !== stale.token) return current
+  const { status, body } = await post('/api/ps/refresh', { deviceId: localStorage.deviceId, refreshToken: current.refreshToken })
+  if (status === 200) return save(body)
+  if (status !== 400) throw new TryLater()
+  save(null)
+  throw new LogInNeeded()
+})
+
+let refreshing
+let again
+
+/** All calls of this tab share one attempt. One without an answer is repeated soon, in case the answer alone was lost. */
+function refreshOnce (stale) {
+  clearTimeout(again)
+  refreshing ??= refresh(stale).catch(err => {
+    if (err instanceof TryLater) again = setTimeout(() => refreshOnce(stale).catch(() => {}), PAUSE)
+    throw err
+  }).finally(() => { refreshing = undefined })
+  return refreshing
+}
+
+/**
+ * `fetch` for a path of this origin, with the session's access token. On 401 it refreshes and asks once more, so a body
+ * must be one that can be sent twice; headers are a plain object.
+ * @throws LogInNeeded, TryLater
+ */
+export async function call (path, options = {}) {
+  const send = ({ token }) =>
+    fetch(location.origin + path, { ...options, headers: { ...options.headers, Authorization: `Bearer ${token}` } })
+  const current = session()
+  if (current === null) throw new LogInNeeded()
+  const response = await send(current)
+  return response.status === 401 ? await send(await refreshOnce(current)) : response
+}
+
+/** @throws LogInNeeded when e-mail or password is wrong, TryLater */
+export async function logIn (email, password) {
+  await exclusively(async () => {
+    localStorage.deviceId ??= crypto.randomUUID()
+    const { status, body } = await post('/login', { email, password, deviceId: localStorage.deviceId })
+    if (status === 401) throw new LogInNeeded('Wrong e-mail or password.')
+    if (status !== 200) throw new TryLater()
+    save(body)
+  })
+}
+
+/** Ends the session at the server, and in every tab even if the server can't be told: nobody holds its tokens then. */
+export async function logOut () {
+  await call('/logout', { method: 'POST', signal: AbortSignal.timeout(PATIENCE) }).catch(() => {})
+  await exclusively(() => { save(null) })
+}
