@@ -235,7 +235,7 @@ t.test('nobody gets through while the service is away, or the key is wrong', asy
   t.equal(reached(), 1)
 })
 
-t.test('nor while it takes questions and answers none', async t => {
+t.test('nor while it takes questions and answers none', { timeout: 20_000 }, async t => {
   const mute = createSocket(socket => { t.teardown(() => socket.destroy()) })
   const { send, reached } = await startGateway(t, await listen(t, mute as unknown as Server))
   assertOutside(t, await send('x'), 500)

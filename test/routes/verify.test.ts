@@ -46,6 +46,7 @@ t.test('a good token: 204, and who it is', async t => {
   t.equal(response.body, '')
   t.match(response.headers, { 'x-user-id': '1', 'x-user-role': 'GUEST', 'x-session-id': claimsOf(token).sid, 'cache-control': 'no-store' })
   t.equal((await ask(service, undefined, { headers: { authorization: `bearer  ${token}` } })).statusCode, 204)
+  t.equal((await ask(service, token, { method: 'HEAD' })).statusCode, 404, 'no method but GET')
 })
 
 t.test('a changed role holds at once', async t => {
