@@ -27,6 +27,7 @@ export const tags = [
   { name: 'Refresh', description: 'For clients: the one endpoint they need after the log-in.' },
   { name: 'Sessions', description: 'For the login service and for support: open, look at and end sessions.' },
   { name: 'Users', description: 'What refreshes of a user answer with.' },
+  { name: 'Tokens', description: 'For API services and gateways: whose token is this, and is it still good?' },
   { name: 'Health', description: 'For load balancers and orchestrators; no key needed.' }
 ]
 
@@ -35,6 +36,12 @@ export const securitySchemes = {
     type: 'http',
     scheme: 'bearer',
     description: '`INTERNAL_API_KEY` of the configuration (RFC 6750, section 2.1). `npm start` makes one and keeps it in `.data/secrets.env`.'
+  },
+  gatewayApiKey: {
+    type: 'apiKey',
+    in: 'header',
+    name: 'X-Internal-Api-Key',
+    description: 'The same key, from a gateway: its `Authorization` header is its client\'s.'
   }
 } as const
 

@@ -8,6 +8,9 @@ import { Email, Role, SessionId, UserId } from './fields.ts'
 export const IntrospectionRequest = Type.Object({
   token: Type.String({ minLength: 1, description: 'An access token or a refresh token' }),
   token_type_hint: Type.Optional(Type.String({ description: 'Ignored: both kinds are always tried' }))
+}, {
+  title: 'IntrospectionRequest',
+  examples: [{ token: 'eyJ…', token_type_hint: 'access_token' }]
 })
 
 const UnixTime = Type.Integer({ description: 'Unix seconds' })
@@ -29,4 +32,23 @@ const Active = Type.Object({
 /** Of a token that is not good, nothing else is said. */
 const Inactive = Type.Object({ active: Type.Literal(false) })
 
-export const Introspection = Type.Union([Active, Inactive])
+export const Introspection = Type.Union([Active, Inactive], {
+  title: 'Introspection',
+  description: 'What is known of a good token, and nothing of any other.',
+  examples: [
+    {
+      active: true,
+      token_type: 'Bearer',
+      token_use: 'access',
+      sub: '1',
+      username: 'guest@keygenqt.com',
+      iss: 'ktor.io',
+      iat: 1661587324,
+      exp: 1661588224,
+      id: 1,
+      sid: 'Zzlk82E3Q3YWaaQ2Ke2BsQ',
+      role: 'GUEST'
+    },
+    { active: false }
+  ]
+})

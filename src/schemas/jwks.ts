@@ -10,4 +10,8 @@ export const JwkSet = Type.Object({
     Type.Object({ kty: Type.Literal('EC'), crv: Type.Literal('P-256'), x: Type.String(), y: Type.String(), alg: Type.Literal('ES256'), ...common }),
     Type.Object({ kty: Type.Literal('RSA'), n: Type.String(), e: Type.String(), alg: Type.Literal('RS256'), ...common })
   ]))
+}, {
+  title: 'JwkSet',
+  description: 'All public keys, the ones that do not sign yet or any more too.',
+  examples: [{ keys: [{ kty: 'OKP', crv: 'Ed25519', x: '11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo', alg: 'EdDSA', kid: 'NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs', use: 'sig' }] }]
 })

@@ -21,7 +21,8 @@ const hooks: FastifyPluginAsync = async app => {
 
   app.addHook('onRoute', route => {
     route.config = { ...route.config, explains: true }
-    route.schema = { ...route.schema, security: [{ internalApiKey: [] }] }
+    const scheme = route.config.gateway === true ? 'gatewayApiKey' : 'internalApiKey'
+    route.schema = { ...route.schema, security: [{ [scheme]: [] }] }
   })
 }
 

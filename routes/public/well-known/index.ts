@@ -11,7 +11,14 @@ const route: FastifyPluginAsyncTypebox = async app => {
   const jwks = { keys: app.jwks }
 
   app.get('/jwks.json', {
-    schema: { response: { 200: JwkSet } }
+    schema: {
+      operationId: 'getKeys',
+      tags: ['Tokens'],
+      summary: 'The public keys of access tokens',
+      description: 'A JWK set (RFC 7517) for verifiers, empty while secrets sign. May be kept as long as `Cache-Control` says; ' +
+        'fetch it again for a `kid` that is not in it.',
+      response: { 200: JwkSet }
+    }
   }, async (_request, reply) => {
     reply.header('cache-control', `public, max-age=${MAX_AGE}`)
     return jwks

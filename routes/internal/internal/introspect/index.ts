@@ -12,6 +12,12 @@ const route: FastifyPluginAsyncTypebox = async app => {
 
   app.post('/', {
     schema: {
+      operationId: 'introspectToken',
+      tags: ['Tokens'],
+      summary: 'Is this token good, and whose is it?',
+      description: 'RFC 7662, for access tokens and refresh tokens. Looks and changes nothing: a refresh token is good when a refresh ' +
+        'from its own device would succeed now.',
+      consumes: ['application/x-www-form-urlencoded'],
       body: IntrospectionRequest,
       response: { 200: Introspection, 400: ErrorResponse, 401: ErrorResponse, 500: ErrorResponse }
     }

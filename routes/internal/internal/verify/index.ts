@@ -6,7 +6,17 @@ import { AccessRefused } from '../../../../src/errors.ts'
 import { liveAccess } from '../../../../src/live-tokens.ts'
 import { ErrorResponse } from '../../../../src/schemas/error.ts'
 
-const errors = { 401: ErrorResponse, 500: ErrorResponse }
+const errors = {
+  401: { ...ErrorResponse, description: 'The client\'s access token is missing, forged, expired, or of a session that has ended.' },
+  500: { ...ErrorResponse, description: 'The gateway\'s own key is wrong, or Redis could not be used.' }
+}
+
+const text = { type: 'string' }
+
+const Identified = Type.Null({
+  description: 'Who it is, in headers for the API behind the gateway.',
+  headers: { 'X-User-Id': text, 'X-User-Role': text, 'X-Session-Id': text }
+})
 
 /**
  * Tells a gateway who its client is: nginx `auth_request`, Traefik `forwardAuth`, Envoy `ext_authz`. The client's access
@@ -38,7 +48,14 @@ const routes: FastifyPluginAsyncTypebox = async app => {
     // The path with a slash is Envoy's, as its client's root.
     prefixTrailingSlash: 'no-slash',
     exposeHeadRoute: false,
-    schema: { response: { 204: Type.Null(), ...errors } }
+    schema: {
+      operationId: 'verifyForGateway',
+      tags: ['Tokens'],
+      summary: 'May this request pass the gateway?',
+      description: 'For nginx `auth_request` and Traefik `forwardAuth`: the client\'s access token comes in `Authorization`. ' +
+        'Envoy asks with its client\'s own path and method behind this path and is answered 200.',
+      response: { 204: Identified, ...errors }
+    }
   }, async (request, reply) => {
     await identify(request, reply)
     return reply.code(204).send(null)
@@ -49,7 +66,7 @@ const routes: FastifyPluginAsyncTypebox = async app => {
     config: { gateway: true },
     // That path is another service's; it may hold what no log should.
     logSerializers: { req: ({ method }: FastifyRequest) => ({ method, url: '/internal/verify/*' }) },
-    schema: { response: { 200: Type.Literal(''), ...errors } }
+    schema: { hide: true, response: { 200: Type.Literal(''), ...errors } }
   }, async (request, reply) => {
     await identify(request, reply)
     return reply.send('')
