@@ -136,15 +136,13 @@ t.test('a validator that was made before stays open; its own faults are the app\
 })
 
 t.test('one that it made closes with the app', async t => {
-  const { service, bearer } = await setup(t)
+  const service = await build(t, redis)
   const channel = `${service.config.REDIS_PREFIX}events`
   const listeners = async (): Promise<unknown> => (await redis.client.pubsub('NUMSUB', channel) as unknown[])[1]
-  const before = await listeners() as number
   const app = await bareApp(t, optionsFor(service))
-  await get(app, '/me', bearer)
-  await until(async () => await listeners() === before + 1)
+  await until(async () => await listeners() === 1)
   await app.close()
-  await until(async () => await listeners() === before)
+  await until(async () => await listeners() === 0)
   t.pass('nobody listens any more')
 })
 

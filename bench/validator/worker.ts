@@ -1,0 +1,23 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import { createSessionValidator, type SessionValidator, type SessionValidatorOptions } from '../../src/validator/index.ts'
+
+/** A service with a validator: asked for a token once a millisecond until it refuses it. */
+
+let validator: SessionValidator
+
+process.on('message', async ({ options, token }: { options?: SessionValidatorOptions, token?: string }) => {
+  if (options !== undefined) {
+    validator = createSessionValidator(options)
+    await validator.ready()
+    process.send!('ready')
+  }
+  if (token === undefined) return
+  await validator.validate(token)
+  process.send!('warm')
+  for (;;) {
+    const refused = await validator.validate(token).then(() => false, () => true)
+    if (refused) break
+    await delay(1)
+  }
+  process.send!(String(process.hrtime.bigint()))
+})
