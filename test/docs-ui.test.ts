@@ -50,7 +50,7 @@ t.test('the page opens a session and refreshes it', async t => {
     .filter(key => key !== 'servers').length, 'every operation is there')
 
   await page.locator('.auth-wrapper .authorize').first().click()
-  await page.locator('.auth-container input').fill(apiKey)
+  await page.locator('#auth-bearer-value').fill(apiKey)
   await page.locator('.auth-btn-wrapper .authorize').click()
   await page.locator('.auth-btn-wrapper .btn-done').click()
 

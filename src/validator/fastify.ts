@@ -1,4 +1,4 @@
-import type { FastifyPluginAsync, FastifyReply, onRequestAsyncHookHandler } from 'fastify'
+import type { FastifyPluginCallback, FastifyReply, onRequestAsyncHookHandler } from 'fastify'
 import fp from 'fastify-plugin'
 import { SessionValidationError } from './errors.ts'
 import type { SessionValidatorOptions } from './options.ts'
@@ -24,7 +24,7 @@ const refusals = {
  * `request.session` is the session then. It answers everybody else by itself, whatever the app does with errors:
  * 401 and 403 with the challenge of RFC 6750 section 3, 503 when nobody can tell.
  */
-export const sessionValidation: FastifyPluginAsync<SessionValidationOptions> = fp<SessionValidationOptions>(async (app, options) => {
+export const sessionValidation: FastifyPluginCallback<SessionValidationOptions> = fp<SessionValidationOptions>(async (app, options) => {
   const validator = 'validator' in options ? options.validator : createSessionValidator(options)
   if (!('validator' in options)) app.addHook('onClose', async () => await validator.close())
 

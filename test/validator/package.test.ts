@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { mkdir, readFile, symlink, writeFile } from 'node:fs/promises'
+import { cp, mkdir, readFile, symlink, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
@@ -34,11 +34,14 @@ t.test('it loads four packages and pure modules', async t => {
 
 t.test('a service installs it, compiles against its types, and runs', async t => {
   const folder = await tempFolder(t)
-  const installed = join(folder, 'node_modules/refresh-token-service')
-  await mkdir(installed, { recursive: true })
-  for (const name of ['node_modules', 'package.json', 'tsconfig.json', 'tsconfig.build.json', 'src', 'plugins', 'routes']) {
-    await symlink(resolve(name), join(installed, name))
+  const installed = join(folder, 'package') // the compiler would take what lies in node_modules for somebody else's
+  await mkdir(installed)
+  await mkdir(join(folder, 'node_modules'))
+  await symlink(installed, join(folder, 'node_modules/refresh-token-service'))
+  for (const name of ['package.json', 'tsconfig.json', 'tsconfig.build.json', 'src', 'plugins', 'routes']) {
+    await cp(name, join(installed, name), { recursive: true })
   }
+  await symlink(resolve('node_modules'), join(installed, 'node_modules'))
   const PATH = `${resolve('node_modules/.bin')}:${process.env.PATH}`
   const { scripts } = JSON.parse(await readFile('package.json', 'utf8'))
   execFileSync('sh', ['-c', scripts.compile], { cwd: installed, env: { PATH } })
