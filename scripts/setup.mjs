@@ -1,7 +1,7 @@
 // Installs what is missing of what it is asked for: `node scripts/setup.mjs packages redis`. Runs first in `npm start`,
 // `npm test` and the other commands, on a bare Node, so it can import nothing but Node itself.
 import { execFileSync } from 'node:child_process'
-import { accessSync, constants, statSync } from 'node:fs'
+import { accessSync, constants, lstatSync, statSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
 
 /** Where each command of an "a || b" begins. */
@@ -49,6 +49,8 @@ for (const step of process.argv.slice(2)) {
 
 /** The lock file that npm keeps of what it installed is younger than ours unless ours has changed since. */
 function installPackages () {
+  // Packages that are only linked to are somebody else's, and npm ci would begin with removing them.
+  if (lstatSync('node_modules', { throwIfNoEntry: false })?.isSymbolicLink()) return
   const installed = statSync('node_modules/.package-lock.json', { throwIfNoEntry: false })
   if (installed !== undefined && installed.mtimeMs >= statSync('package-lock.json').mtimeMs) return
   say('Installing the packages of package-lock.json (npm ci) …')

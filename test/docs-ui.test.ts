@@ -51,8 +51,9 @@ t.test('the page opens a session and refreshes it', async t => {
 
   await page.locator('.auth-wrapper .authorize').first().click()
   await page.locator('#auth-bearer-value').fill(apiKey)
-  await page.locator('.auth-btn-wrapper .authorize').click()
-  await page.locator('.auth-btn-wrapper .btn-done').click()
+  const form = page.locator('form', { has: page.locator('#auth-bearer-value') })
+  await form.locator('.authorize').click()
+  await form.locator('.btn-done').click()
 
   const opened = await tryOut(page, 'openSession', guest)
   t.equal(opened.status, '201')

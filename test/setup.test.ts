@@ -55,6 +55,14 @@ t.test('packages: only when there are none, or the lock file is newer', async t 
   t.equal((await calls()).length, 2)
 })
 
+t.test('packages: a link to another installation is left alone', async t => {
+  const { setup, calls, install, folder } = await machine(t)
+  await install('npm')
+  await symlink(await tempFolder(t), join(folder, 'node_modules'))
+  t.match(setup(['packages']), { status: 0, stdout: '' })
+  t.same(await calls(), [])
+})
+
 t.test('packages: what npm says is shown when it fails', async t => {
   const { setup, install } = await machine(t)
   await install('npm', 'echo "no network" >&2; exit 1')

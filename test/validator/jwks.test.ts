@@ -4,7 +4,7 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { exportJWK, exportSPKI, generateKeyPair, SignJWT, type CryptoKey, type JWK } from 'jose'
 import t, { type Test } from 'tap'
-import { build, claimsOf, startRedis, type PrivateRedis, type Service } from '../helper.ts'
+import { build, claimsOf, privateKey, startRedis, type PrivateRedis, type Service } from '../helper.ts'
 import { codeOf, handmade, lookups, until, validatorFor } from './helper.ts'
 
 /** Access tokens with public keys that are fetched. The keys and the signatures are jose's. */
@@ -143,4 +143,19 @@ t.test('a key that jose will not use is the service\'s fault, not the token\'s',
   const input = handmade('x', await liveClaims(service), { alg: 'RS256', kid: 'weak' }).split('.').slice(0, 2).join('.')
   const token = `${input}.${createSign('sha256').update(input).sign(privateKey, 'base64url')}`
   await t.rejects(validator.validate(token), { code: 'unavailable', message: /^the key can't be used: / })
+})
+
+t.test('the service\'s own tokens, by the keys that it serves', async t => {
+  for (const algorithm of ['EdDSA', 'ES256', 'RS256'] as const) {
+    const service = await build(t, redis, { ACCESS_TOKEN_PRIVATE_KEYS: privateKey(algorithm) })
+    const base = await service.public.listen({ port: 0 })
+    const validator = await validatorFor(t, service, { secrets: undefined, jwksUrl: `${base}/.well-known/jwks.json`, cache: false })
+    const { token, refreshToken } = await service.open()
+    const { sid } = claimsOf(token)
+    t.match(await validator.validate(token), { id: 1, sid }, algorithm)
+    t.match(await validator.validate((await service.refresh(refreshToken)).json().token), { id: 1, sid })
+    t.equal(await codeOf(validator.validate(refreshToken)), 'malformed')
+    await service.call('DELETE', `/internal/users/1/sessions/${sid}`)
+    t.equal(await codeOf(validator.validate(token)), 'revoked')
+  }
 })
