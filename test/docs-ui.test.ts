@@ -51,9 +51,8 @@ t.test('the page opens a session and refreshes it', async t => {
 
   await page.locator('.auth-wrapper .authorize').first().click()
   await page.locator('#auth-bearer-value').fill(apiKey)
-  const form = page.locator('form', { has: page.locator('#auth-bearer-value') })
-  await form.locator('.authorize').click()
-  await form.locator('.btn-done').click()
+  await page.locator('form', { has: page.locator('#auth-bearer-value') }).locator('.authorize').click()
+  await page.locator('.auth-btn-wrapper .btn-done').first().click()
 
   const opened = await tryOut(page, 'openSession', guest)
   t.equal(opened.status, '201')
