@@ -34,6 +34,8 @@ function silenced (redis: Redis): Redis {
 /** Resolves when the connection is gone, which a frozen server delays by `SILENCE_TIMEOUT`. */
 export async function hangUp (redis: Redis): Promise<void> {
   if (redis.status === 'end') return
+  // There is no connection then: ioredis ends its waiting, and no event tells of it.
+  if (redis.status === 'reconnecting') return redis.disconnect()
   const ended = new Promise<void>(resolve => { redis.once('end', resolve) })
   redis.disconnect()
   await ended

@@ -1,5 +1,5 @@
 import { createSecretKey, type KeyObject } from 'node:crypto'
-import { createRemoteJWKSet, errors, jwtVerify, type CryptoKey, type CompactJWSHeaderParameters } from 'jose'
+import { createLocalJWKSet, createRemoteJWKSet, errors, jwtVerify, type CryptoKey, type CompactJWSHeaderParameters } from 'jose'
 import { SILENCE_TIMEOUT } from '../redis/behaviour.ts'
 import { isAccessClaims, type AccessClaims } from '../tokens/claims.ts'
 import { parseKeys } from '../tokens/keys.ts'
@@ -14,8 +14,11 @@ type FindKey = (header: CompactJWSHeaderParameters) => Promise<CryptoKey | KeyOb
 /** Characters; the longest tokens of ours need about half. What is longer is not worth a hash. */
 const MAX_TOKEN_LENGTH = 8192
 
-/** Milliseconds between two fetches for names nobody knows: a forger can't make us fetch more, a new key waits no longer. */
+/** Milliseconds between two fetches for unknown names, or after a failure: a forger can't make us fetch more, a new key waits no longer. */
 const JWKS_COOLDOWN = 1000
+
+/** Milliseconds for which the last good set serves while its address is away. */
+const JWKS_MAX_AGE = 3_600_000
 
 const COMPACT = /^[\w-]+\.[\w-]+\.([\w-]+)$/
 
@@ -53,15 +56,34 @@ function findSecret (list: string): FindKey {
   return async ({ kid }) => byKid.get(kid) ?? unknownKey()
 }
 
-/** jose keeps the set for ten minutes, and fetches it again when a name is not in it. */
+/**
+ * jose keeps the set for ten minutes, and fetches it again when a name is not in it. When that fails, the last good set
+ * answers for the names that it knows; of another name nobody can tell then.
+ */
 function findPublicKey (url: URL): FindKey {
   const keySet = createRemoteJWKSet(url, { timeoutDuration: SILENCE_TIMEOUT, cooldownDuration: JWKS_COOLDOWN })
+  let goodAt = 0
+  let failure = { at: -Infinity, message: '' }
+
+  async function fromLastGoodSet (header: CompactJWSHeaderParameters): Promise<CryptoKey> {
+    const last = keySet.jwks()
+    const known = last !== undefined && Date.now() - goodAt < JWKS_MAX_AGE && last.keys.some(({ kid }) => kid === header.kid)
+    if (!known) throw new SessionValidationError('unavailable', `the keys could not be had: ${failure.message}`)
+    return await createLocalJWKSet(last)(header)
+  }
+
   return async header => {
     if (typeof header.kid !== 'string') return unknownKey() // jose would take any key that fits
-    return await keySet(header).catch(cause => {
-      if (cause instanceof errors.JWKSNoMatchingKey) return unknownKey()
-      throw new SessionValidationError('unavailable', `the keys could not be had: ${cause.message}`, { cause })
-    })
+    if (Date.now() - failure.at < JWKS_COOLDOWN) return await fromLastGoodSet(header)
+    try {
+      const key = await keySet(header)
+      goodAt = Date.now()
+      return key
+    } catch (err) {
+      if (err instanceof errors.JWKSNoMatchingKey) return unknownKey()
+      failure = { at: Date.now(), message: (err as Error).message }
+      return await fromLastGoodSet(header)
+    }
   }
 }
 

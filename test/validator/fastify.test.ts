@@ -1,6 +1,6 @@
 import Fastify, { type FastifyInstance, type LightMyRequestResponse } from 'fastify'
 import t, { type Test } from 'tap'
-import { sessionValidation, type SessionValidationOptions } from '../../src/validator/index.ts'
+import { createSessionValidator, sessionValidation, type SessionValidationOptions } from '../../src/validator/index.ts'
 import { build, claimsOf, guest, startRedis, type PrivateRedis, type Service, type TokensBody } from '../helper.ts'
 import { lookups, optionsFor, until, validatorFor } from './helper.ts'
 
@@ -51,6 +51,33 @@ const challenged = async (t: Test, response: LightMyRequestResponse, challenge: 
   })
   t.equal(response.headers['www-authenticate'], challenge)
 }
+
+t.test('a mistyped requirement or validator opens nothing: it is refused when it is made', async t => {
+  const { service, app } = await setup(t)
+  for (const wrong of [{ roles: 'ADMIN' }, { roles: [] }, { roles: null }, { roles: [1] }, { role: 'ADMIN' }, 'ADMIN', null, ['ADMIN']]) {
+    t.throws(() => app.requireSession(wrong as never), { name: 'TypeError', message: /roles/ }, JSON.stringify(wrong))
+  }
+  const validator = await validatorFor(t, service)
+  for (const wrong of [{ validator: undefined, ...optionsFor(service) }, { validator: {} }, { validator, cache: false }]) {
+    const app = Fastify()
+    t.teardown(async () => await app.close())
+    await t.rejects(async () => await app.register(sessionValidation, wrong as never), { name: 'TypeError', message: /^validator must/ })
+  }
+})
+
+t.test('it closes while Redis is away', async t => {
+  const gone = await startRedis(t)
+  const service = await build(t, gone)
+  const app = await bareApp(t, optionsFor(service))
+  const { token } = await service.open()
+  t.equal((await get(app, '/me', `Bearer ${token}`)).statusCode, 200)
+  await gone.kill()
+  await until(async () => (await get(app, '/me', `Bearer ${token}`)).statusCode === 503)
+  await app.close()
+  const stranger = createSessionValidator(optionsFor(service))
+  await stranger.ready().catch(() => {})
+  await stranger.close()
+})
 
 t.test('401 without a token, and with a bad one', async t => {
   const { service, app, tokens, bearer } = await setup(t)

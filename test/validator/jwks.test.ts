@@ -120,13 +120,19 @@ t.test('keys that can\'t be had, or used, are nobody\'s log-out', async t => {
   const validator = await validatorFor(t, service, { ...withKeys(set), cache: false })
   const unavailable = { name: 'SessionValidationError', code: 'unavailable', message: /^the keys could not be had: / }
 
+  const { now } = Date
+  let passed = 0
+  t.intercept(Date, 'now', { value: () => now() + passed })
+
   set.status = 500
   await t.rejects(validator.validate(token), unavailable)
   set.status = 200
   const keys = set.keys.splice(0)
   set.keys.push(null as unknown as JWK)
+  passed += 1000
   await t.rejects(validator.validate(token), unavailable)
   set.keys = [...keys, { ...keys[0]!, x: 'AAAA', kid: 'broken' }]
+  passed += 1000
   t.match(await validator.validate(token), { id: 1 }, 'it heals by itself')
   set.close()
   t.match(await validator.validate(token), { id: 1 }, 'and what was fetched is kept')
@@ -143,6 +149,36 @@ t.test('a key that jose will not use is the service\'s fault, not the token\'s',
   const input = handmade('x', await liveClaims(service), { alg: 'RS256', kid: 'weak' }).split('.').slice(0, 2).join('.')
   const token = `${input}.${createSign('sha256').update(input).sign(privateKey, 'base64url')}`
   await t.rejects(validator.validate(token), { code: 'unavailable', message: /^the key can't be used: / })
+})
+
+t.test('while the address is away, it is not asked again and again, and known keys go on for an hour', async t => {
+  const service = await build(t, redis)
+  const set = await startKeySet(t)
+  const signer = await addKey(set, 'EdDSA', 'ed')
+  const stranger = await addKey(await startKeySet(t), 'EdDSA', 'nobody')
+  const claims = await liveClaims(service)
+  const start = Date.now()
+  let passed = 0
+  t.intercept(Date, 'now', { value: () => start + passed })
+  const validator = await validatorFor(t, service, { ...withKeys(set), cache: false })
+  t.match(await validator.validate(await signer.sign(claims)), { id: 1 })
+  t.equal(set.fetches, 1)
+
+  passed = 11 * 60_000
+  set.status = 500
+  for (let i = 0; i < 20; i++) {
+    t.match(await validator.validate(await signer.sign(claims)), { id: 1 })
+    t.equal(await codeOf(validator.validate(await stranger.sign(claims))), 'unavailable')
+  }
+  t.equal(set.fetches, 2, 'one attempt in each pause')
+  passed += 1000
+  t.match(await validator.validate(await signer.sign(claims)), { id: 1 })
+  t.equal(set.fetches, 3)
+  passed = 3_600_000
+  t.equal(await codeOf(validator.validate(await signer.sign(claims))), 'unavailable')
+  set.status = 200
+  passed += 1000
+  t.match(await validator.validate(await signer.sign(claims)), { id: 1 }, 'and it heals')
 })
 
 t.test('the service\'s own tokens, by the keys that it serves', async t => {
