@@ -1,5 +1,6 @@
 import type { FastifyPluginCallback, FastifyReply, onRequestAsyncHookHandler } from 'fastify'
 import fp from 'fastify-plugin'
+import { bearerToken } from '../bearer.ts'
 import { SessionValidationError } from './errors.ts'
 import type { SessionValidatorOptions } from './options.ts'
 import type { ValidSession } from './session.ts'
@@ -69,10 +70,6 @@ function checkedRoles (requirement: SessionRequirement = {}): ReadonlySet<string
     throw new TypeError('roles must be a list of one role or more')
   }
   return new Set(roles)
-}
-
-function bearerToken (header = ''): string | undefined {
-  return /^Bearer +(\S+)$/i.exec(header)?.[1]
 }
 
 /** Sent as a text, so that no serializer and no response schema of the app changes it. */
