@@ -62,6 +62,23 @@ t.test('a deadline by a clock that is off is corrected within the same call', as
   t.equal((await store.list(1)).length, 1)
 })
 
+t.test('the estimate of a clock ends with the connection that it came by', async t => {
+  const redis = await startRedis(t)
+  const clock = createRedisClock()
+  const known = (): boolean => clock.deadline(performance.now()) !== undefined
+  const store = createSessionStore(redis.client,
+    { prefix: 'c:', idleTtl: 100, absoluteTtl: 100, retryWindow: 30, maxSessionsPerUser: 5 }, clock)
+  await store.list(1)
+  t.ok(known())
+  const closed = once(redis.client, 'close')
+  await redis.kill()
+  await closed
+  t.notOk(known(), 'the next server may have another')
+  await redis.start()
+  while (!known()) await delay(5)
+  t.same(await store.list(1), [])
+})
+
 t.test('killed and started again', async t => {
   const redis = await startRedis(t)
   const service = await build(t, redis)

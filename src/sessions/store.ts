@@ -83,7 +83,7 @@ export function createSessionStore (redis: Redis, options: SessionStoreOptions, 
       return reply
     }
     return await within(TIMEOUT, attempt().catch(async err => {
-      if (err instanceof LateError && performance.now() < givenUpAt) return await attempt()
+      if (err instanceof LateError) return await attempt()
       throw err
     }))
   }

@@ -73,6 +73,20 @@ t.test('something that never answers is not waited for', async t => {
   await t.rejects(connectRedis(`redis://127.0.0.1:${port}`, log), { name: 'StartError', message: /can't be used/ })
 })
 
+t.test('what can\'t be sent now is not kept for later', async t => {
+  const redis = await startRedis(t)
+  const client = await connectRedis(redis.url, log)
+  t.teardown(() => { client.disconnect() })
+  const attempt = once(client, 'close').then(async () => await client.set('queued', '1'))
+  const rejected = t.rejects(attempt, /writeable/)
+  const back = once(client, 'ready')
+  await redis.client.client('KILL', 'ID', String(await client.client('ID')))
+  await rejected
+  await back
+  await client.ping()
+  t.equal(await redis.client.exists('queued'), 0)
+})
+
 t.test('servers before 7.0 are refused by name', async t => {
   const hello = (server: string, version: string): unknown[] => ['server', server, 'version', version, 'proto', 3]
   t.throws(() => assertSupported(hello('redis', '6.2.14'), 'redis://old:6379/0'), {
