@@ -3,6 +3,7 @@ import { Type, type Static } from '@sinclair/typebox'
 import envSchema from 'env-schema'
 import { StartError } from './errors.ts'
 import { leavesSigningToSecrets, readKeyFiles } from './key-files.ts'
+import { tlsMistakes } from './redis/tls.ts'
 import { parseRedisUrl } from './redis/url.ts'
 import { MIN_SECRET_BYTES, splitSecrets } from './tokens/keys.ts'
 import { MIN_RSA_BITS } from './tokens/private-keys.ts'
@@ -20,8 +21,15 @@ export const Environment = Type.Object({
   PORT: Type.Integer({ default: 3000, minimum: 0, maximum: 65535, description: 'a port number from 0 to 65535' }),
   INTERNAL_HOST: Type.String({ default: '127.0.0.1', description: 'the address of the internal listener' }),
   INTERNAL_PORT: Type.Integer({ default: 3001, minimum: 0, maximum: 65535, description: 'a port number from 0 to 65535' }),
-  REDIS_URL: Type.Optional(Type.String({ description: 'redis://host:port/db, rediss://host:port/db or redis+socket:///path' })),
+  REDIS_URL: Type.Optional(Type.String({
+    description: 'redis://host:port/db, redis+sentinel://host:port,…/master/db, redis+cluster://host:port,… (rediss for TLS), or redis+socket:///path'
+  })),
   REDIS_PREFIX: Type.String({ default: 'rt:', pattern: '^[^\\s{}*?\\[\\]\\\\]{1,64}$', description: '1 to 64 characters without blanks, braces, brackets, * ? or \\' }),
+  REDIS_CA_FILE: Type.Optional(Type.String({ description: 'the path of a PEM file' })),
+  REDIS_CERT_FILE: Type.Optional(Type.String({ description: 'the path of a PEM file' })),
+  REDIS_KEY_FILE: Type.Optional(Type.String({ description: 'the path of a PEM file' })),
+  REDIS_SENTINEL_USERNAME: Type.Optional(Type.String({ description: 'the user of the sentinels' })),
+  REDIS_SENTINEL_PASSWORD: Type.Optional(Type.String({ description: 'the password of the sentinels' })),
   ACCESS_TOKEN_SECRETS: Type.Optional(Type.String({ description: `secrets of at least ${MIN_SECRET_BYTES} bytes each, separated by commas, no two alike` })),
   ACCESS_TOKEN_PRIVATE_KEYS: Type.Optional(Type.String({
     description: `PEM private keys, or paths of files with them, separated by commas: Ed25519, P-256 or RSA of at least ${MIN_RSA_BITS} bits, not encrypted, no two alike`
@@ -131,6 +139,7 @@ function mustBe (name: string): string {
 /** What a schema of single values can't say. */
 function * contradictions (config: Config): Generator<string> {
   if (config.REDIS_URL !== undefined && parseRedisUrl(config.REDIS_URL) === undefined) yield mustBe('REDIS_URL')
+  yield * tlsMistakes(config)
 
   const lists = { ACCESS_TOKEN_SECRETS: config.ACCESS_TOKEN_SECRETS, REFRESH_TOKEN_SECRETS: config.REFRESH_TOKEN_SECRETS }
   const seen = new Set<string>()

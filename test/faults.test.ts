@@ -51,10 +51,10 @@ t.test('a deadline by a clock that is off is corrected within the same call', as
   const options = { prefix: service.config.REDIS_PREFIX, idleTtl: 100, absoluteTtl: 100, retryWindow: 30, maxSessionsPerUser: 5 }
   const clock = createRedisClock()
   clock.observe(Date.now() - 3_600_000)
-  const store = createSessionStore(redis.client, options, clock)
+  const store = createSessionStore(redis.client, options, () => clock)
   t.match(await store.rotate(claimsOf(refreshToken), guest.deviceId), { outcome: 'rotated' })
 
-  const stopped = createSessionStore(redis.client, options, { observe: () => {}, reset: () => {}, deadline: () => 1 })
+  const stopped = createSessionStore(redis.client, options, () => ({ observe: () => {}, reset: () => {}, deadline: () => 1 }))
   await t.rejects(stopped.rotate(claimsOf(refreshToken), guest.deviceId), { code: 'RTS_STORE_UNAVAILABLE', message: /too late/ })
   await t.rejects(stopped.open(guest), { code: 'RTS_STORE_UNAVAILABLE' })
   await t.rejects(stopped.updateProfile(1, { role: 'ADMIN' }), { code: 'RTS_STORE_UNAVAILABLE' })
@@ -67,7 +67,7 @@ t.test('the estimate of a clock ends with the connection that it came by', async
   const clock = createRedisClock()
   const known = (): boolean => clock.deadline(performance.now()) !== undefined
   const store = createSessionStore(redis.client,
-    { prefix: 'c:', idleTtl: 100, absoluteTtl: 100, retryWindow: 30, maxSessionsPerUser: 5 }, clock)
+    { prefix: 'c:', idleTtl: 100, absoluteTtl: 100, retryWindow: 30, maxSessionsPerUser: 5 }, () => clock)
   await store.list(1)
   t.ok(known())
   const closed = once(redis.client, 'close')

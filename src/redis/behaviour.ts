@@ -9,6 +9,8 @@ export const behaviour = {
   lazyConnect: true,
   connectTimeout: SILENCE_TIMEOUT,
   socketTimeout: SILENCE_TIMEOUT,
+  // A server that was frozen does not say goodbye either.
+  disconnectTimeout: 200,
   enableOfflineQueue: false,
   autoResendUnfulfilledCommands: false,
   maxRetriesPerRequest: 0,

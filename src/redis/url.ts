@@ -12,18 +12,34 @@ export interface ConnectionOptions {
   tls?: { servername?: string }
 }
 
-/** How to connect, and how to name the place in a sentence: without user or password. */
-export interface RedisAddress {
-  options: ConnectionOptions
-  display: string
+export interface Endpoint {
+  host: string
+  port: number
 }
 
 /**
- * Reads a `REDIS_URL`: `redis://[user:password@]host[:port][/db]`, `rediss://` for the same over TLS, or
- * `redis+socket:///path[?db=n]` for a unix socket. Returns `undefined` for anything else.
+ * How to connect, by topology, and how to name the place in a sentence: without user or password. `options` of a
+ * Sentinel group and of a Cluster hold for each of their servers and name none.
+ */
+export type RedisAddress = { display: string, options: ConnectionOptions } & (
+  | { topology: 'single' }
+  | { topology: 'sentinel', sentinels: Endpoint[], master: string }
+  | { topology: 'cluster', nodes: Endpoint[] }
+)
+
+/**
+ * Reads a `REDIS_URL`; `undefined` when it is none of these:
+ * - `redis://[user:password@]host[:6379][/db]`
+ * - `redis+socket:///path[?db=n]`, a unix socket
+ * - `redis+sentinel://[user:password@]host[:26379],…/master[/db]`
+ * - `redis+cluster://[user:password@]host[:6379],…`
+ *
+ * and with `rediss` for `redis` the same over TLS, but for the socket.
  */
 export function parseRedisUrl (text: string): RedisAddress | undefined {
   try {
+    const [, scheme, group, user, hosts, path] = /^(rediss?)\+(sentinel|cluster):\/\/(?:([^/?#]*)@)?([^/?#@]+)(?:\/([^?#]*))?$/.exec(text) ?? []
+    if (group !== undefined) return overGroup(scheme!, group, user ?? '', hosts!, path ?? '')
     const url = new URL(text)
     switch (url.protocol) {
       case 'redis:': return overTcp(url)
@@ -36,23 +52,47 @@ export function parseRedisUrl (text: string): RedisAddress | undefined {
   }
 }
 
+/** Several hosts, which `new URL` knows nothing of: each is read as one of its own. */
+function overGroup (scheme: string, group: string, user: string, hosts: string, path: string): RedisAddress | undefined {
+  const urls = hosts.split(',').map(host => new URL(`redis://${host}`))
+  if (urls.some(url => url.hostname === '' || url.pathname !== '')) return undefined
+  const endpoints = urls.map(url => endpoint(url, group === 'sentinel' ? 26379 : 6379))
+  const options = { ...credentials(new URL(`redis://${user}@host`)), ...(scheme === 'rediss' ? { tls: {} } : {}) }
+  const place = `${scheme}+${group}://${urls.map((url, i) => `${url.hostname}:${endpoints[i]!.port}`).join(',')}`
+
+  if (group === 'cluster') return path === '' ? { topology: 'cluster', display: place, options, nodes: endpoints } : undefined
+  const [, master, digits = ''] = /^([\w.-]+)(?:\/(.*))?$/.exec(path) ?? []
+  const db = parseDb(digits)
+  if (master === undefined || db === undefined) return undefined
+  return { topology: 'sentinel', display: `${place}/${master}/${db}`, options: { ...options, db }, sentinels: endpoints, master }
+}
+
 function overTcp (url: URL, options: ConnectionOptions = {}): RedisAddress | undefined {
   const db = parseDb(url.pathname.slice(1))
   if (url.hostname === '' || db === undefined) return undefined
-  const host = url.hostname.replace(/^\[(.*)\]$/, '$1')
-  const port = url.port === '' ? 6379 : Number(url.port)
-  if (url.username !== '') options.username = decodeURIComponent(url.username)
-  if (url.password !== '') options.password = decodeURIComponent(url.password)
+  const { host, port } = endpoint(url, 6379)
   // An address is not a name that a certificate could be asked for (RFC 6066 section 3).
   if (options.tls !== undefined && isIP(host) === 0) options.tls = { servername: host }
-  return { options: { ...options, host, port, db }, display: `${url.protocol}//${url.hostname}:${port}/${db}` }
+  const display = `${url.protocol}//${url.hostname}:${port}/${db}`
+  return { topology: 'single', display, options: { ...options, ...credentials(url), host, port, db } }
 }
 
 function overSocket (url: URL): RedisAddress | undefined {
   const db = parseDb(url.searchParams.get('db') ?? '')
   const path = decodeURIComponent(url.pathname)
   if (url.host !== '' || path.length < 2 || db === undefined) return undefined
-  return { options: { path: shortestPath(path), db }, display: `unix socket ${path}` }
+  return { topology: 'single', display: `unix socket ${path}`, options: { path: shortestPath(path), db } }
+}
+
+function endpoint (url: URL, defaultPort: number): Endpoint {
+  return { host: url.hostname.replace(/^\[(.*)\]$/, '$1'), port: url.port === '' ? defaultPort : Number(url.port) }
+}
+
+function credentials (url: URL): Pick<ConnectionOptions, 'username' | 'password'> {
+  return {
+    ...(url.username === '' ? {} : { username: decodeURIComponent(url.username) }),
+    ...(url.password === '' ? {} : { password: decodeURIComponent(url.password) })
+  }
 }
 
 function parseDb (text: string): number | undefined {

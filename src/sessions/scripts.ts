@@ -2,9 +2,9 @@ import { readFileSync } from 'node:fs'
 import type { Redis } from 'ioredis'
 
 /** The scripts by name; `lua/<name>.lua` holds each with its keys, arguments and reply. */
-const names = ['open', 'rotate', 'revoke', 'revoke-all', 'list', 'find', 'update-profile', 'probe'] as const
+export const scriptNames = ['open', 'rotate', 'revoke', 'revoke-all', 'list', 'find', 'update-profile', 'probe'] as const
 
-export type ScriptName = typeof names[number]
+export type ScriptName = typeof scriptNames[number]
 
 type Command = (...args: Array<string | number>) => Promise<unknown>
 
@@ -16,15 +16,18 @@ export function readScript (name: string): string {
   return source.replace(/^-- include (.+)\.lua$/m, (_, included: string) => readScript(included))
 }
 
+/** Read at the start: a server that joins a Cluster later is taught them without a look at the disk. */
+export const sources = Object.fromEntries(scriptNames.map(name => [name, readScript(name)])) as Record<ScriptName, string>
+
 /**
  * Teaches a client the scripts. ioredis sends EVALSHA, and the source itself once a connection or when the server
  * has forgotten it (NOSCRIPT), so that SCRIPT FLUSH and a restart heal by themselves.
  */
 export function defineScripts (redis: Redis): Scripts {
   const commands = redis as unknown as Record<string, Command>
-  return Object.fromEntries(names.map(name => {
+  return Object.fromEntries(scriptNames.map(name => {
     const command = `rts:${name}`
-    redis.defineCommand(command, { lua: readScript(name), numberOfKeys: name === 'probe' ? 0 : 1 })
+    redis.defineCommand(command, { lua: sources[name], numberOfKeys: 1 })
     return [name, commands[command]!.bind(redis)]
   })) as Scripts
 }

@@ -1,14 +1,13 @@
-import type { Redis } from 'ioredis'
-import { StoreUnavailable } from '../errors.ts'
-import { withoutArguments } from '../redis/message.ts'
+import type { RedisClient } from '../redis/client.ts'
 import type { Generation } from '../tokens/claims.ts'
-import { createRedisClock } from './clock.ts'
+import type { RedisClock } from './clock.ts'
 import {
   toFound, toRotation, toSummaries,
-  type FoundSession, type LiveSession, type Profile, type Reply, type Rotation, type SessionSummary
+  type FoundSession, type LiveSession, type Profile, type Rotation, type SessionSummary
 } from './outcomes.ts'
-import { eventsChannel, hashDevice, newSessionId, userKey } from './record.ts'
-import { defineScripts, type ScriptName } from './scripts.ts'
+import { hashDevice, newSessionId } from './record.ts'
+import { createRunner } from './runner.ts'
+import { createServers } from './servers.ts'
 
 export interface SessionStoreOptions {
   prefix: string
@@ -28,7 +27,7 @@ export interface NewSession extends Profile {
 }
 
 /**
- * Every method rejects with `StoreUnavailable` within `TIMEOUT` when Redis does not do its part. Then nothing happens
+ * Every method rejects with `StoreUnavailable` within `TIMEOUT` (runner.ts) when Redis does not do its part. Then nothing happens
  * later; but when only the answer was lost, what was asked has happened.
  */
 export interface SessionStore {
@@ -46,47 +45,14 @@ export interface SessionStore {
   find (userId: number, sid: string): Promise<FoundSession | undefined>
   /** Changes the profile; false when the user has no session. */
   updateProfile (userId: number, profile: Partial<Profile>): Promise<boolean>
-  /** Resolves when this Redis would run a refresh now. */
+  /** Resolves when Redis would run a refresh now; a Cluster, when one of its masters would. */
   probe (): Promise<void>
 }
 
-/** Milliseconds Redis has for a call. The public endpoint promises its 500 within a second. */
-export const TIMEOUT = 700
-
-/** `clock` is the store's own unless a test brings one that is wrong. */
-export function createSessionStore (redis: Redis, options: SessionStoreOptions, clock = createRedisClock()): SessionStore {
+/** The clock is a store's own for each server, unless a test brings one that is wrong. */
+export function createSessionStore (redis: RedisClient, options: SessionStoreOptions, createClock?: () => RedisClock): SessionStore {
   const { prefix, idleTtl, absoluteTtl, retryWindow, maxSessionsPerUser } = options
-  const scripts = defineScripts(redis)
-  const channel = eventsChannel(prefix)
-
-  // Another connection may lead to another server. Read ahead, so that the first request needs one round trip too.
-  const readClock = async (): Promise<void> => {
-    const [seconds, microseconds] = await redis.time()
-    clock.observe(Number(seconds) * 1000 + Math.floor(Number(microseconds) / 1000))
-  }
-  redis.on('close', () => clock.reset())
-  redis.on('ready', () => { readClock().catch(() => {}) })
-
-  /**
-   * Runs a script on a user's record, dated so that it can't take effect after the caller was told 500: a frozen
-   * server or a stalled socket may deliver a command long after. A `late` reply that still arrives in time means that
-   * our estimate of Redis's clock was off (it was set); that reply has corrected it, so it is tried once more.
-   */
-  async function run (name: ScriptName, userId: number, ...args: Array<string | number>): Promise<Reply> {
-    const key = userKey(prefix, userId)
-    const givenUpAt = performance.now() + TIMEOUT
-    const attempt = async (): Promise<Reply> => {
-      if (clock.deadline(givenUpAt) === undefined) await readClock()
-      const reply = await scripts[name](key, channel, userId, clock.deadline(givenUpAt)!, ...args) as Reply
-      clock.observe(reply[1])
-      if (reply[0] === 'late') throw new LateError()
-      return reply
-    }
-    return await within(TIMEOUT, attempt().catch(async err => {
-      if (err instanceof LateError) return await attempt()
-      throw err
-    }))
-  }
+  const { run, probe } = createRunner(createServers(redis, createClock), prefix)
 
   return {
     async open ({ userId, deviceId, label = '', email, role }) {
@@ -124,28 +90,6 @@ export function createSessionStore (redis: Redis, options: SessionStoreOptions, 
       return word === 'updated'
     },
 
-    async probe () {
-      const [, nowMs] = await within(TIMEOUT, scripts.probe()) as Reply
-      clock.observe(nowMs)
-    }
-  }
-}
-
-class LateError extends Error {
-  override message = 'the command arrived too late to count'
-}
-
-/** Settles as the promise does, or rejects after `ms`; every rejection becomes `StoreUnavailable`. */
-async function within<T> (ms: number, promise: Promise<T>): Promise<T> {
-  let timer
-  const timeout = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => reject(new Error(`no answer within ${ms} ms`)), ms)
-  })
-  try {
-    return await Promise.race([promise, timeout])
-  } catch (err) {
-    throw new StoreUnavailable(withoutArguments((err as Error).message))
-  } finally {
-    clearTimeout(timer)
+    probe
   }
 }

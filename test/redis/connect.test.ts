@@ -4,10 +4,13 @@ import { createServer, type AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { pino } from 'pino'
 import t, { type Test } from 'tap'
-import { assertSupported, connectRedis } from '../../src/redis/connect.ts'
+import { checkVersion } from '../../src/redis/checks.ts'
+import { connectRedis, type RedisSettings } from '../../src/redis/connect.ts'
 import { environment, postSession, startRedis, startService, tempFolder } from '../helper.ts'
 
 const log = pino({ level: 'silent' })
+
+const settings = (url: string): RedisSettings => ({ REDIS_URL: url, REDIS_PREFIX: 'rt:' })
 
 async function freePort (): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1')
@@ -21,7 +24,7 @@ t.test('over TCP, as a user with a password, in a database', async t => {
   const port = await freePort()
   const redis = await startRedis(t, ['--port', String(port)])
   await redis.client.acl('SETUSER', 'app', 'on', '>sesame', '~*', '&*', '+@all')
-  const client = await connectRedis(`redis://app:sesame@127.0.0.1:${port}/3`, log)
+  const client = await connectRedis(settings(`redis://app:sesame@127.0.0.1:${port}/3`), log)
   t.teardown(() => { client.disconnect() })
   t.equal(await client.acl('WHOAMI'), 'app')
   t.match(await client.client('INFO'), /name=refresh-token-service .*db=3/)
@@ -32,16 +35,16 @@ t.test('a wrong password or database is said at once', async t => {
   const port = await freePort()
   const redis = await startRedis(t, ['--port', String(port)])
   await redis.client.acl('SETUSER', 'app', 'on', '>sesame', '~*', '&*', '+@all')
-  await t.rejects(connectRedis(`redis://app:wrong-word@127.0.0.1:${port}/3`, log), {
+  await t.rejects(connectRedis(settings(`redis://app:wrong-word@127.0.0.1:${port}/3`), log), {
     name: 'StartError', message: `Redis at redis://127.0.0.1:${port}/3 (REDIS_URL) can't be used: WRONGPASS invalid username-password pair or user is disabled.`
   })
-  await t.rejects(connectRedis(`redis://127.0.0.1:${port}/99`, log), { name: 'StartError', message: /ERR DB index is out of range/ })
+  await t.rejects(connectRedis(settings(`redis://127.0.0.1:${port}/99`), log), { name: 'StartError', message: /ERR DB index is out of range/ })
 })
 
 t.test('a server that knows no AUTH does not make us print the password', async t => {
   const port = await freePort()
   await startRedis(t, ['--port', String(port), '--rename-command', 'AUTH', '', '--rename-command', 'HELLO', ''])
-  const err = await connectRedis(`redis://bob:sesame-open@127.0.0.1:${port}`, log).catch(err => err)
+  const err = await connectRedis(settings(`redis://bob:sesame-open@127.0.0.1:${port}`), log).catch(err => err)
   t.match(err, { name: 'StartError', message: /unknown command/ })
   t.notMatch(err.message, /sesame|bob/)
 })
@@ -51,7 +54,7 @@ t.test('a server that is still loading is called that', async t => {
   loading.listen(0, '127.0.0.1')
   await once(loading, 'listening')
   t.teardown(() => { loading.close() })
-  await t.rejects(connectRedis(`redis://127.0.0.1:${(loading.address() as AddressInfo).port}`, log), { name: 'StartError', message: /load/ })
+  await t.rejects(connectRedis(settings(`redis://127.0.0.1:${(loading.address() as AddressInfo).port}`), log), { name: 'StartError', message: /load/ })
 })
 
 t.test('over TLS, with a certificate that Node is told to trust', async t => {
@@ -62,7 +65,7 @@ t.test('over TLS, with a certificate that Node is told to trust', async t => {
 
 t.test('a certificate that nobody vouches for is refused', async t => {
   const { port } = await startTls(t)
-  await t.rejects(connectRedis(`rediss://localhost:${port}`, log), { name: 'StartError', message: /self-signed certificate/ })
+  await t.rejects(connectRedis(settings(`rediss://localhost:${port}`), log), { name: 'StartError', message: /self-signed certificate/ })
 })
 
 t.test('something that never answers is not waited for', async t => {
@@ -70,12 +73,12 @@ t.test('something that never answers is not waited for', async t => {
   await once(silent, 'listening')
   t.teardown(() => { silent.close() })
   const { port } = silent.address() as AddressInfo
-  await t.rejects(connectRedis(`redis://127.0.0.1:${port}`, log), { name: 'StartError', message: /can't be used/ })
+  await t.rejects(connectRedis(settings(`redis://127.0.0.1:${port}`), log), { name: 'StartError', message: /can't be used/ })
 })
 
 t.test('what can\'t be sent now is not kept for later', async t => {
   const redis = await startRedis(t)
-  const client = await connectRedis(redis.url, log)
+  const client = await connectRedis(settings(redis.url), log)
   t.teardown(() => { client.disconnect() })
   const attempt = once(client, 'close').then(async () => await client.set('queued', '1'))
   const rejected = t.rejects(attempt, /writeable/)
@@ -89,13 +92,13 @@ t.test('what can\'t be sent now is not kept for later', async t => {
 
 t.test('servers before 7.0 are refused by name', async t => {
   const hello = (server: string, version: string): unknown[] => ['server', server, 'version', version, 'proto', 3]
-  t.throws(() => assertSupported(hello('redis', '6.2.14'), 'redis://old:6379/0'), {
-    name: 'StartError', message: 'Redis 6.2.14 at redis://old:6379/0 is too old: Redis or Valkey 7.0 or later is needed.'
-  })
+  t.same(checkVersion(hello('redis', '6.2.14'), 'redis://old:6379/0'), [{
+    fatal: true, text: 'Redis 6.2.14 at redis://old:6379/0 is too old: Redis or Valkey 7.0 or later is needed.'
+  }])
   for (const [server, version] of [['redis', '7.0.0'], ['redis', '8.10.1'], ['valkey', '7.2.5'], ['valkey', '10.0.0']] as const) {
-    assertSupported(hello(server, version), '')
+    t.same(checkVersion(hello(server, version), ''), [])
   }
-  t.throws(() => assertSupported(hello('valkey', '1.0'), ''), { message: /^Valkey 1\.0/ })
+  t.match(checkVersion(hello('valkey', '1.0'), ''), [{ text: /^Valkey 1\.0/ }])
 })
 
 /** A Redis with TLS, and a certificate authority of its own. */

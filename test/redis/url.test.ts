@@ -13,5 +13,5 @@ t.test('what a REDIS_URL says', async t => {
     'rediss://10.0.0.7': [{ host: '10.0.0.7', port: 6379, db: 0, tls: {} }, 'rediss://10.0.0.7:6379/0'],
     'redis+socket:///run/redis.sock?db=2': [{ path: '/run/redis.sock', db: 2 }, 'unix socket /run/redis.sock']
   }
-  for (const [url, [options, display]] of Object.entries(urls)) t.same(parseRedisUrl(url), { options, display }, url)
+  for (const [url, [options, display]] of Object.entries(urls)) t.same(parseRedisUrl(url), { topology: 'single', options, display }, url)
 })

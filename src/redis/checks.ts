@@ -1,0 +1,64 @@
+import { Cluster, type Redis } from 'ioredis'
+import { eventsChannel, userKey } from '../sessions/record.ts'
+import { readScript } from '../sessions/scripts.ts'
+import type { RedisClient } from './client.ts'
+import { addressOf } from './topology.ts'
+
+/** What is not as it should be at a server, in a sentence that says what to change. `fatal` is what nothing works with. */
+export interface Finding {
+  fatal: boolean
+  text: string
+}
+
+/** The servers that hold records: the one, or every master of a Cluster that is connected. */
+export function masters (redis: RedisClient): Redis[] {
+  return redis instanceof Cluster ? redis.nodes('master').filter(node => node.status === 'ready') : [redis]
+}
+
+/**
+ * Looks at every master: its version, what it does when its memory is full, and whether we may run the scripts.
+ * `place` names the one server of a client that is no Cluster.
+ * @throws what Redis answers when a question itself is forbidden (NOPERM).
+ */
+export async function checkRedis (redis: RedisClient, prefix: string, place: string): Promise<Finding[]> {
+  const found = await Promise.all(masters(redis).map(async server => {
+    const where = redis instanceof Cluster ? `${addressOf(server)} of ${place}` : place
+    return [
+      ...checkVersion(await server.hello() as unknown[], where),
+      ...checkPolicy(await server.info('memory'), where),
+      ...await checkPermissions(server, prefix, where)
+    ]
+  }))
+  return found.flat()
+}
+
+/**
+ * Servers that lack what the scripts use (script flags, EXPIREAT GT): Redis before 7.0.
+ * `hello` is the reply of HELLO: names and values in turn.
+ */
+export function checkVersion (hello: unknown[], place: string): Finding[] {
+  const field = (name: string): string => String(hello[hello.indexOf(name) + 1])
+  const server = field('server') === 'valkey' ? 'Valkey' : 'Redis'
+  const version = field('version')
+  if (Number.parseInt(version) >= 7) return []
+  return [{ fatal: true, text: `${server} ${version} at ${place} is too old: Redis or Valkey 7.0 or later is needed.` }]
+}
+
+/** A server that evicts ends sessions when its memory is full, and nobody is told. */
+function checkPolicy (memory: string, place: string): Finding[] {
+  const [, policy] = /^maxmemory_policy:(\S+)/m.exec(memory) ?? []
+  if (policy === undefined || policy === 'noeviction') return []
+  return [{
+    fatal: false,
+    text: `maxmemory-policy of ${place} is ${policy}: sessions are thrown away when its memory is full. Set it to noeviction.`
+  }]
+}
+
+async function checkPermissions (server: Redis, prefix: string, place: string): Promise<Finding[]> {
+  const forbidden = await server.eval(readScript('permissions'), 0, userKey(prefix, 1), eventsChannel(prefix)) as string[]
+  if (forbidden.length === 0) return []
+  return [{
+    fatal: true,
+    text: `The user of REDIS_URL may not run ${forbidden.join(', ')} on ${prefix}* at ${place}: deploy/redis/users.acl has what it needs.`
+  }]
+}

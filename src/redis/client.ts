@@ -1,0 +1,104 @@
+import { Cluster, Redis } from 'ioredis'
+import { behaviour, SILENCE_TIMEOUT } from './behaviour.ts'
+import { readTlsFiles, type TlsFiles } from './tls.ts'
+import type { RedisAddress } from './url.ts'
+
+/** One server, the master that sentinels name, or a Cluster. */
+export type RedisClient = Redis | Cluster
+
+/** What of the configuration is about reaching Redis, besides the URL. */
+export interface ClientSettings extends TlsFiles {
+  REDIS_SENTINEL_USERNAME?: string
+  REDIS_SENTINEL_PASSWORD?: string
+}
+
+/** Milliseconds that one sentinel, or one node asked for the slots, has for its answer: there are others to ask. */
+const QUESTION_TIMEOUT = 400
+
+/** Milliseconds between two looks at the slots of a Cluster that nobody asked for. */
+const SLOTS_INTERVAL = 5000
+
+/** Milliseconds between two connections given up because the server is read-only. */
+const READONLY_PAUSE = 1000
+
+/** A client that is not connected yet. Reads the files of TLS. */
+export function createClient (address: RedisAddress, settings: ClientSettings): RedisClient {
+  const tls = address.options.tls && { ...address.options.tls, ...readTlsFiles(settings) }
+  const options = { ...behaviour, ...address.options, ...(tls === undefined ? {} : { tls }) }
+  switch (address.topology) {
+    case 'single':
+      return new Redis({ ...options, reconnectOnError: createReadonlyCheck() })
+    case 'sentinel':
+      return new SentinelClient({
+        ...options,
+        reconnectOnError: createReadonlyCheck(),
+        sentinels: address.sentinels,
+        name: address.master,
+        failoverDetector: true,
+        sentinelCommandTimeout: QUESTION_TIMEOUT,
+        sentinelRetryStrategy: behaviour.retryStrategy,
+        sentinelReconnectStrategy: () => SILENCE_TIMEOUT,
+        ...(settings.REDIS_SENTINEL_USERNAME === undefined ? {} : { sentinelUsername: settings.REDIS_SENTINEL_USERNAME }),
+        ...(settings.REDIS_SENTINEL_PASSWORD === undefined ? {} : { sentinelPassword: settings.REDIS_SENTINEL_PASSWORD }),
+        ...(tls === undefined ? {} : { sentinelTLS: tls, enableTLSForSentinelMode: true })
+      })
+    case 'cluster':
+      return createCluster(address.nodes, options)
+  }
+}
+
+/**
+ * The servers of a Cluster are spoken to one by one (sessions/servers.ts); ioredis keeps the connections and the map of
+ * slots. It would send a command again whose connection broke, although that may have had its effect: hence no retry.
+ */
+function createCluster (nodes: Array<{ host: string, port: number }>, options: typeof behaviour): Cluster {
+  const { retryStrategy, enableOfflineQueue, ...redisOptions } = options
+  const cluster = new Cluster(nodes, {
+    lazyConnect: true,
+    enableOfflineQueue,
+    // "Ready" is that the slots are known; whether a server would run a refresh is what the store's probe asks.
+    enableReadyCheck: false,
+    clusterRetryStrategy: retryStrategy,
+    retryDelayOnFailover: 0,
+    slotsRefreshTimeout: QUESTION_TIMEOUT,
+    slotsRefreshInterval: SLOTS_INTERVAL,
+    // A name stays a name, for the certificate to be checked against.
+    dnsLookup: (address, callback) => callback(null, address),
+    redisOptions
+  })
+  // Before the first request, not with it: a command that is to open its own connection waits for that.
+  cluster.on('+node', (node: Redis) => { if (node.options.readOnly !== true) node.connect().catch(() => {}) })
+  return cluster
+}
+
+/**
+ * A demoted master still answers, with READONLY: look for the new one, but not at every refusal, since a server that
+ * stays read-only would get nothing but new connections.
+ */
+function createReadonlyCheck (): (err: Error) => boolean {
+  let last = -Infinity
+  return ({ message }) => {
+    if (!message.startsWith('READONLY') || performance.now() - last < READONLY_PAUSE) return false
+    last = performance.now()
+    return true
+  }
+}
+
+/**
+ * When a sentinel tells of a failover just while the next is being asked for the master, ioredis ends the client for
+ * good. This one ends when it is told to.
+ */
+class SentinelClient extends Redis {
+  #closing = false
+
+  override disconnect (reconnect = false): void {
+    this.#closing ||= !reconnect
+    super.disconnect(reconnect)
+  }
+
+  override connect (): Promise<void> {
+    const connecting = super.connect()
+    connecting.catch(() => { if (this.status === 'end' && !this.#closing) this.connect().catch(() => {}) })
+    return connecting
+  }
+}

@@ -1,0 +1,46 @@
+import { Command, type Cluster, type Redis } from 'ioredis'
+
+/** Milliseconds between two looks at the slots for which requests asked. */
+const REFRESH_PAUSE = 100
+
+/** A Cluster's servers by address, as ioredis knows them now. */
+export interface Topology {
+  /** The address of the master that has the key's slot, `host:port`; `undefined` when none is known to. */
+  ownerOf (key: string): string | undefined
+  /** The connection to an address; `undefined` when there is none. */
+  node (address: string | undefined): Redis | undefined
+  /** The addresses of all that own slots. */
+  masters (): Set<string>
+  /** Reads the slots anew, soon; resolves when that is done, well or not. */
+  refresh (): Promise<void>
+}
+
+export function createTopology (cluster: Cluster): Topology {
+  const nodes = new Map<string, Redis>()
+  const add = (node: Redis): void => { nodes.set(addressOf(node), node) }
+  cluster.nodes().forEach(add)
+  cluster.on('+node', add)
+  cluster.on('-node', (node: Redis) => { if (nodes.get(addressOf(node)) === node) nodes.delete(addressOf(node)) })
+
+  let refreshing: Promise<void> | undefined
+  return {
+    ownerOf: key => cluster.slots[slotOf(key)]?.[0],
+    node: address => nodes.get(address!),
+    masters: () => new Set(cluster.slots.map(([address]) => address!)),
+    async refresh () {
+      refreshing ??= new Promise<void>(resolve => cluster.refreshSlotsCache(() => resolve()))
+        .finally(() => { setTimeout(() => { refreshing = undefined }, REFRESH_PAUSE).unref() })
+      await refreshing
+    }
+  }
+}
+
+/** `host:port`, as redirections name a server. */
+export function addressOf ({ options: { host, port } }: Redis): string {
+  return `${host}:${port}`
+}
+
+/** By ioredis's own arithmetic (CRC16 of the key, or of what it has in braces). */
+function slotOf (key: string): number {
+  return new Command('get', [key]).getSlot()!
+}
