@@ -16,5 +16,7 @@ export const behaviour = {
   maxRetriesPerRequest: 0,
   enableAutoPipelining: true,
   retryStrategy: (times: number) => Math.min(times * 50, 500),
-  connectionName: 'refresh-token-service'
+  connectionName: 'refresh-token-service',
+  // CLIENT SETINFO, which not every server knows nor every user may.
+  disableClientInfo: true
 }

@@ -64,7 +64,7 @@ export function logChanges (redis: RedisClient, display: string, reason: () => s
 function watchCoverage (cluster: Cluster, onLost: (missing: string[]) => void, onBack: () => void): void {
   const topology = createTopology(cluster)
   const look = (): void => {
-    if (cluster.status === 'disconnecting') return // it is we who leave
+    if (cluster.status !== 'ready') return // it is we who leave, or there is no map of slots yet
     const owners = [...topology.masters()]
     const missing = owners.filter(address => topology.node(address) === undefined)
     if (missing.length > 0) onLost(missing)
