@@ -1,19 +1,18 @@
-import { spawn, spawnSync, type ChildProcess } from 'node:child_process'
+import { spawn, type ChildProcess } from 'node:child_process'
 import { generateKeyPairSync, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { Writable } from 'node:stream'
 import type { FastifyInstance, LightMyRequestResponse } from 'fastify'
-import { Redis } from 'ioredis'
 import type { Test } from 'tap'
 import { buildApp } from '../src/app.ts'
 import { loadConfig, type RunnableConfig } from '../src/config.ts'
 import { createHealth, type Health } from '../src/health.ts'
 import { createLogger } from '../src/log.ts'
 import type { Surfaces } from '../src/surfaces.ts'
+import type { PrivateRedis } from './redis-servers/index.ts'
+
+export { startRedis, tempFolder, topology, type PrivateRedis } from './redis-servers/index.ts'
 
 /** Made at every run: a repository is no place for secrets, not even for tests. */
 export const secret = (): string => randomBytes(64).toString('base64url')
@@ -27,69 +26,6 @@ export function privateKey (algorithm: 'EdDSA' | 'ES256' | 'RS256'): string {
 }
 
 export const apiKey = randomBytes(32).toString('base64url')
-
-const serverBinary = ['redis-server', 'valkey-server'].find(name => spawnSync(name, ['--version']).status === 0)!
-
-/** A folder that is gone when the test is. Short, because the path of a unix socket must be. */
-export async function tempFolder (t: Test): Promise<string> {
-  const folder = await mkdtemp(join(tmpdir(), 'rts-'))
-  t.teardown(async () => await rm(folder, { recursive: true, force: true }))
-  return folder
-}
-
-/** A real Redis server of the test's own. */
-export interface PrivateRedis {
-  url: string
-  folder: string
-  /** A connection to look at and to prepare what is stored. */
-  client: Redis
-  /** Stops it in the middle of whatever it does (SIGSTOP), and lets it go on. */
-  freeze (): void
-  thaw (): void
-  /** Kills it (SIGKILL). */
-  kill (): Promise<void>
-  /** Starts it again on its old data. */
-  start (): Promise<void>
-}
-
-/** Starts a Redis server on a unix socket, with an append-only file, and ends it with the test. */
-export async function startRedis (t: Test, settings: string[] = []): Promise<PrivateRedis> {
-  const folder = await tempFolder(t)
-  const socket = join(folder, 'redis.sock')
-  const client = new Redis({ path: socket, lazyConnect: true, retryStrategy: () => 20, maxRetriesPerRequest: null })
-  client.on('error', () => {})
-  let child: ChildProcess
-  const kill = async (): Promise<void> => {
-    if (child.exitCode !== null || child.signalCode !== null) return
-    const gone = once(child, 'exit')
-    child.kill('SIGKILL')
-    await gone
-  }
-  const start = async (): Promise<void> => {
-    child = spawn(serverBinary, [
-      '--port', '0', '--unixsocket', socket, '--dir', folder, '--appendonly', 'yes', '--appendfsync', 'always',
-      '--save', '', '--maxmemory-policy', 'noeviction', '--enable-debug-command', 'local', ...settings
-    ], { stdio: 'ignore' })
-    const failed = once(child, 'exit').then(() => { throw new Error(`redis-server ${settings.join(' ')} did not start`) })
-    failed.catch(() => {})
-    if (client.status === 'wait') client.connect().catch(() => {})
-    await Promise.race([client.ping(), failed])
-  }
-  t.teardown(async () => {
-    client.disconnect()
-    await kill()
-  })
-  await start()
-  return {
-    url: `redis+socket://${socket}`,
-    folder,
-    client,
-    freeze: () => { child.kill('SIGSTOP') },
-    thaw: () => { child.kill('SIGCONT') },
-    kill,
-    start
-  }
-}
 
 export interface TokensBody {
   id: number
@@ -121,7 +57,8 @@ export const guest = { userId: 1, email: 'guest@keygenqt.com', role: 'GUEST', de
 export function environment (redisUrl: string, overrides: Record<string, string> = {}): Record<string, string> {
   return {
     REDIS_URL: redisUrl,
-    REDIS_PREFIX: `t${randomBytes(6).toString('hex')}:`,
+    // One that users.acl of deploy/redis lets the service use.
+    REDIS_PREFIX: `rt:${randomBytes(6).toString('hex')}:`,
     ACCESS_TOKEN_SECRETS: secret(),
     REFRESH_TOKEN_SECRETS: secret(),
     INTERNAL_API_KEY: apiKey,
@@ -131,8 +68,8 @@ export function environment (redisUrl: string, overrides: Record<string, string>
 }
 
 /** Builds both surfaces of one service in this process; they close with the test. */
-export async function build (t: Test, redis: Pick<PrivateRedis, 'url'>, overrides: Record<string, string> = {}): Promise<Service> {
-  const config = loadConfig(environment(redis.url, overrides)) as RunnableConfig
+export async function build (t: Test, redis: Pick<PrivateRedis, 'url'> & Partial<PrivateRedis>, overrides: Record<string, string> = {}): Promise<Service> {
+  const config = loadConfig(environment(redis.url, { ...redis.env, ...overrides })) as RunnableConfig
   const log: Array<Record<string, unknown>> = []
   const logger = createLogger(config.LOG_LEVEL, new Writable({
     write (line, _encoding, done) {

@@ -9,7 +9,7 @@ const COPIES = 32
 let replicas: [ServiceProcess, ...ServiceProcess[]]
 t.before(async () => {
   const redis = await startRedis(t)
-  const env = environment(redis.url, { LOG_LEVEL: 'info' })
+  const env = environment(redis.url, { ...redis.env, LOG_LEVEL: 'info' })
   replicas = await Promise.all([1, 2, 3].map(async () => await startService(t, env))) as typeof replicas
 })
 
