@@ -13,9 +13,11 @@ const internalError = '{"code":500,"message":"Internal Error"}'
 const oneConnection = topology === 'single' ? {} : { skip: 'about one connection to one server' }
 const byHand = topology === 'single' ? {} : { skip: 'nobody makes a master a replica by hand there: see the tests of failovers' }
 
-/** Asks until the service is ready again: a connection comes back by itself. */
+/** Asks until both listeners can serve the guest again: a connection comes back by itself. */
 async function healed (service: Service): Promise<void> {
-  while ((await service.internal.inject('/readyz')).statusCode !== 200) await delay(10)
+  const reach = async (): Promise<boolean> =>
+    await Promise.all([service.public, service.internal].map(async ({ sessions }) => await sessions.find(guest.userId, 'any'))).then(() => true, () => false)
+  while (!await reach() || (await service.internal.inject('/readyz')).statusCode !== 200) await delay(10)
 }
 
 async function assertDown (t: Test, service: Service, refreshToken: string): Promise<void> {
@@ -168,7 +170,7 @@ t.test('refusing writes for want of replicas', async t => {
   const redis = await startRedis(t)
   const service = await build(t, redis)
   const { refreshToken } = await service.open()
-  await redis.configure('min-replicas-to-write', '1')
+  await redis.configure('min-replicas-to-write', '9')
   await assertDown(t, service, refreshToken)
   await redis.configure('min-replicas-to-write', '0')
   t.equal((await service.refresh(refreshToken)).statusCode, 200)
