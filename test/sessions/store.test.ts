@@ -27,10 +27,10 @@ interface Setup {
   record: (sid: string) => Promise<number[]>
 }
 
-async function setup (t: Test, overrides: Record<string, string> = {}): Promise<Setup> {
+async function setup (t: Test, overrides: Record<string, string> = {}, userId = guest.userId): Promise<Setup> {
   const service = await build(t, redis, overrides)
   const prefix = service.config.REDIS_PREFIX
-  const key = `${prefix}${guest.userId}`
+  const key = `${prefix}${userId}`
   const subscriber = await redis.subscriber(t, key)
   const messages: object[] = []
   subscriber.on('message', (_channel, text) => messages.push(JSON.parse(text)))
@@ -314,8 +314,8 @@ t.test('updateProfile changes what is given and nothing else', async t => {
 })
 
 t.test('a profile that changes is announced, one that stays is not', async t => {
-  const { store, events } = await setup(t)
   const userId = Number.MAX_SAFE_INTEGER
+  const { store, events } = await setup(t, {}, userId)
   await store.updateProfile(userId, { role: 'ADMIN' })
   await store.open({ ...guest, userId })
   await store.open({ ...guest, userId, deviceId: 'laptop' })
@@ -352,8 +352,8 @@ t.test('a field that nobody can read is removed, and one in a session\'s place i
 })
 
 t.test('the largest user id survives Lua', async t => {
-  const { store, prefix, events } = await setup(t)
   const userId = Number.MAX_SAFE_INTEGER
+  const { store, prefix, events } = await setup(t, {}, userId)
   const { generation } = await store.open({ ...guest, userId })
   t.match(await store.rotate(generation, guest.deviceId), { outcome: 'rotated', session: { generation: { id: userId } } })
   t.equal(await client.exists(`${prefix}9007199254740991`), 1)
