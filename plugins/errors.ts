@@ -42,8 +42,9 @@ function publicStatus ({ statusCode = 500 }: { statusCode?: number }): number {
   return statusCode >= 400 && statusCode < 500 ? 400 : 500
 }
 
-/** Which field is wrong and why, from our schema: it never quotes a value. */
-function explain ({ validation, validationContext }: FastifyError): string | undefined {
+/** Which field is wrong and why, from our schema: it never quotes a value. Or that a change is made and may be lost. */
+function explain ({ validation, validationContext, code, message }: FastifyError): string | undefined {
+  if (code === 'RTS_NOT_REPLICATED') return message
   const first = validation?.[0]
   return first === undefined ? undefined : `${validationContext}${first.instancePath} ${first.message}`
 }

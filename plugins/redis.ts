@@ -1,5 +1,6 @@
 import fastifyRedis from '@fastify/redis'
 import fp from 'fastify-plugin'
+import type { RedisClient } from '../src/redis/client.ts'
 import { connectRedis } from '../src/redis/connect.ts'
 
 /**
@@ -9,6 +10,22 @@ import { connectRedis } from '../src/redis/connect.ts'
 export default fp(async app => {
   const client = await connectRedis(app.config, app.log)
   await app.register(fastifyRedis, { client })
+  const { REDIS_WAIT_REPLICAS: replicas } = app.config
+  // Nothing of what the public surface does is waited for.
+  const replicated = app.surface === 'internal' && replicas > 0
+    ? { redis: await connectRedis(app.config, app.log.child({ connection: 'replicated' })), replicas }
+    : undefined
+  app.decorate('replicated', replicated)
   // Every request has been answered by now. QUIT would wait for a Redis that may be frozen.
-  app.addHook('onClose', async () => { client.disconnect() })
+  app.addHook('onClose', async () => {
+    client.disconnect()
+    replicated?.redis.disconnect()
+  })
 }, { name: 'redis' })
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    /** With `REDIS_WAIT_REPLICAS`: another client of the same Redis, for commands that wait for replicas and hold theirs up. */
+    replicated: { redis: RedisClient, replicas: number } | undefined
+  }
+}

@@ -9,7 +9,8 @@ export default fp(async app => {
     idleTtl: config.REFRESH_IDLE_TTL,
     absoluteTtl: config.REFRESH_ABSOLUTE_TTL,
     retryWindow: config.REFRESH_RETRY_WINDOW,
-    maxSessionsPerUser: config.MAX_SESSIONS_PER_USER
+    maxSessionsPerUser: config.MAX_SESSIONS_PER_USER,
+    replicated: app.replicated
   })
   // A Redis that can't write yet may soon: that is readyz's matter, but ops should read of it.
   await store.probe().catch(err => app.log.warn({ err }, 'Redis would not run a refresh now'))

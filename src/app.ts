@@ -38,6 +38,7 @@ export async function buildApp (surface: Surface, options: AppOptions): Promise<
   const app = Fastify(serverOptions(surface, options))
   app.decorate('config', options.config)
   app.decorate('health', options.health)
+  app.decorate('surface', surface)
   const { surfaces = {} } = options
   surfaces[surface] = app
   app.decorate('surfaces', surfaces)
@@ -99,6 +100,7 @@ declare module 'fastify' {
   interface FastifyInstance {
     config: RunnableConfig
     health: Health
+    surface: Surface
     surfaces: Surfaces
   }
 }

@@ -30,6 +30,7 @@ export const Environment = Type.Object({
   REDIS_KEY_FILE: Type.Optional(Type.String({ description: 'the path of a PEM file' })),
   REDIS_SENTINEL_USERNAME: Type.Optional(Type.String({ description: 'the user of the sentinels' })),
   REDIS_SENTINEL_PASSWORD: Type.Optional(Type.String({ description: 'the password of the sentinels' })),
+  REDIS_WAIT_REPLICAS: Type.Integer({ default: 0, minimum: 0, maximum: 10, description: 'a number of replicas from 0 (off) to 10' }),
   ACCESS_TOKEN_SECRETS: Type.Optional(Type.String({ description: `secrets of at least ${MIN_SECRET_BYTES} bytes each, separated by commas, no two alike` })),
   ACCESS_TOKEN_PRIVATE_KEYS: Type.Optional(Type.String({
     description: `PEM private keys, or paths of files with them, separated by commas: Ed25519, P-256 or RSA of at least ${MIN_RSA_BITS} bits, not encrypted, no two alike`

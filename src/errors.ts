@@ -38,6 +38,12 @@ export const UserNotFound = createError('RTS_USER_NOT_FOUND', 'The user has no l
 /** Redis did not do what was asked, or not in time: nothing is known about the session, so the caller keeps its token. */
 export const StoreUnavailable = createError('RTS_STORE_UNAVAILABLE', 'Redis could not be used: %s', 500)
 
+/**
+ * The change is made, but too few replicas have it: were the master lost now, the change would be too. Asking again is
+ * safe, and waits anew.
+ */
+export const NotReplicated = createError('RTS_NOT_REPLICATED', 'the change is made, but %d of %d replicas have it; ask again', 500)
+
 /** Why a refresh was refused; only the log and the metrics learn it, the client gets the uniform 400. */
 export type RefusalOutcome = 'malformed' | 'forged' | 'unknown' | 'device_mismatch' | 'expired' | 'reused'
 

@@ -21,6 +21,7 @@ t.test('the documented defaults', async t => {
     INTERNAL_HOST: '127.0.0.1',
     INTERNAL_PORT: 3001,
     REDIS_PREFIX: 'rt:',
+    REDIS_WAIT_REPLICAS: 0,
     JWT_ISSUER: 'ktor.io',
     ACCESS_TOKEN_TTL: 900,
     REFRESH_IDLE_TTL: 2592000,

@@ -1,4 +1,4 @@
-import { StoreUnavailable } from '../errors.ts'
+import { NotReplicated, StoreUnavailable } from '../errors.ts'
 import { withoutArguments } from '../redis/message.ts'
 import type { Reply } from './outcomes.ts'
 import { eventsChannel, userKey } from './record.ts'
@@ -11,7 +11,7 @@ export const TIMEOUT = 700
 /** How often a call goes elsewhere, or again, because the server it went to did not run it. */
 const DETOURS = 3
 
-/** Runs scripts on records. Everything it rejects with is `StoreUnavailable`, within `TIMEOUT`. */
+/** Runs scripts on records. Everything it rejects with is `StoreUnavailable` or `NotReplicated`, within `TIMEOUT`. */
 export interface Runner {
   /**
    * Runs a script on a user's record, dated so that it can't take effect after the caller was told 500: a frozen
@@ -72,7 +72,7 @@ class LateError extends Error {
   }
 }
 
-/** Settles as the promise does, or rejects after `ms`; every rejection becomes `StoreUnavailable`. */
+/** Settles as the promise does, or rejects after `ms`; every rejection but `NotReplicated` becomes `StoreUnavailable`. */
 async function within<T> (ms: number, promise: Promise<T>): Promise<T> {
   let timer
   const timeout = new Promise<never>((_resolve, reject) => {
@@ -81,7 +81,7 @@ async function within<T> (ms: number, promise: Promise<T>): Promise<T> {
   try {
     return await Promise.race([promise, timeout])
   } catch (err) {
-    throw new StoreUnavailable(withoutArguments((err as Error).message))
+    throw err instanceof NotReplicated ? err : new StoreUnavailable(withoutArguments((err as Error).message))
   } finally {
     clearTimeout(timer)
   }

@@ -2,15 +2,15 @@ import { Cluster, type Redis } from 'ioredis'
 import type { RedisClient } from '../redis/client.ts'
 import { createTopology } from '../redis/topology.ts'
 import { createRedisClock, type RedisClock } from './clock.ts'
-import { defineScripts, scriptNames, sources, type Scripts } from './scripts.ts'
+import { defineScripts, type ServerScripts } from './scripts.ts'
+
+type Definition = (redis: Redis) => ServerScripts
 
 /** How many keys are tried to find one for each master. One that has next to no slots may be left out. */
 const SAMPLES = 1000
 
 /** One Redis server that runs scripts, and its clock, which is like no other's. */
-export interface Server {
-  redis: Redis
-  scripts: Scripts
+export interface Server extends ServerScripts {
   clock: RedisClock
   /** Asks the server for the time, for the clock to know it. */
   readClock (): Promise<void>
@@ -29,12 +29,13 @@ export interface Servers {
   sample (keyOf: (n: number) => string): string[]
 }
 
-export function createServers (redis: RedisClient, createClock = createRedisClock): Servers {
-  return redis instanceof Cluster ? ofCluster(redis, createClock) : ofSingle(createServer(redis, createClock))
+/** `define` says how a server is sent scripts. */
+export function createServers (redis: RedisClient, createClock = createRedisClock, define: Definition = defineScripts): Servers {
+  const create = (redis: Redis): Server => createServer(redis, createClock(), define(redis))
+  return redis instanceof Cluster ? ofCluster(redis, create) : ofSingle(create(redis))
 }
 
-function createServer (redis: Redis, createClock: () => RedisClock): Server {
-  const clock = createClock()
+function createServer (redis: Redis, clock: RedisClock, scripts: ServerScripts): Server {
   // Another connection may lead to another server. Read ahead, so that the first request needs one round trip too.
   const readClock = async (): Promise<void> => {
     const [seconds, microseconds] = await redis.time()
@@ -42,7 +43,7 @@ function createServer (redis: Redis, createClock: () => RedisClock): Server {
   }
   redis.on('close', () => clock.reset())
   redis.on('ready', () => { readClock().catch(() => {}) })
-  return { redis, scripts: defineScripts(redis), clock, readClock }
+  return { ...scripts, clock, readClock }
 }
 
 function ofSingle (server: Server): Servers {
@@ -57,12 +58,12 @@ function ofSingle (server: Server): Servers {
  * A Cluster's masters are spoken to one by one: each has a clock of its own, and commands that go to one server at the
  * same time go in one write, where one that is redirected must not hold up the others.
  */
-function ofCluster (cluster: Cluster, createClock: () => RedisClock): Servers {
+function ofCluster (cluster: Cluster, create: (redis: Redis) => Server): Servers {
   const topology = createTopology(cluster)
   const servers = new WeakMap<Redis, Server>()
   const serverOf = (node: Redis): Server => {
     let server = servers.get(node)
-    if (server === undefined) servers.set(node, server = createServer(node, createClock))
+    if (server === undefined) servers.set(node, server = create(node))
     return server
   }
   return {
@@ -78,7 +79,9 @@ function ofCluster (cluster: Cluster, createClock: () => RedisClock): Servers {
       const refreshed = word === 'MOVED' || topology.node(address) === undefined ? topology.refresh() : undefined
       if (topology.node(address) === undefined) await refreshed
       const node = topology.node(address)
-      return node && (word === 'ASK' ? asking(serverOf(node)) : serverOf(node))
+      if (node === undefined) return undefined
+      const server = serverOf(node)
+      return word === 'ASK' ? { ...server, scripts: server.asking } : server
     },
     sample (keyOf) {
       const missing = topology.masters()
@@ -89,18 +92,4 @@ function ofCluster (cluster: Cluster, createClock: () => RedisClock): Servers {
       return keys
     }
   }
-}
-
-/**
- * The same server for one command on a slot that is on its way to it: it takes those that say ASKING, and both must go
- * in one write. EVAL, since what NOSCRIPT makes ioredis send again would go without.
- */
-function asking (server: Server): Server {
-  const scripts = Object.fromEntries(scriptNames.map(name => [name, async (...args: Array<string | number>) => {
-    const replies = await server.redis.pipeline().asking().eval(sources[name], 1, ...args).exec()
-    const [err, reply] = replies![1]!
-    if (err !== null) throw err
-    return reply
-  }])) as Scripts
-  return { ...server, scripts }
 }

@@ -6,6 +6,7 @@ import {
   type FoundSession, type LiveSession, type Profile, type Rotation, type SessionSummary
 } from './outcomes.ts'
 import { hashDevice, newSessionId } from './record.ts'
+import { defineReplicatedScripts } from './replicated.ts'
 import { createRunner } from './runner.ts'
 import { createServers } from './servers.ts'
 
@@ -18,6 +19,8 @@ export interface SessionStoreOptions {
   /** Seconds in which the previous token is answered with the current one again; 0 turns it off. */
   retryWindow: number
   maxSessionsPerUser: number
+  /** Sends what must outlive a master over a client of its own, and waits for so many replicas to have it. */
+  replicated?: { redis: RedisClient, replicas: number } | undefined
 }
 
 export interface NewSession extends Profile {
@@ -28,7 +31,8 @@ export interface NewSession extends Profile {
 
 /**
  * Every method rejects with `StoreUnavailable` within `TIMEOUT` (runner.ts) when Redis does not do its part. Then nothing happens
- * later; but when only the answer was lost, what was asked has happened.
+ * later; but when only the answer was lost, what was asked has happened. With `replicated`, what opens, ends and changes
+ * also rejects with `NotReplicated`.
  */
 export interface SessionStore {
   /** Opens a session, generation 1. Replaces the device's older one; evicts the least recently used over the cap. */
@@ -51,13 +55,16 @@ export interface SessionStore {
 
 /** The clock is a store's own for each server, unless a test brings one that is wrong. */
 export function createSessionStore (redis: RedisClient, options: SessionStoreOptions, createClock?: () => RedisClock): SessionStore {
-  const { prefix, idleTtl, absoluteTtl, retryWindow, maxSessionsPerUser } = options
+  const { prefix, idleTtl, absoluteTtl, retryWindow, maxSessionsPerUser, replicated } = options
   const { run, probe } = createRunner(createServers(redis, createClock), prefix)
+  const { run: runDurably } = replicated === undefined
+    ? { run }
+    : createRunner(createServers(replicated.redis, createClock, redis => defineReplicatedScripts(redis, replicated.replicas)), prefix)
 
   return {
     async open ({ userId, deviceId, label = '', email, role }) {
       const sid = newSessionId()
-      const [, nowMs, gen, iat, exp] = await run('open', userId,
+      const [, nowMs, gen, iat, exp] = await runDurably('open', userId,
         sid, hashDevice(deviceId), label, email, role, idleTtl, absoluteTtl, maxSessionsPerUser
       ) as [string, number, number, number, number]
       return { generation: { id: userId, sid, gen, iat, exp }, profile: { email, role }, now: Math.floor(nowMs / 1000) }
@@ -69,11 +76,11 @@ export function createSessionStore (redis: RedisClient, options: SessionStoreOpt
     },
 
     async revoke (userId, sid) {
-      await run('revoke', userId, sid)
+      await runDurably('revoke', userId, sid)
     },
 
     async revokeAll (userId) {
-      await run('revoke-all', userId)
+      await runDurably('revoke-all', userId)
     },
 
     async list (userId) {
@@ -86,7 +93,7 @@ export function createSessionStore (redis: RedisClient, options: SessionStoreOpt
     },
 
     async updateProfile (userId, { email = '', role = '' }) {
-      const [word] = await run('update-profile', userId, email, role)
+      const [word] = await runDurably('update-profile', userId, email, role)
       return word === 'updated'
     },
 

@@ -68,3 +68,10 @@ local function settle (live)
   for _, session in ipairs(live) do latest = math.max(latest, session.expires) end
   if latest == 0 then redis.call('DEL', key) else redis.call('EXPIREAT', key, latest) end
 end
+
+-- Writes nothing that stays, for a script that found nothing to do: an earlier one may have done it, and a replica may
+-- still lack that. WAIT counts from the connection's last write, so without one it would not wait at all.
+local function touch ()
+  redis.call('HSET', key, 'w', '')
+  redis.call('HDEL', key, 'w')
+end

@@ -8,6 +8,6 @@
 -- include common.lua
 
 local live = liveSessions()
-redis.call('DEL', key)
+if redis.call('DEL', key) == 0 then touch() end
 for _, session in ipairs(live) do announce('logout', session.sid) end
 return { 'revoked', nowMs, #live }

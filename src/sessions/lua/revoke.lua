@@ -10,4 +10,5 @@
 
 local removed = remove(ARGV[4], 'logout')
 settle(liveSessions())
+if not removed then touch() end
 return { removed and 'revoked' or 'absent', nowMs }

@@ -1,0 +1,126 @@
+import t, { type Test } from 'tap'
+import { createServer, type AddressInfo } from 'node:net'
+import { once } from 'node:events'
+import { build, claimsOf, guest, startRedis, type PrivateRedis, type Service, type TokensBody } from '../helper.ts'
+
+/** REDIS_WAIT_REPLICAS on a real master with a real replica. */
+
+interface Pair {
+  master: PrivateRedis
+  replica: PrivateRedis
+}
+
+async function startPair (t: Test): Promise<Pair> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  server.close()
+  const master = await startRedis(t, ['--port', String(port), '--repl-diskless-sync-delay', '0'])
+  const replica = await startRedis(t, ['--replicaof', '127.0.0.1', String(port)])
+  await inSync(master)
+  return { master, replica }
+}
+
+/** Resolves when the replica has all that the master has. */
+async function inSync (master: PrivateRedis): Promise<void> {
+  await master.client.set('marker', '1')
+  await master.client.wait(1, 0)
+}
+
+/** The master dies, and the replica takes its place, with what it has. A service on it, as `service` was on the master. */
+async function failOver (t: Test, { master, replica }: Pair, { config }: Service): Promise<Service> {
+  await master.kill()
+  await replica.client.replicaof('NO', 'ONE')
+  const { REDIS_PREFIX, ACCESS_TOKEN_SECRETS, REFRESH_TOKEN_SECRETS } = config
+  return await build(t, replica, { REDIS_PREFIX, ACCESS_TOKEN_SECRETS, REFRESH_TOKEN_SECRETS })
+}
+
+type Answer = Awaited<ReturnType<Service['call']>>
+
+/** Asks again while too few replicas have it, as a caller should: this machine may be slow. */
+async function insist (call: () => Promise<Answer>): Promise<Answer> {
+  for (;;) {
+    const answer = await call()
+    if (answer.statusCode !== 500) return answer
+  }
+}
+
+const open = async (service: Service, userId: number): Promise<TokensBody> =>
+  (await insist(async () => await service.call('POST', '/internal/sessions', { ...guest, userId }))).json()
+
+const sessions = `/internal/users/${guest.userId}/sessions`
+
+t.test('off: a log-out that the replica has not seen is lost with its master', async t => {
+  const pair = await startPair(t)
+  const service = await build(t, pair.master)
+  const { refreshToken } = await service.open()
+  await inSync(pair.master)
+  await pair.replica.kill()
+  t.equal((await service.call('DELETE', sessions)).statusCode, 204)
+  await pair.master.kill()
+  await pair.replica.start()
+  const survivor = await failOver(t, pair, service)
+  t.equal((await survivor.refresh(refreshToken)).statusCode, 200)
+})
+
+t.test('on: what no replica has is answered 500, and says so; asked again it waits again', async t => {
+  const pair = await startPair(t)
+  const service = await build(t, pair.master, { REDIS_WAIT_REPLICAS: '1' })
+  const { refreshToken } = await open(service, 1)
+  const other = await open(service, 2)
+  await pair.replica.kill()
+
+  const message = 'Internal Error: the change is made, but 0 of 1 replicas have it; ask again'
+  const one = `/internal/users/2/sessions/${claimsOf(other.refreshToken).sid}`
+  const calls: Array<Parameters<Service['call']>> = [
+    ['POST', '/internal/sessions', { ...guest, userId: 3 }],
+    ['PATCH', '/internal/users/2', { role: 'ADMIN' }],
+    ['DELETE', sessions],
+    ['DELETE', one],
+    // Nothing is left to remove, but the replica may not know.
+    ['DELETE', sessions],
+    ['DELETE', one]
+  ]
+  for (const call of calls) t.same((await service.call(...call)).json(), { code: 500, message }, call.slice(0, 2).join(' '))
+  t.equal((await service.refresh(refreshToken)).statusCode, 400, 'it took effect here')
+  t.equal((await service.internal.inject('/readyz')).statusCode, 200, 'refreshes need no replica')
+
+  await pair.replica.start()
+  await inSync(pair.master)
+  t.equal((await insist(async () => await service.call('DELETE', sessions))).statusCode, 204)
+  t.equal((await (await failOver(t, pair, service)).refresh(refreshToken)).statusCode, 400)
+})
+
+t.test('on: what was answered outlives the master, whenever it dies', async t => {
+  for (let round = 0; round < 3; round++) {
+    const pair = await startPair(t)
+    const service = await build(t, pair.master, { REDIS_WAIT_REPLICAS: '1' })
+    const users = Array.from({ length: 20 }, (_, i) => 1 + i)
+    const opened = await Promise.all(users.map(async userId => await open(service, userId)))
+    const revoked = users.filter(userId => userId % 2 === 0)
+    const answers = await Promise.all(revoked.map(async userId =>
+      await insist(async () => await service.call('DELETE', `/internal/users/${userId}/sessions`))))
+    const survivor = await failOver(t, pair, service)
+    t.same(new Set(answers.map(({ statusCode }) => statusCode)), new Set([204]))
+    const statuses = await Promise.all(opened.map(async ({ refreshToken }) => (await survivor.refresh(refreshToken)).statusCode))
+    t.same(statuses, users.map(userId => revoked.includes(userId) ? 400 : 200))
+  }
+})
+
+t.test('on: calls made while one waits go out together, and rotations wait for nobody', async t => {
+  const pair = await startPair(t)
+  const service = await build(t, pair.master, { REDIS_WAIT_REPLICAS: '1' })
+  const { refreshToken } = await open(service, 1)
+  await pair.master.client.config('RESETSTAT')
+  await Promise.all(Array.from({ length: 50 }, async (_, i) => await open(service, 10 + i)))
+  t.equal((await service.refresh(refreshToken)).statusCode, 200)
+  const waits = Number(/cmdstat_wait:calls=(\d+)/.exec(await pair.master.client.info('commandstats'))![1])
+  t.ok(waits >= 1 && waits < 50, `${waits} WAITs`)
+})
+
+t.test('a Redis that is gone is said as ever', async t => {
+  const { master } = await startPair(t)
+  const service = await build(t, master, { REDIS_WAIT_REPLICAS: '1' })
+  await master.kill()
+  t.same((await service.call('POST', '/internal/sessions', guest)).json(), { code: 500, message: 'Internal Error' })
+})
