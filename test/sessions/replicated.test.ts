@@ -16,7 +16,7 @@ async function startPair (t: Test): Promise<Pair> {
   const { port } = server.address() as AddressInfo
   server.close()
   const master = await startRedis(t, ['--port', String(port), '--repl-diskless-sync-delay', '0'])
-  const replica = await startRedis(t, ['--replicaof', '127.0.0.1', String(port)])
+  const replica = await startRedis(t, ['--replicaof', `127.0.0.1 ${port}`])
   await inSync(master)
   return { master, replica }
 }

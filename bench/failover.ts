@@ -1,0 +1,85 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { startCluster } from '../test/redis-servers/cluster.ts'
+import type { Deployment } from '../test/redis-servers/deployment.ts'
+import { startSentinelGroup } from '../test/redis-servers/sentinel-group.ts'
+import { masterFrozen, masterKilled, slotsMoved, writesLost } from './failover/faults.ts'
+import { startFleet } from './failover/fleet.ts'
+import { underLoad, type Figures } from './failover/load.ts'
+import { createRequests } from './failover/requests.ts'
+
+/**
+ * `npm run bench:failover`: what a failover costs. Real Sentinel groups and Clusters, three replicas of the service, sixty
+ * clients that refresh all the time, log-ins and log-outs. Exits with 1 when a session is lost or, with
+ * `REDIS_WAIT_REPLICAS`, anything that was answered.
+ */
+
+/** Milliseconds that a server may be silent before it is failed over. */
+const PATIENCE = 1000
+const ROUNDS = Number(process.argv[2] ?? 3)
+
+/** One round of one fault. */
+type Round = Figures & { recovered: number }
+
+interface Scenario {
+  name: string
+  waitReplicas: number
+  run (folder: string, waitReplicas: number): Promise<Round>
+}
+
+function onSentinel (fault: typeof masterKilled): Scenario['run'] {
+  return async (folder, waitReplicas) => {
+    const redis = await startSentinelGroup(folder, { patience: PATIENCE })
+    await redis.watched()
+    return await measured(redis, waitReplicas, async () => await fault(redis))
+  }
+}
+
+function onCluster (fault: typeof slotsMoved): Scenario['run'] {
+  return async (folder, waitReplicas) => {
+    const redis = await startCluster(folder, { patience: PATIENCE })
+    return await measured(redis, waitReplicas, async () => await fault(redis))
+  }
+}
+
+async function measured (redis: Deployment, waitReplicas: number, fault: () => Promise<void>): Promise<Round> {
+  const fleet = await startFleet(redis, waitReplicas)
+  try {
+    return { ...await underLoad(createRequests(fleet), fault), recovered: fleet.recovered() }
+  } finally {
+    await fleet.stop()
+    await redis.stop()
+  }
+}
+
+const scenarios: Scenario[] = [
+  { name: 'Sentinel: master killed', waitReplicas: 1, run: onSentinel(masterKilled) },
+  { name: 'Sentinel: master frozen', waitReplicas: 1, run: onSentinel(masterFrozen) },
+  { name: 'Sentinel: master killed, writes lost', waitReplicas: 1, run: onSentinel(writesLost) },
+  { name: 'Sentinel: master killed, writes lost', waitReplicas: 0, run: onSentinel(writesLost) },
+  { name: 'Cluster: master killed', waitReplicas: 1, run: onCluster(masterKilled) },
+  { name: 'Cluster: ten slots moved', waitReplicas: 1, run: onCluster(slotsMoved) }
+]
+
+const row = (cells: Array<string | number>): string => `| ${cells.join(' | ')} |`
+console.log(`A server counts as gone after ${PATIENCE / 1000} s; ${ROUNDS} rounds each, summed; the outage is the longest.\n`)
+console.log(row(['fault', 'WAIT', 'refreshes', '500', 'outage', 'lost', 'recovered', 'log-ins lost', 'log-outs undone']))
+console.log(row(Array(9).fill('---')))
+
+let broken = false
+for (const { name, waitReplicas, run } of scenarios) {
+  const rounds: Round[] = []
+  for (let round = 0; round < ROUNDS; round++) {
+    const folder = await mkdtemp(join(tmpdir(), 'rts-'))
+    rounds.push(await run(folder, waitReplicas))
+    await rm(folder, { recursive: true, force: true })
+  }
+  const sum = (key: keyof Round): number => rounds.reduce((total, figures) => total + figures[key], 0)
+  console.log(row([
+    name, waitReplicas, sum('refreshes'), sum('failed'), `${Math.max(...rounds.map(({ outage }) => outage)).toFixed(1)} s`, sum('lost'),
+    sum('recovered'), `${sum('openedLost')} of ${sum('opened')}`, `${sum('revived')} of ${sum('loggedOut')}`
+  ]))
+  broken ||= sum('lost') > 0 || (waitReplicas > 0 && sum('openedLost') + sum('revived') > 0)
+}
+process.exit(broken ? 1 : 0)

@@ -1,0 +1,72 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import { isFollowing, roleOf, until, type Deployment } from '../../test/redis-servers/deployment.ts'
+import type { RedisCluster } from '../../test/redis-servers/cluster.ts'
+import type { RedisServer } from '../../test/redis-servers/server.ts'
+
+/** What is done to Redis. Each resolves when it is whole again: a master with its replicas. */
+
+/** Milliseconds of load before and after a fault, and while the replicas of a master hear nothing of it. */
+const CALM = 1500
+const DEAF = 600
+
+const USER = 'rt:1'
+
+type Fault<D extends Deployment = Deployment> = (redis: D) => Promise<void>
+
+export const masterKilled: Fault = async redis => {
+  await delay(CALM)
+  const master = await redis.masterOf(USER)
+  await master.kill()
+  await replaced(redis, master)
+  await master.start()
+  await following(master)
+  await delay(CALM)
+}
+
+/** It goes on when another is master, with what it was about to do. */
+export const masterFrozen: Fault = async redis => {
+  await delay(CALM)
+  const master = await redis.masterOf(USER)
+  master.freeze()
+  await replaced(redis, master)
+  master.thaw()
+  await following(master)
+  await delay(CALM)
+}
+
+/** The master dies after its replicas have heard nothing of it for a moment: what it did then is lost with it. */
+export const writesLost: Fault = async redis => {
+  await delay(CALM)
+  const master = await redis.masterOf(USER)
+  const replicas = redis.servers.filter(server => server !== master)
+  for (const replica of replicas) replica.freeze()
+  // What is on its way in the system's buffers would arrive.
+  await master.client.call('CLIENT', 'KILL', 'TYPE', 'replica')
+  await delay(DEAF)
+  await master.kill()
+  for (const replica of replicas) replica.thaw()
+  await replaced(redis, master)
+  await master.start()
+  await following(master)
+  await delay(CALM)
+}
+
+/** Slots go to another master one by one, under way for a moment each. */
+export const slotsMoved: Fault<RedisCluster> = async redis => {
+  await delay(CALM)
+  for (let userId = 1; userId <= 10; userId++) await redis.moveSlot(`rt:${userId}`, async () => await delay(100))
+  await delay(CALM)
+}
+
+/** Until another server is the master of the key. */
+async function replaced (redis: Deployment, old: RedisServer): Promise<void> {
+  await until(async () => {
+    const others = redis.servers.filter(server => server !== old)
+    if (redis.topology === 'cluster') return await redis.masterOf(USER) !== old
+    return (await Promise.all(others.map(roleOf))).includes('master')
+  })
+}
+
+async function following (server: RedisServer): Promise<void> {
+  await until(async () => await isFollowing(server))
+}

@@ -1,0 +1,56 @@
+import type { Fleet } from './fleet.ts'
+
+/** A session that somebody holds. */
+export interface Holder {
+  userId: number
+  refreshToken: string
+}
+
+/** One way an answer counts: done, ours to repair (500, or none at all), or the session is over. */
+export type Verdict = 'done' | 'failed' | 'over'
+
+const DEVICE = 'a device'
+
+/** Milliseconds after which a client gives up waiting: twice what is promised. */
+const PATIENCE = 2000
+
+/** The requests of clients, of a login service and of log-outs; each goes to the next replica. */
+export interface Requests {
+  /** Refreshes; the holder has the new token then. */
+  refresh (holder: Holder): Promise<Verdict>
+  open (userId: number): Promise<Holder | undefined>
+  logOut (holder: Holder): Promise<boolean>
+}
+
+export function createRequests ({ publicUrls, internalUrls, apiKey }: Fleet): Requests {
+  let turn = 0
+  const send = async (urls: string[], method: string, path: string, body?: object): Promise<Response | undefined> => {
+    const json = body === undefined ? {} : { 'content-type': 'application/json' }
+    return await fetch(`${urls[turn++ % urls.length]}${path}`, {
+      method,
+      headers: { authorization: `Bearer ${apiKey}`, ...json },
+      signal: AbortSignal.timeout(PATIENCE),
+      ...(body === undefined ? {} : { body: JSON.stringify(body) })
+    }).catch(() => undefined)
+  }
+  const tokenOf = async (response: Response): Promise<string> => (await response.json() as Holder).refreshToken
+
+  return {
+    async refresh (holder) {
+      const response = await send(publicUrls, 'POST', '/api/ps/refresh', { deviceId: DEVICE, refreshToken: holder.refreshToken })
+      if (response?.status === 200) holder.refreshToken = await tokenOf(response)
+      else await response?.arrayBuffer()
+      return response?.status === 200 ? 'done' : response?.status === 400 ? 'over' : 'failed'
+    },
+    async open (userId) {
+      const profile = { email: `user${userId}@example.com`, role: 'GUEST' }
+      const response = await send(internalUrls, 'POST', '/internal/sessions', { userId, deviceId: DEVICE, ...profile })
+      if (response?.status === 201) return { userId, refreshToken: await tokenOf(response) }
+      await response?.arrayBuffer()
+      return undefined
+    },
+    async logOut ({ userId }) {
+      return (await send(internalUrls, 'DELETE', `/internal/users/${userId}/sessions`))?.status === 204
+    }
+  }
+}
