@@ -7,6 +7,7 @@ import { isProduction, trustProxy, type RunnableConfig } from './config.ts'
 import { allowDocsOrigin } from './docs-origin.ts'
 import { errorBody } from './errors.ts'
 import type { Health } from './health.ts'
+import { createRequestIds, identify, identifyRequests, idTrust } from './request-ids.ts'
 import { formats } from './schemas/formats.ts'
 import type { Surface, Surfaces } from './surfaces.ts'
 
@@ -42,6 +43,7 @@ export async function buildApp (surface: Surface, options: AppOptions): Promise<
   const { surfaces = {} } = options
   surfaces[surface] = app
   app.decorate('surfaces', surfaces)
+  identifyRequests(app)
   if (surface === 'public' && !isProduction(options.config)) allowDocsOrigin(app, surfaces, options.config.INTERNAL_HOST)
   // Node would answer an unknown expectation by itself, with a 417; the route's own answer is as good (RFC 9110 section 10.1.1).
   app.server.on('checkExpectation', (request, response) => app.server.emit('request', request, response))
@@ -75,7 +77,7 @@ function serverOptions (surface: Surface, { config, logger }: AppOptions): Fasti
     trustProxy: trustProxy(config),
     return503OnClosing: false,
     forceCloseConnections: 'idle',
-    genReqId: createRequestIds(),
+    genReqId: createRequestIds(idTrust(surface, config)),
     ajv: {
       // What is sent is what is meant: no number from a text, no default, nothing removed.
       customOptions: { coerceTypes: false, useDefaults: false, removeAdditional: false },
@@ -83,17 +85,11 @@ function serverOptions (surface: Surface, { config, logger }: AppOptions): Fasti
     },
     clientErrorHandler: answerBrokenHttp,
     frameworkErrors: (err, request, reply) => {
+      identify(request, reply)
       request.log.info({ outcome: 'malformed', code: err.code }, 'request refused')
       reply.header('cache-control', 'no-store').code(400 as never).send(errorBody(400) as never)
     }
   }
-}
-
-/** Ids that differ between replicas too, so that one of them finds one request in everybody's log. */
-function createRequestIds (): () => string {
-  const replica = Math.floor(Math.random() * 36 ** 6).toString(36).padStart(6, '0')
-  let count = 0
-  return () => `${replica}-${(++count).toString(36)}`
 }
 
 declare module 'fastify' {
