@@ -1,0 +1,153 @@
+import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
+import { connect } from 'node:net'
+import t, { type Test } from 'tap'
+import { claimsOf, environment, guest, postRefresh, postSession, spawnService, startRedis, type PrivateRedis, type TokensBody } from './helper.ts'
+
+/** `examples/tracing.mjs` preloaded into the real service, and the spans that it writes. */
+
+interface Span {
+  span: string
+  kind: string
+  traceId: string
+  spanId: string
+  parentSpanId?: string
+  status: string
+  attributes: Record<string, unknown>
+}
+
+interface Traced {
+  publicUrl: string
+  internalUrl: string
+  /** Ends the service as an operator would; resolves with its log and all its spans. */
+  end (): Promise<{ lines: Array<Record<string, unknown>>, spans: Span[], text: string }>
+}
+
+let redis: PrivateRedis
+t.before(async () => { redis = await startRedis(t) })
+
+async function startTraced (t: Test, overrides: Record<string, string>, at = redis): Promise<Traced> {
+  const { child, lines, errors, line, exited } = spawnService(t, {
+    ...environment(at.url, overrides), NODE_OPTIONS: '--import ./examples/tracing.mjs'
+  })
+  const ready = JSON.parse(await line('refresh-token-service is ready'))
+  return {
+    publicUrl: ready.public,
+    internalUrl: ready.internal,
+    end: async () => {
+      child.kill('SIGTERM')
+      t.same(await exited, [0, null])
+      return { lines: lines.map(line => JSON.parse(line)), spans: errors.map(line => JSON.parse(line)), text: errors.join('\n') }
+    }
+  }
+}
+
+/** A caller's place in a trace of its own. */
+function caller (): { traceId: string, parentSpanId: string, traceparent: string } {
+  const [traceId, parentSpanId] = [randomBytes(16).toString('hex'), randomBytes(8).toString('hex')]
+  return { traceId, parentSpanId, traceparent: `00-${traceId}-${parentSpanId}-01` }
+}
+
+const refreshBody = (refreshToken: string): string => JSON.stringify({ deviceId: guest.deviceId, refreshToken })
+
+async function post (url: string, body: string, traceparent: string): Promise<Response> {
+  return await fetch(url, { method: 'POST', headers: { 'Content-Type': 'application/json', traceparent }, body })
+}
+
+/** What a refresh looks like in its trace: the request below its caller, the one command below the request. */
+function isRefresh (t: Test, spans: Span[], { traceId, parentSpanId }: { traceId: string, parentSpanId: string }): void {
+  const trace = spans.filter(span => span.traceId === traceId)
+  t.equal(trace.length, 2)
+  const server = trace.find(({ kind }) => kind === 'SERVER')!
+  t.match(server, {
+    span: 'POST /api/ps/refresh',
+    parentSpanId,
+    attributes: { 'http.request.method': 'POST', 'http.route': '/api/ps/refresh', 'http.response.status_code': 200 }
+  })
+  t.match(trace.find(({ kind }) => kind === 'CLIENT'), { span: 'evalsha', parentSpanId: server.spanId, attributes: { 'db.system.name': 'redis' } })
+}
+
+t.test('a refresh is a span for the request and one for Redis, in the caller\'s trace and on its lines', async t => {
+  const service = await startTraced(t, { TRUST_PROXY: 'on' })
+  const { refreshToken } = await postSession(service.internalUrl)
+  const from = caller()
+  const response = await post(`${service.publicUrl}/api/ps/refresh`, refreshBody(refreshToken), from.traceparent)
+  t.equal(response.status, 200)
+  t.equal(response.headers.get('traceparent'), from.traceparent)
+
+  const { lines, spans } = await service.end()
+  isRefresh(t, spans, from)
+  const { traceId, parentSpanId } = from
+  const reqId = response.headers.get('x-request-id')
+  t.match(lines.filter(line => line.reqId === reqId), [{ traceId, parentSpanId, outcome: 'rotated' }])
+})
+
+t.test('requests whose commands go to Redis together keep them apart', async t => {
+  const service = await startTraced(t, { TRUST_PROXY: 'on' })
+  const callers = await Promise.all(Array.from({ length: 10 }, async (_, n) =>
+    ({ ...caller(), ...await postSession(service.internalUrl, { userId: n + 1 }) })))
+  const { hostname, port } = new URL(service.publicUrl)
+  const socket = connect(Number(port), hostname)
+  // In one write, so that they arrive in one turn of the event loop.
+  socket.write(callers.map(({ traceparent, refreshToken }) => {
+    const body = refreshBody(refreshToken)
+    return 'POST /api/ps/refresh HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n' +
+      `traceparent: ${traceparent}\r\nContent-Length: ${body.length}\r\n\r\n${body}`
+  }).join(''))
+  let answers = ''
+  socket.setEncoding('utf8').on('data', data => { answers += data })
+  while (answers.split('HTTP/1.1 200 OK').length <= callers.length) await once(socket, 'data')
+  socket.destroy()
+
+  const { spans } = await service.end()
+  for (const from of callers) isRefresh(t, spans, from)
+})
+
+t.test('spans have no secrets and no people, and a refusal is not our error', async t => {
+  const own = await startRedis(t)
+  const service = await startTraced(t, { TRUST_PROXY: 'on' }, own)
+  const refresh = `${service.publicUrl}/api/ps/refresh`
+  const first = await postSession(service.internalUrl, { userId: 8_675_309, email: 'jenny@example.org' })
+  const second = await (await postRefresh(service.publicUrl, first.refreshToken)).json() as TokensBody
+  const { sid } = claimsOf(second.refreshToken)
+  const requests: Array<[status: number, request: (traceparent: string) => Promise<Response>]> = [
+    [200, async traceparent => await post(`${refresh}?token=${second.refreshToken}`, refreshBody(second.refreshToken), traceparent)],
+    [400, async traceparent => await post(refresh, `{"refreshToken": ${second.refreshToken}`, traceparent)],
+    [400, async traceparent => await post(refresh, refreshBody(`${second.refreshToken}x`), traceparent)],
+    [404, async traceparent => await post(`${service.publicUrl}/${second.refreshToken}`, '{}', traceparent)],
+    [401, async traceparent => await fetch(`${service.internalUrl}/internal/users/8675309/sessions/${sid}`, { method: 'DELETE', headers: { traceparent } })]
+  ]
+  const sent: Array<{ status: number, traceId: string }> = []
+  const send = async ([status, request]: typeof requests[0]): Promise<void> => {
+    const { traceId, traceparent } = caller()
+    t.equal((await request(traceparent)).status, status)
+    sent.push({ status, traceId })
+  }
+  for (const request of requests) await send(request)
+  await fetch(`${service.internalUrl}/readyz`)
+  await own.kill()
+  await send([500, async traceparent => await post(refresh, refreshBody(second.refreshToken), traceparent)])
+
+  const { spans, text } = await service.end()
+  for (const { status, traceId } of sent) {
+    t.match(spans.find(span => span.traceId === traceId && span.kind === 'SERVER'), {
+      status: status === 500 ? 'ERROR' : 'UNSET',
+      attributes: { 'http.response.status_code': status }
+    })
+  }
+  t.same([...new Set(spans.flatMap(span => Object.keys(span.attributes)))].sort(), [
+    'db.operation.name', 'db.system.name', 'http.request.method', 'http.response.status_code', 'http.route', 'server.address', 'server.port'
+  ])
+  for (const secret of [...text.matchAll(/eyJ[\w-]+/g)].map(String)) t.fail(secret)
+  for (const word of ['8675309', 'jenny', sid, 'readyz', ...second.refreshToken.split('.')]) t.notOk(text.includes(word), word)
+})
+
+t.test('a client that is not trusted enters no trace', async t => {
+  const service = await startTraced(t, {})
+  const { refreshToken } = await postSession(service.internalUrl)
+  const { traceId, traceparent } = caller()
+  t.equal((await post(`${service.publicUrl}/api/ps/refresh`, refreshBody(refreshToken), traceparent)).status, 200)
+  const { spans, lines } = await service.end()
+  t.equal(spans.filter(({ span }) => span === 'POST /api/ps/refresh').length, 1)
+  t.notOk(JSON.stringify([spans, lines]).includes(traceId))
+})
