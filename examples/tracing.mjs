@@ -52,8 +52,9 @@ function describe (span) {
     ...span.spanContext(),
     parentSpanId: span.parentSpanContext?.spanId,
     milliseconds: seconds * 1e3 + nanoseconds / 1e6,
-    status: SpanStatusCode[span.status.code],
-    attributes: span.attributes
+    status: span.status,
+    attributes: span.attributes,
+    events: span.events
   }
 }
 
@@ -79,16 +80,11 @@ function traceRequests () {
     registerOnInitialization: true,
     instrumentHooks: false,
     instrumentHandler: false,
-    recordExceptions: false,
     ignorePaths: ({ url }) => /^\/(healthz|readyz|metrics)\b/.test(url),
     requestHook: (span, { method, routeOptions: { url } }) => { span.updateName(url === undefined ? method : `${method} ${url}`) }
   }).enable()
 
   subscribe('fastify.initialization', ({ fastify }) => {
-    // A body arrives in the connection's context, not in the request's.
-    fastify.addHook('preHandler', (request, _reply, done) => {
-      context.with(request.opentelemetry().context ?? context.active(), done)
-    })
     // The process ends when its apps have closed, and it is to close whether the spans find a taker or not.
     fastify.addHook('onClose', async () => { await provider.forceFlush({ timeoutMillis: 1000 }).catch(() => {}) })
   })
@@ -96,8 +92,8 @@ function traceRequests () {
 
 /**
  * The service's commands wait in a pipeline for the end of the event loop's turn and are sent together, in the context of the
- * first. Each is given back its own, taken when it was called. ioredis is CommonJS, so it is the same one to `require` and
- * to the service's `import`; the instrumentation hears of `require` alone, without a loader.
+ * first. Each is given back its own, that of its call; a Cluster may put it into a second pipeline. ioredis is CommonJS, so
+ * it is the same one to `require` and to the service's `import`; the instrumentation hears of `require` alone, without a loader.
  */
 function traceRedis () {
   new IORedisInstrumentation().enable()
