@@ -1,8 +1,9 @@
 // OpenTelemetry for the refresh service, by whoever wants it: preload this file, the service itself knows nothing of it.
 //
-//   node --import ./examples/tracing.mjs dist/src/server.js
+//   node --import ./tracing/tracing.mjs dist/src/server.js
 //
-// It gives one SERVER span a request and a CLIENT span below it for each command to Redis. docs/tracing.md has the set-up.
+// It gives one SERVER span a request and a CLIENT span below it for each command to Redis. docs/tracing.md says which
+// packages it wants beside it.
 import { subscribe } from 'node:diagnostics_channel'
 import { createRequire } from 'node:module'
 import { FastifyOtelInstrumentation } from '@fastify/otel'
