@@ -166,6 +166,6 @@ function isTrustProxy (value: string): boolean {
     const [address = '', bits, rest] = part.trim().split('/')
     const family = isIP(address)
     return family !== 0 && rest === undefined &&
-      (bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= (family === 4 ? 32 : 128)))
+      (bits === undefined || (/^[1-9]\d{0,2}$/.test(bits) && Number(bits) <= (family === 4 ? 32 : 128)))
   })
 }

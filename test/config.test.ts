@@ -68,7 +68,7 @@ t.test('a wrong value is named with what it must be, and not shown', async t => 
     MAX_SESSIONS_PER_USER: ['0', '1001'],
     SHUTDOWN_DELAY: ['-1', '601', 'x'],
     LOG_LEVEL: ['verbose'],
-    TRUST_PROXY: ['1', 'yes', '10.0.0.0/33', '::1/129', '10.0.0.1/', '10.0.0.1/8/8', 'a,10.0.0.1']
+    TRUST_PROXY: ['1', 'yes', '10.0.0.0/33', '0.0.0.0/0', '::1/129', '10.0.0.1/', '10.0.0.1/8/8', 'a,10.0.0.1']
   }
   for (const [name, values] of Object.entries(wrong)) {
     for (const value of values) {
