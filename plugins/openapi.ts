@@ -1,6 +1,6 @@
 import swagger from '@fastify/swagger'
 import fp from 'fastify-plugin'
-import { base, nameSchemas, type ApiDocument } from '../src/openapi/document.ts'
+import { base, describeHeaders, nameSchemas, type ApiDocument } from '../src/openapi/document.ts'
 import { describeOperation } from '../src/openapi/operation.ts'
 import { toPortable } from '../src/openapi/portable.ts'
 
@@ -13,6 +13,7 @@ export default fp(async app => {
     openapi: base as object,
     stripBasePath: false,
     transform: describeOperation,
-    transformObject: source => nameSchemas(toPortable((source as unknown as { openapiObject: ApiDocument }).openapiObject)) as never
+    transformObject: source =>
+      describeHeaders(nameSchemas(toPortable((source as unknown as { openapiObject: ApiDocument }).openapiObject))) as never
   })
 }, { name: 'openapi' })

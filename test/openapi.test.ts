@@ -16,7 +16,7 @@ interface Operation {
   operationId?: string
   security?: object[]
   requestBody?: { content: Record<string, Media> }
-  responses: Record<string, { content?: Record<string, Media> }>
+  responses: Record<string, { headers?: object, content?: Record<string, Media> }>
 }
 
 interface Media {
@@ -60,6 +60,9 @@ t.test('it describes every body, on the listener that has it', async t => {
     t.equal(operation.security !== undefined, isInternal, `${name} wants the key when it is internal`)
     t.equal('401' in operation.responses, isInternal, `${name} says so`)
     const bodies = [operation.requestBody, ...Object.values(operation.responses)].flatMap(body => Object.values(body?.content ?? {}))
+    for (const { headers } of Object.values(operation.responses)) {
+      t.match(headers, { 'X-Request-Id': { $ref: '#/components/headers/X-Request-Id' } }, `${name} has an id in every answer`)
+    }
     for (const media of bodies) t.ok(media.example ?? media.examples, `${name} has an example of every body`)
   }
   t.match(document.paths['/api/ps/refresh'], { servers: [{ url: 'http://localhost:3000' }] })

@@ -45,6 +45,16 @@ export const securitySchemes = {
   }
 } as const
 
+/** Of every answer. */
+export const headers = {
+  'X-Request-Id': {
+    description: 'The id of this request, which its log lines have too: that of a trusted caller, or one of our own.',
+    required: true,
+    schema: { type: 'string', pattern: '^[A-Za-z0-9._-]{1,128}$' },
+    example: 'k3x0v2-5f'
+  }
+} as const
+
 /** What an error status means wherever a route does not say it better. */
 export const errorDescriptions: Record<number, string> = {
   400: 'The request is wrong; the message names the first field that is.',

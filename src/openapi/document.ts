@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { Surface, Surfaces } from '../surfaces.ts'
-import { info, OPENAPI, securitySchemes, servers, tags } from './about.ts'
+import { headers, info, OPENAPI, securitySchemes, servers, tags } from './about.ts'
 
 /** As much of an OpenAPI 3.1 document as is worked on here. */
 export interface ApiDocument {
@@ -9,7 +9,7 @@ export interface ApiDocument {
   servers?: object[]
   tags?: object[]
   paths: Record<string, PathItem>
-  components: { schemas?: Record<string, object>, securitySchemes?: object }
+  components: { schemas?: Record<string, object>, securitySchemes?: object, headers?: object }
 }
 
 export type PathItem = Record<string, unknown>
@@ -19,7 +19,7 @@ interface Media {
 }
 
 /** What @fastify/swagger starts each surface's document from. */
-export const base = { openapi: OPENAPI, info, components: { securitySchemes } }
+export const base = { openapi: OPENAPI, info, components: { securitySchemes, headers } }
 
 /**
  * The document of all the surfaces together, every path with the server that it is found at.
@@ -36,7 +36,7 @@ export function apiDocument (surfaces: Surfaces, urls: Partial<Record<Surface, s
     tags,
     paths: sorted(parts.flatMap(({ server, document }) =>
       Object.entries(document.paths).map(([path, item]): [string, PathItem] => [path, { servers: [server], ...item }]))),
-    components: { securitySchemes, schemas: sorted(parts.flatMap(({ document }) => Object.entries(document.components.schemas!))) }
+    components: { securitySchemes, headers, schemas: sorted(parts.flatMap(({ document }) => Object.entries(document.components.schemas!))) }
   }
 }
 
@@ -60,6 +60,17 @@ export function nameSchemas (document: ApiDocument): ApiDocument {
     media.schema = { $ref: `#/components/schemas/${schema.title}` }
   }
   return { ...document, components: { ...document.components, schemas } }
+}
+
+/** Gives every answer the headers that all have. */
+export function describeHeaders (document: ApiDocument): ApiDocument {
+  const references = Object.fromEntries(Object.keys(headers).map(name => [name, { $ref: `#/components/headers/${name}` }]))
+  for (const item of Object.values(document.paths)) {
+    for (const { responses } of Object.values(item) as Array<{ responses: Record<string, { headers?: object }> }>) {
+      for (const response of Object.values(responses)) response.headers = { ...response.headers, ...references }
+    }
+  }
+  return document
 }
 
 /** Every `content` entry, wherever it is. */
