@@ -15,3 +15,33 @@ t.test('what a REDIS_URL says', async t => {
   }
   for (const [url, [options, display]] of Object.entries(urls)) t.same(parseRedisUrl(url), { topology: 'single', options, display }, url)
 })
+
+t.test('a Sentinel group and a Cluster: several hosts', async t => {
+  const user = { username: 'app', password: 'p@,/:' }
+  t.same(parseRedisUrl('redis+sentinel://app:p%40%2C%2F%3A@a,b:26380,[::1]:7000/my-master.1/2'), {
+    topology: 'sentinel',
+    display: 'redis+sentinel://a:26379,b:26380,[::1]:7000/my-master.1/2',
+    options: { ...user, db: 2 },
+    sentinels: [{ host: 'a', port: 26379 }, { host: 'b', port: 26380 }, { host: '::1', port: 7000 }],
+    master: 'my-master.1'
+  })
+  t.match(parseRedisUrl('rediss+sentinel://a/m'), { display: 'rediss+sentinel://a:26379/m/0', options: { tls: {}, db: 0 }, sentinels: [{ host: 'a' }] })
+  t.same(parseRedisUrl('redis+cluster://app:p%40%2C%2F%3A@10.0.0.1,b:7000,[fd00::1]'), {
+    topology: 'cluster',
+    display: 'redis+cluster://10.0.0.1:6379,b:7000,[fd00::1]:6379',
+    options: user,
+    nodes: [{ host: '10.0.0.1', port: 6379 }, { host: 'b', port: 7000 }, { host: 'fd00::1', port: 6379 }]
+  })
+  t.same(parseRedisUrl('rediss+cluster://:only@a/'), {
+    topology: 'cluster', display: 'rediss+cluster://a:6379', options: { password: 'only', tls: {} }, nodes: [{ host: 'a', port: 6379 }]
+  })
+})
+
+t.test('what is no REDIS_URL', async t => {
+  const wrong = [
+    'redis+sentinel://a', 'redis+sentinel://a/', 'redis+sentinel:///m', 'redis+sentinel://a,/m', 'redis+sentinel://a, b/m', 'redis+sentinel://a:x/m',
+    'redis+sentinel://a/m/x', 'redis+sentinel://a/m/0/1', 'redis+sentinel://a/m?db=1', 'redis+sentinel://a/a%20b', 'redis+sentinel://%zz@a/m',
+    'redis+cluster://', 'redis+cluster://a/0', 'redis+cluster://a:70000', 'redis+cluster://a,,b', 'redis+cluster://a b', 'rediss+socket:///p', 'redis+other://a'
+  ]
+  for (const url of wrong) t.equal(parseRedisUrl(url), undefined, url)
+})
