@@ -30,10 +30,8 @@ export function watchReasons (redis: RedisClient): Reasons {
       // None of the nodes answered, and each said why.
       redis.on('error', () => {})
     } else {
-      redis.on('error', note)
-      redis.on('sentinelError', ({ message }: Error) => {
-        note(new Error(message.endsWith('invalid reply: null') ? 'the sentinels know no master of this name' : message))
-      })
+      // Of sentinels it is the last one's reason.
+      redis.on('error', ({ message }: Error) => note(new Error(message.replace(/^All sentinels are unreachable.* Last error: /, ''))))
       redis.on('connect', () => { last = 'it is still loading its data, or does not answer' })
       redis.on('ready', () => { last = 'it closed the connection' })
     }

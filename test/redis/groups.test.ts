@@ -1,0 +1,126 @@
+import { readdir, readFile } from 'node:fs/promises'
+import { setTimeout as delay } from 'node:timers/promises'
+import type { Redis } from 'ioredis'
+import { pino } from 'pino'
+import t from 'tap'
+import { checkRedis } from '../../src/redis/checks.ts'
+import { connectRedis, type RedisSettings } from '../../src/redis/connect.ts'
+import { startRedis, tempFolder } from '../helper.ts'
+import { startCluster, type RedisCluster } from '../redis-servers/cluster.ts'
+import { startSentinelGroup, type SentinelGroup } from '../redis-servers/sentinel-group.ts'
+import { makeAuthority } from './authority.ts'
+
+/** Reaching a Sentinel group and a Cluster: what the start says when it can't, and what it finds when it can. */
+
+const silent = pino({ level: 'silent' })
+const at = (url: string, more: Partial<RedisSettings> = {}): RedisSettings => ({ REDIS_URL: url, REDIS_PREFIX: 'rt:', ...more })
+
+let group: SentinelGroup
+let cluster: RedisCluster
+t.before(async () => {
+  group = await startSentinelGroup(await tempFolder(t))
+  t.teardown(group.stop)
+  cluster = await startCluster(await tempFolder(t))
+  t.teardown(cluster.stop)
+})
+
+t.test('Sentinel: the sentence says what is wrong, and no password', async t => {
+  const { url, env } = group
+  const wrong: Array<[settings: RedisSettings, reason: RegExp]> = [
+    [at(url.replace('/refresh', '/other'), env), /^Redis at redis\+sentinel:\/\/127\.0\.0\.1:\d+.*\/other\/0 \(REDIS_URL\) can't be used: ERR No such master with that name\.$/],
+    [at(url, { REDIS_SENTINEL_PASSWORD: 'wrong-word' }), /WRONGPASS/],
+    [at(url), /NOAUTH/],
+    [at(url.replace('service:', 'service:x'), env), /WRONGPASS/]
+  ]
+  await Promise.all(wrong.map(async ([settings, reason]) => {
+    const err = await connectRedis(settings, silent).catch(err => err)
+    t.match(err, { name: 'StartError', message: reason })
+    t.notMatch(err.message, new RegExp(`wrong-word|${group.passwords.service}`))
+  }))
+})
+
+t.test('Sentinel: a failover that is told of while the master is asked for does not end the client', async t => {
+  const client = await connectRedis(at(group.url, group.env), silent) as Redis
+  t.teardown(() => { client.disconnect() })
+  // An error comes first, which `once` of node:events would throw.
+  const next = async (event: string): Promise<void> => { await new Promise<void>(resolve => { client.once(event, resolve) }) }
+  const connecting = next('connecting')
+  client.disconnect(true)
+  await connecting
+  // What the failover detector does, at the worst moment.
+  const { connector } = client as unknown as { connector: { disconnect (): void } }
+  const back = next('ready')
+  connector.disconnect()
+  await back
+  t.equal(await client.ping(), 'PONG')
+  const ended = next('end')
+  client.disconnect()
+  await ended
+  await delay(0)
+  t.equal(client.status, 'end', 'while ours is the last word')
+})
+
+t.test('Cluster: the sentence says what is wrong', async t => {
+  const { url } = cluster
+  const { servers: [single] } = group
+  const wrong: Array<[url: string, reason: RegExp]> = [
+    [url.replace('service:', 'service:x'), /^Redis at redis\+cluster:\/\/127\.0\.0\.1:.* can't be used: WRONGPASS/],
+    [`redis+cluster://service:${group.passwords.service}@127.0.0.1:${single!.port}`, /cluster support disabled/],
+    ['redis+cluster://127.0.0.1:1', /ECONNREFUSED/]
+  ]
+  await Promise.all(wrong.map(async ([url, reason]) => {
+    await t.rejects(connectRedis(at(url), silent), { name: 'StartError', message: reason })
+  }))
+})
+
+t.test('a policy that throws sessions away is warned of, and a user who may not run the scripts is told what is missing', async t => {
+  for (const { url, env, client: admin, servers: [server] } of [group, cluster]) {
+    const client = await connectRedis(at(url, env), silent)
+    t.teardown(() => { client.disconnect() })
+    t.same(await checkRedis(client, 'rt:', 'here'), [])
+    await server!.client.config('SET', 'maxmemory-policy', 'allkeys-lru')
+    t.match(await checkRedis(client, 'rt:', 'here'), [{ fatal: false, text: /^maxmemory-policy of .*here is allkeys-lru: .* Set it to noeviction\.$/ }])
+    const lines: string[] = []
+    const other = await connectRedis(at(url, env), pino({ level: 'warn' }, { write: line => { lines.push(line) } }))
+    other.disconnect()
+    t.match(lines.join(), /Set it to noeviction/)
+    await server!.client.config('SET', 'maxmemory-policy', 'noeviction')
+
+    await server!.client.acl('SETUSER', 'service', '-hdel', 'resetchannels')
+    await t.rejects(connectRedis(at(url, env), silent), { name: 'StartError', message: /^The user of REDIS_URL may not run HDEL, PUBLISH on rt:\* at .*users\.acl/ })
+    await t.rejects(connectRedis(at(url, { ...env, REDIS_PREFIX: 'other:' }), silent), { message: /may not run EVALSHA, HMGET, HGETALL, HSET, HDEL, EXPIREAT, DEL, PUBLISH on other:/ })
+    await server!.client.acl('SETUSER', 'service', '-eval')
+    await t.rejects(connectRedis(at(url, env), silent), { name: 'StartError', message: /NOPERM.*'?eval'?/ })
+    await server!.client.acl('LOAD')
+    t.ok(admin)
+  }
+})
+
+t.test('what is asked permission for is what the scripts call', async t => {
+  const folder = new URL('../../src/sessions/lua/', import.meta.url)
+  const texts: Record<string, string> = Object.fromEntries(await Promise.all((await readdir(folder)).map(async name => [name, await readFile(new URL(name, folder), 'utf8')])))
+  const called = Object.values(texts).flatMap(text => [...text.matchAll(/redis\.p?call\('(\w+)'/g)].map(([, name]) => name))
+  const asked = [...texts['permissions.lua']!.matchAll(/^ {2}\{ '(\w+)'/gm)].map(([, name]) => name)
+  t.same(new Set(asked), new Set([...called, 'EVALSHA']))
+})
+
+t.test('TLS: an authority and a client certificate of our own, by files', async t => {
+  const folder = await tempFolder(t)
+  const { ca, issue } = await makeAuthority(folder)
+  const [server, client] = [await issue('server'), await issue('client')]
+  const redis = await startRedis(t, ['--tls-port', '0'])
+  const port = 10_000 + Math.floor(Math.random() * 20_000)
+  for (const [name, value] of [['tls-cert-file', server.cert], ['tls-key-file', server.key], ['tls-ca-cert-file', ca], ['tls-port', String(port)]] as const) {
+    await redis.client.config('SET', name, value)
+  }
+  const files = { REDIS_CA_FILE: ca, REDIS_CERT_FILE: client.cert, REDIS_KEY_FILE: client.key }
+  for (const host of ['localhost', '127.0.0.1']) {
+    const connected = await connectRedis(at(`rediss://${host}:${port}`, files), silent)
+    t.equal(await connected.ping(), 'PONG')
+    connected.disconnect()
+  }
+  await Promise.all([
+    t.rejects(connectRedis(at(`rediss://localhost:${port}`, { REDIS_CA_FILE: ca }), silent), { name: 'StartError' }),
+    t.rejects(connectRedis(at(`rediss://localhost:${port}`), silent), { name: 'StartError', message: /certificate/ })
+  ])
+})
