@@ -8,6 +8,7 @@ import { pino } from 'pino'
 import { buildApp } from '../src/app.ts'
 import { loadConfig, type RunnableConfig } from '../src/config.ts'
 import { createHealth } from '../src/health.ts'
+import { createMetrics } from '../src/metrics/metrics.ts'
 import { startEmbeddedRedis } from '../src/redis/embedded.ts'
 import { measureCosts } from './validator/costs.ts'
 import { print, quantile } from './validator/print.ts'
@@ -27,7 +28,8 @@ const redis = await startEmbeddedRedis(folder, logger)
 const config = loadConfig({
   REDIS_URL: redis.url, ACCESS_TOKEN_SECRETS: made(), REFRESH_TOKEN_SECRETS: made(), INTERNAL_API_KEY: randomBytes(32).toString('hex')
 }) as RunnableConfig
-const app = await buildApp('internal', { config, health: createHealth(), logger })
+const health = createHealth()
+const app = await buildApp('internal', { config, health, metrics: createMetrics(health), logger })
 const url = await app.listen({ host: '127.0.0.1', port: 0 })
 const options = { redisUrl: redis.url, secrets: config.ACCESS_TOKEN_SECRETS }
 const validators: ChildProcess[] = []

@@ -1,6 +1,7 @@
 import fp from 'fastify-plugin'
 import type { FastifyError } from 'fastify'
 import { errorBody, RefreshRefused } from '../src/errors.ts'
+import { refusedOutcome } from '../src/metrics/requests.ts'
 
 /**
  * The one place where an error becomes an answer and a log line. What a caller did is told in full to the log alone;
@@ -10,20 +11,22 @@ export default fp(async app => {
   // First of all, so that every answer carries it (RFC 6749 section 5.1), and none waits for a body nobody will read.
   app.addHook('onRequest', (request, reply, done) => {
     reply.header('cache-control', 'no-store')
-    if (request.is404) reply.code(404).send(errorBody(404))
-    else done()
+    if (!request.is404) return done()
+    app.metrics.unmatched[app.surface]++
+    reply.code(404).send(errorBody(404))
   })
   // What a route looked for in vain, as a file: all else the hook has answered.
   app.setNotFoundHandler((_request, reply) => { reply.code(404).send(errorBody(404)) })
 
   app.setErrorHandler<FastifyError | RefreshRefused>((err, request, reply) => {
+    const status = publicStatus(err)
+    const { explains = false, isRefresh = false } = request.routeOptions.config
+    if (isRefresh) app.metrics.refreshes[refusedOutcome(err, status)]++
     if (err instanceof RefreshRefused) {
       const { outcome, userId, sid } = err
       request.log[outcome === 'reused' ? 'warn' : 'info']({ outcome, userId, sid }, 'refresh refused')
       return reply.code(400).send(errorBody(400))
     }
-    const status = publicStatus(err)
-    const { explains = false } = request.routeOptions.config
     if (status === 500) {
       request.log.error({ err, req: request }, 'request failed')
     } else if (explains) {
@@ -53,5 +56,7 @@ declare module 'fastify' {
   interface FastifyContextConfig {
     /** Whether a 400 says which field is wrong: for callers behind the API key. */
     explains?: boolean
+    /** Whether its errors are ways in which a refresh ends, for the metrics. */
+    isRefresh?: boolean
   }
 }

@@ -10,7 +10,8 @@ export default fp(async app => {
     absoluteTtl: config.REFRESH_ABSOLUTE_TTL,
     retryWindow: config.REFRESH_RETRY_WINDOW,
     maxSessionsPerUser: config.MAX_SESSIONS_PER_USER,
-    replicated: app.replicated
+    replicated: app.replicated,
+    observe: app.metrics.observeScript
   })
   // A Redis that can't write yet may soon: that is readyz's matter, but ops should read of it.
   await store.probe().catch(err => app.log.warn({ err }, 'Redis would not run a refresh now'))

@@ -6,6 +6,7 @@ import { loadConfig, type RunnableConfig } from '../src/config.ts'
 import { withDevelopmentSecrets } from '../src/development-secrets.ts'
 import { createHealth } from '../src/health.ts'
 import { createLogger } from '../src/log.ts'
+import { createMetrics } from '../src/metrics/metrics.ts'
 import { apiDocument, toText } from '../src/openapi/document.ts'
 import { startEmbeddedRedis } from '../src/redis/embedded.ts'
 import type { Surfaces } from '../src/surfaces.ts'
@@ -18,8 +19,10 @@ const config = await withDevelopmentSecrets(loadConfig({ DATA_DIR, LOG_LEVEL: 'w
 const logger = createLogger(config.LOG_LEVEL)
 const redis = await startEmbeddedRedis(DATA_DIR, logger)
 const surfaces: Surfaces = {}
+const health = createHealth()
 try {
-  const options = { config: { ...config, REDIS_URL: redis.url } as RunnableConfig, health: createHealth(), logger, surfaces }
+  const complete = { ...config, REDIS_URL: redis.url } as RunnableConfig
+  const options = { config: complete, health, metrics: createMetrics(health), logger, surfaces }
   await buildApp('public', options)
   await buildApp('internal', options)
   await writeFile(process.argv[2] ?? 'docs/openapi.json', toText(apiDocument(surfaces)))

@@ -8,6 +8,8 @@ import { allowDocsOrigin } from './docs-origin.ts'
 import { errorBody } from './errors.ts'
 import type { Health } from './health.ts'
 import { createRequestIds, identify, identifyRequests, idTrust } from './request-ids.ts'
+import type { Metrics } from './metrics/metrics.ts'
+import { countUnreadable } from './metrics/requests.ts'
 import { formats } from './schemas/formats.ts'
 import type { Surface, Surfaces } from './surfaces.ts'
 
@@ -15,6 +17,7 @@ import type { Surface, Surfaces } from './surfaces.ts'
 export interface AppOptions {
   config: RunnableConfig
   health: Health
+  metrics: Metrics
   logger: FastifyBaseLogger
   /** Those of the same process; the one that is built adds itself. */
   surfaces?: Surfaces
@@ -39,6 +42,7 @@ export async function buildApp (surface: Surface, options: AppOptions): Promise<
   const app = Fastify(serverOptions(surface, options))
   app.decorate('config', options.config)
   app.decorate('health', options.health)
+  app.decorate('metrics', options.metrics)
   app.decorate('surface', surface)
   const { surfaces = {} } = options
   surfaces[surface] = app
@@ -64,7 +68,7 @@ export async function buildApp (surface: Surface, options: AppOptions): Promise<
   return app
 }
 
-function serverOptions (surface: Surface, { config, logger }: AppOptions): FastifyHttpOptions<Server> {
+function serverOptions (surface: Surface, { config, logger, metrics }: AppOptions): FastifyHttpOptions<Server> {
   return {
     loggerInstance: logger.child({ surface }),
     // A line a request would cost more than the request.
@@ -86,6 +90,7 @@ function serverOptions (surface: Surface, { config, logger }: AppOptions): Fasti
     clientErrorHandler: answerBrokenHttp,
     frameworkErrors: (err, request, reply) => {
       identify(request, reply)
+      countUnreadable(metrics, surface)
       request.log.info({ outcome: 'malformed', code: err.code }, 'request refused')
       reply.header('cache-control', 'no-store').code(400 as never).send(errorBody(400) as never)
     }
@@ -96,6 +101,7 @@ declare module 'fastify' {
   interface FastifyInstance {
     config: RunnableConfig
     health: Health
+    metrics: Metrics
     surface: Surface
     surfaces: Surfaces
   }

@@ -2,6 +2,7 @@ import type { ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { FastifyInstance } from 'fastify'
 import { errorBody } from './errors.ts'
+import { countUnreadable } from './metrics/requests.ts'
 
 const body = JSON.stringify(errorBody(400))
 
@@ -18,6 +19,8 @@ export function answerBrokenHttp (this: FastifyInstance, err: NodeJS.ErrnoExcept
   this.log.info({ outcome: 'malformed', code: err.code }, 'request refused')
   // Where Node itself keeps the response that is due on a connection.
   const { _httpMessage: due } = socket as { _httpMessage?: ServerResponse | null }
+  // When they are in the middle of a request, that one fails too, and its route counts it.
+  if (due?.req.complete !== false) countUnreadable(this.metrics, this.surface)
   if (due?.req.complete === true) {
     due.once('close', () => { socket.end(answer) })
   } else {

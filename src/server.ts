@@ -9,6 +9,7 @@ import { closeConnectionsAfterAnswers, drain } from './drain.ts'
 import { StartError } from './errors.ts'
 import { createHealth, type Health } from './health.ts'
 import { createLogger } from './log.ts'
+import { createMetrics } from './metrics/metrics.ts'
 import { startEmbeddedRedis } from './redis/embedded.ts'
 import { parseRedisUrl } from './redis/url.ts'
 import type { Surface } from './surfaces.ts'
@@ -25,7 +26,7 @@ const foundations: Array<() => Promise<void>> = []
 
 async function start (config: Config, health: Health, logger: Logger): Promise<void> {
   const { redis, ...complete } = await prepare(config, logger)
-  await buildListeners({ config: complete, health, logger, surfaces: {} })
+  await buildListeners({ config: complete, health, metrics: createMetrics(health), logger, surfaces: {} })
   const [publicApp, internalApp] = listeners as [FastifyInstance, FastifyInstance]
   const addresses = {
     public: await listen(publicApp, config.HOST, config.PORT, 'PORT'),

@@ -9,6 +9,7 @@ import { buildApp } from '../src/app.ts'
 import { loadConfig, type RunnableConfig } from '../src/config.ts'
 import { createHealth, type Health } from '../src/health.ts'
 import { createLogger } from '../src/log.ts'
+import { createMetrics, type Metrics } from '../src/metrics/metrics.ts'
 import type { Surfaces } from '../src/surfaces.ts'
 import type { PrivateRedis } from './redis-servers/index.ts'
 
@@ -38,6 +39,7 @@ export interface TokensBody {
 export interface Service {
   config: RunnableConfig & { ACCESS_TOKEN_SECRETS: string }
   health: Health
+  metrics: Metrics
   public: FastifyInstance
   internal: FastifyInstance
   surfaces: Surfaces
@@ -78,10 +80,11 @@ export async function build (t: Test, redis: Pick<PrivateRedis, 'url'> & Partial
     }
   }))
   const health = createHealth()
+  const metrics = createMetrics(health)
   const surfaces: Surfaces = {}
-  const publicApp = await buildApp('public', { config, health, logger, surfaces })
+  const publicApp = await buildApp('public', { config, health, metrics, logger, surfaces })
   t.teardown(async () => await publicApp.close())
-  const internalApp = await buildApp('internal', { config, health, logger, surfaces })
+  const internalApp = await buildApp('internal', { config, health, metrics, logger, surfaces })
   t.teardown(async () => await internalApp.close())
 
   const call: Service['call'] = async (method, url, payload) => await internalApp.inject({
@@ -90,6 +93,7 @@ export async function build (t: Test, redis: Pick<PrivateRedis, 'url'> & Partial
   return {
     config: config as Service['config'],
     health,
+    metrics,
     log,
     public: publicApp,
     internal: internalApp,

@@ -28,7 +28,7 @@ export const tags = [
   { name: 'Sessions', description: 'For the login service and for support: open, look at and end sessions.' },
   { name: 'Users', description: 'What refreshes of a user answer with.' },
   { name: 'Tokens', description: 'For API services and gateways: whose token is this, and is it still good?' },
-  { name: 'Health', description: 'For load balancers and orchestrators; no key needed.' }
+  { name: 'Health', description: 'For load balancers, orchestrators and Prometheus; no key needed.' }
 ]
 
 export const securitySchemes = {

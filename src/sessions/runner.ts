@@ -11,6 +11,12 @@ export const TIMEOUT = 700
 /** How often a call goes elsewhere, or again, because the server it went to did not run it. */
 const DETOURS = 3
 
+/** `late` and `timeout` are our own refusals; `unreplicated` is done, but on too few replicas; `error` is Redis's, or the connection's. */
+export type ScriptResult = 'ok' | 'late' | 'timeout' | 'unreplicated' | 'error'
+
+/** Is told of every call once it is settled: how long it took as a whole, in seconds, and the reply of one that is `ok`. */
+export type ScriptObserver = (script: ScriptName, seconds: number, result: ScriptResult, reply?: Reply) => void
+
 /** Runs scripts on records. Everything it rejects with is `StoreUnavailable` or `NotReplicated`, within `TIMEOUT`. */
 export interface Runner {
   /**
@@ -22,7 +28,7 @@ export interface Runner {
   probe (): Promise<void>
 }
 
-export function createRunner (servers: Servers, prefix: string): Runner {
+export function createRunner (servers: Servers, prefix: string, observe: ScriptObserver = () => {}): Runner {
   const channel = eventsChannel(prefix)
   const probeOne = async (key: string): Promise<void> => {
     const server = servers.of(key)
@@ -33,7 +39,8 @@ export function createRunner (servers: Servers, prefix: string): Runner {
   return {
     async run (name, userId, ...args) {
       const key = userKey(prefix, userId)
-      const givenUpAt = performance.now() + TIMEOUT
+      const startedAt = performance.now()
+      const givenUpAt = startedAt + TIMEOUT
       const attempt = async (server = servers.of(key)): Promise<Reply> => {
         if (server.clock.deadline(givenUpAt) === undefined) await server.readClock()
         const reply = await server.scripts[name](key, channel, userId, server.clock.deadline(givenUpAt)!, ...args) as Reply
@@ -46,14 +53,21 @@ export function createRunner (servers: Servers, prefix: string): Runner {
         if (server === undefined || left === 0) throw err
         return await attempt(server).catch(async err => await detour(err, left - 1))
       }
-      return await within(TIMEOUT, attempt().catch(async err => await detour(err, DETOURS)))
+      try {
+        const reply = await within(TIMEOUT, attempt().catch(async err => await detour(err, DETOURS)))
+        observe(name, (performance.now() - startedAt) / 1000, 'ok', reply)
+        return reply
+      } catch (err) {
+        observe(name, (performance.now() - startedAt) / 1000, resultOf(err))
+        throw toStoreError(err as Error)
+      }
     },
 
     async probe () {
       const keys = servers.sample(n => userKey(prefix, n))
-      await within(TIMEOUT, Promise.any(keys.map(probeOne)).catch((err: AggregateError) => {
-        throw err.errors[0] ?? new Error('no master is known')
-      }))
+      await within(TIMEOUT, Promise.any(keys.map(probeOne))).catch(err => {
+        throw toStoreError(err instanceof AggregateError ? err.errors[0] ?? new Error('no master is known') : err)
+      })
     }
   }
 }
@@ -72,16 +86,26 @@ class LateError extends Error {
   }
 }
 
-/** Settles as the promise does, or rejects after `ms`; every rejection but `NotReplicated` becomes `StoreUnavailable`. */
+class TimeoutError extends Error {}
+
+function resultOf (err: unknown): ScriptResult {
+  if (err instanceof LateError) return 'late'
+  if (err instanceof NotReplicated) return 'unreplicated'
+  return err instanceof TimeoutError ? 'timeout' : 'error'
+}
+
+function toStoreError (err: Error): Error {
+  return err instanceof NotReplicated ? err : new StoreUnavailable(withoutArguments(err.message))
+}
+
+/** Settles as the promise does, or rejects after `ms`. */
 async function within<T> (ms: number, promise: Promise<T>): Promise<T> {
   let timer
   const timeout = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => reject(new Error(`no answer within ${ms} ms`)), ms)
+    timer = setTimeout(() => reject(new TimeoutError(`no answer within ${ms} ms`)), ms)
   })
   try {
     return await Promise.race([promise, timeout])
-  } catch (err) {
-    throw err instanceof NotReplicated ? err : new StoreUnavailable(withoutArguments((err as Error).message))
   } finally {
     clearTimeout(timer)
   }

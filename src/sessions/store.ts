@@ -7,7 +7,7 @@ import {
 } from './outcomes.ts'
 import { hashDevice, newSessionId } from './record.ts'
 import { defineReplicatedScripts } from './replicated.ts'
-import { createRunner } from './runner.ts'
+import { createRunner, type Runner, type ScriptObserver } from './runner.ts'
 import { createServers } from './servers.ts'
 
 export interface SessionStoreOptions {
@@ -21,6 +21,8 @@ export interface SessionStoreOptions {
   maxSessionsPerUser: number
   /** Sends what must outlive a master over a client of its own, and waits for so many replicas to have it. */
   replicated?: { redis: RedisClient, replicas: number } | undefined
+  /** For metrics. */
+  observe?: ScriptObserver | undefined
 }
 
 export interface NewSession extends Profile {
@@ -55,11 +57,13 @@ export interface SessionStore {
 
 /** The clock is a store's own for each server, unless a test brings one that is wrong. */
 export function createSessionStore (redis: RedisClient, options: SessionStoreOptions, createClock?: () => RedisClock): SessionStore {
-  const { prefix, idleTtl, absoluteTtl, retryWindow, maxSessionsPerUser, replicated } = options
-  const { run, probe } = createRunner(createServers(redis, createClock), prefix)
-  const { run: runDurably } = replicated === undefined
-    ? { run }
-    : createRunner(createServers(replicated.redis, createClock, redis => defineReplicatedScripts(redis, replicated.replicas)), prefix)
+  const { prefix, idleTtl, absoluteTtl, retryWindow, maxSessionsPerUser, replicated, observe } = options
+  const { run, probe } = createRunner(createServers(redis, createClock), prefix, observe)
+  const { run: runDurably } = replicated === undefined ? { run } : createDurableRunner(replicated)
+
+  function createDurableRunner ({ redis, replicas }: NonNullable<typeof replicated>): Runner {
+    return createRunner(createServers(redis, createClock, redis => defineReplicatedScripts(redis, replicas)), prefix, observe)
+  }
 
   return {
     async open ({ userId, deviceId, label = '', email, role }) {

@@ -6,7 +6,8 @@
 -- ARGV[3]  deadline: Unix milliseconds after which the caller has given up
 --
 -- All times are Redis's own, in seconds unless the name says otherwise. Every reply begins { word, nowMs }; a script
--- that runs after its deadline does nothing and replies { 'late', nowMs }.
+-- that runs after its deadline does nothing and replies { 'late', nowMs }. Replies end with the number of sessions that
+-- the script has ended, by reason where there are several; a refresh that succeeds ends none, and carries no number.
 local key, channel, user, deadline = KEYS[1], ARGV[1], ARGV[2], tonumber(ARGV[3])
 
 local time = redis.call('TIME')
@@ -40,6 +41,9 @@ local function format (gen, created, rotated, expires, device)
   return string.format('%d:%d:%d:%d:%s', gen, created, rotated, expires, device)
 end
 
+-- How many sessions `liveSessions` has ended in this run.
+local pruned = 0
+
 -- Prunes what has expired, and what nobody can read. Returns the live sessions in the order of the hash.
 local function liveSessions ()
   local live, labels = {}, {}
@@ -52,6 +56,7 @@ local function liveSessions ()
       local gen, created, rotated, expires, device = parse(fields[i + 1])
       if not expires or expires <= now then
         remove(sid, 'expired')
+        pruned = pruned + 1
       else
         live[#live + 1] =
           { place = i, sid = sid, gen = gen, created = created, rotated = rotated, expires = expires, device = device }

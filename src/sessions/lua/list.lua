@@ -3,7 +3,7 @@
 --
 -- KEYS, ARGV[1..3]  see common.lua
 --
--- Reply: { 'listed', nowMs, { { sid, label, gen, createdAt, rotatedAt, expiresAt }, … } }
+-- Reply: { 'listed', nowMs, { { sid, label, gen, createdAt, rotatedAt, expiresAt }, … }, pruned }
 
 -- include common.lua
 
@@ -13,4 +13,4 @@ local rows = {}
 for i, session in ipairs(live) do
   rows[i] = { session.sid, session.label, session.gen, session.created, session.rotated, session.expires }
 end
-return { 'listed', nowMs, rows }
+return { 'listed', nowMs, rows, pruned }

@@ -11,7 +11,7 @@
 -- ARGV[10] absolute TTL, seconds
 -- ARGV[11] cap on the user's sessions
 --
--- Reply: { 'opened', nowMs, gen, createdAt, expiresAt }
+-- Reply: { 'opened', nowMs, gen, createdAt, expiresAt, replaced, evicted, pruned }
 
 -- include profile.lua
 
@@ -19,10 +19,11 @@ local sid, device, label, email, role = ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV
 local idle, absolute, cap = tonumber(ARGV[9]), tonumber(ARGV[10]), tonumber(ARGV[11])
 
 -- One session a device: the older one is replaced.
-local others = {}
+local others, replaced, evicted = {}, 0, 0
 for _, session in ipairs(liveSessions()) do
   if session.device == device then
     remove(session.sid, 'replaced')
+    replaced = replaced + 1
   else
     others[#others + 1] = session
   end
@@ -37,6 +38,7 @@ table.sort(others, function (a, b)
 end)
 while #others >= cap do
   remove(table.remove(others).sid, 'evicted')
+  evicted = evicted + 1
 end
 
 local expires = now + math.min(idle, absolute)
@@ -46,4 +48,4 @@ if label ~= '' then redis.call('HSET', key, 'l:' .. sid, label) end
 
 others[#others + 1] = { expires = expires }
 settle(others)
-return { 'opened', nowMs, 1, now, expires }
+return { 'opened', nowMs, 1, now, expires, replaced, evicted, pruned }

@@ -3,11 +3,11 @@
 --
 -- KEYS, ARGV[1..3]  see common.lua
 --
--- Reply: { 'revoked', nowMs, count }
+-- Reply: { 'revoked', nowMs, count, pruned }
 
 -- include common.lua
 
 local live = liveSessions()
 if redis.call('DEL', key) == 0 then touch() end
 for _, session in ipairs(live) do announce('logout', session.sid) end
-return { 'revoked', nowMs, #live }
+return { 'revoked', nowMs, #live, pruned }

@@ -4,11 +4,11 @@
 -- KEYS, ARGV[1..3]  see common.lua
 -- ARGV[4]  sid
 --
--- Reply: { 'revoked' | 'absent', nowMs }
+-- Reply: { 'revoked' | 'absent', nowMs, pruned }
 
 -- include common.lua
 
 local removed = remove(ARGV[4], 'logout')
 settle(liveSessions())
 if not removed then touch() end
-return { removed and 'revoked' or 'absent', nowMs }
+return { removed and 'revoked' or 'absent', nowMs, pruned }

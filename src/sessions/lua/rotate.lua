@@ -13,7 +13,8 @@
 -- ARGV[10] retry window, seconds
 --
 -- Reply: { 'rotated' | 'retried' | 'recovered', nowMs, gen, rotatedAt, expiresAt, email, role }
---     or { 'unknown' | 'device_mismatch' | 'expired' | 'reused', nowMs }
+--     or { 'unknown' | 'device_mismatch', nowMs }
+--     or { 'expired' | 'reused', nowMs, pruned }, this session not among them
 
 -- include common.lua
 
@@ -32,7 +33,7 @@ end
 local function stop (outcome, reason)
   remove(sid, reason)
   settle(liveSessions())
-  return { outcome, nowMs }
+  return { outcome, nowMs, pruned }
 end
 
 -- Before all else: without the device a stolen token can neither refresh nor end the session.

@@ -5,13 +5,13 @@
 -- ARGV[4]  email, '' to keep
 -- ARGV[5]  role, '' to keep
 --
--- Reply: { 'updated' | 'absent', nowMs }
+-- Reply: { 'updated' | 'absent', nowMs, pruned }
 
 -- include profile.lua
 
 local live = liveSessions()
 settle(live)
-if #live == 0 then return { 'absent', nowMs } end
+if #live == 0 then return { 'absent', nowMs, pruned } end
 
 setProfile(ARGV[4], ARGV[5])
-return { 'updated', nowMs }
+return { 'updated', nowMs, pruned }

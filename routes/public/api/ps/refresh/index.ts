@@ -16,7 +16,10 @@ const Unavailable = {
 }
 
 const route: FastifyPluginAsyncTypebox = async app => {
+  const { refreshes } = app.metrics
+
   app.post('/', {
+    config: { isRefresh: true },
     schema: {
       operationId: 'refresh',
       tags: ['Refresh'],
@@ -35,6 +38,7 @@ const route: FastifyPluginAsyncTypebox = async app => {
     if (!('session' in rotation)) throw new RefreshRefused(rotation.outcome, claims)
 
     const { outcome, session } = rotation
+    refreshes[outcome]++
     const level = outcome === 'recovered' ? 'warn' : 'debug'
     request.log[level]({ outcome, userId: claims.id, sid: claims.sid }, 'refreshed')
     return sessionTokens(app.tokens, session)

@@ -1,0 +1,13 @@
+import fp from 'fastify-plugin'
+import { createRequestObserver } from '../src/metrics/requests.ts'
+
+/** Observes every route that is added after it, and this surface's connection to Redis. */
+export default fp(async app => {
+  const { metrics, redis, surface } = app
+  app.addHook('onRoute', route => {
+    route.onResponse = [route.onResponse ?? [], createRequestObserver(metrics, surface, route)].flat()
+  })
+  metrics.connections.set(surface, redis)
+  // It was ready before the first request: from here on that means again.
+  redis.on('ready', () => { metrics.reconnects[surface]++ })
+}, { name: 'metrics', dependencies: ['redis'] })

@@ -1,0 +1,22 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { MetricsText } from '../../../src/schemas/metrics.ts'
+
+/** What Prometheus scrapes: of this process alone, both of its listeners. */
+const route: FastifyPluginAsyncTypebox = async app => {
+  const { registry } = app.metrics
+
+  app.get('/', {
+    schema: {
+      operationId: 'getMetrics',
+      tags: ['Health'],
+      summary: 'How is the process doing?',
+      description: 'For Prometheus. Nothing in it is about one user, session or client.',
+      response: { 200: MetricsText }
+    }
+  }, async (_request, reply) => {
+    reply.type(registry.contentType)
+    return await registry.metrics()
+  })
+}
+
+export default route

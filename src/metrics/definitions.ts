@@ -1,0 +1,84 @@
+import { endReasons } from '../sessions/ended.ts'
+
+/**
+ * Every metric of our own: what it is called, what it says, and its labels. docs/metrics.md has the same table, which a
+ * test compares. Labels take few and known values: none is made of what a client sent.
+ */
+
+/**
+ * How refreshes end: the outcomes of a rotation, `malformed` and `forged` before Redis is asked, `unavailable` for a 500,
+ * `limited` for a 429, `overloaded` for what was shed before it was looked at.
+ */
+export const refreshOutcomes = [
+  'rotated', 'retried', 'recovered', 'malformed', 'forged', 'unknown', 'device_mismatch', 'expired', 'reused',
+  'unavailable', 'limited', 'overloaded'
+] as const
+
+export type RefreshOutcome = typeof refreshOutcomes[number]
+
+/**
+ * Upper bounds in seconds: from a script's usual fraction of a millisecond to beyond the second in which the endpoint
+ * promises an answer. 0.75 and 1 stand on either side of what Redis is given up after.
+ */
+export const LATENCY_BUCKETS = [0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 0.75, 1, 2.5]
+
+export const definitions = {
+  refreshes: {
+    name: 'rts_refresh_requests_total',
+    help: 'Requests to the refresh endpoint by how they ended.',
+    labelNames: ['outcome'],
+    values: refreshOutcomes
+  },
+  opened: {
+    name: 'rts_sessions_opened_total',
+    help: 'Sessions opened.'
+  },
+  ended: {
+    name: 'rts_sessions_ended_total',
+    help: 'Sessions that a script ended, by reason.',
+    labelNames: ['reason'],
+    values: endReasons
+  },
+  requests: {
+    name: 'rts_http_request_duration_seconds',
+    help: 'Time from a request\'s headers to the end of its answer, by route.',
+    labelNames: ['surface', 'method', 'route', 'status'],
+    buckets: LATENCY_BUCKETS
+  },
+  unmatched: {
+    name: 'rts_http_unmatched_requests_total',
+    help: 'Requests that no route is for.',
+    labelNames: ['surface'],
+    values: ['public', 'internal']
+  },
+  scripts: {
+    name: 'rts_redis_script_duration_seconds',
+    help: 'Time of a Lua script from its call to its reply, by how it went.',
+    labelNames: ['script', 'result'],
+    buckets: LATENCY_BUCKETS
+  },
+  connected: {
+    name: 'rts_redis_connected',
+    help: 'Whether the surface has a usable connection to Redis (1) or not (0).',
+    labelNames: ['surface']
+  },
+  reconnects: {
+    name: 'rts_redis_reconnects_total',
+    help: 'Connections to Redis that were made after one was lost.',
+    labelNames: ['surface'],
+    values: ['public', 'internal']
+  },
+  ready: {
+    name: 'rts_ready',
+    help: 'Whether the process wants requests (1) or not (0): the answer of /readyz at the time of the scrape.'
+  },
+  eventLoop: {
+    name: 'rts_event_loop_active_seconds_total',
+    help: 'Time that the event loop spent on work; its rate is the utilisation, 1 at the most.'
+  },
+  build: {
+    name: 'rts_build_info',
+    help: 'Always 1; the labels say what runs.',
+    labelNames: ['version', 'node_version']
+  }
+} as const

@@ -1,0 +1,46 @@
+import { Gauge, Registry } from 'prom-client'
+import { isReady, type Health } from '../health.ts'
+import type { ScriptObserver } from '../sessions/runner.ts'
+import type { Surface } from '../surfaces.ts'
+import { createCounts } from './counts.ts'
+import { definitions, type RefreshOutcome } from './definitions.ts'
+import { createHistogram, type Histogram } from './histogram.ts'
+import { registerProcessMetrics } from './process.ts'
+import { createScriptObserver } from './scripts.ts'
+
+/** What both surfaces of a process count in, and the registry that renders it. */
+export interface Metrics {
+  registry: Registry
+  /** Whoever decides how a refresh ends adds 1. */
+  refreshes: Record<RefreshOutcome, number>
+  requests: Histogram
+  unmatched: Record<Surface, number>
+  /** For the store of each surface. */
+  observeScript: ScriptObserver
+  /** Of each surface, as ioredis has them: one that can be used is `ready`. */
+  connections: Map<Surface, { readonly status: string }>
+  reconnects: Record<Surface, number>
+}
+
+/** `health` is the process's, which is asked at every scrape. */
+export function createMetrics (health: Health): Metrics {
+  const registry = new Registry()
+  const { refreshes, requests, unmatched, connected, reconnects, ready } = definitions
+  const metrics: Metrics = {
+    registry,
+    refreshes: createCounts(registry, refreshes),
+    requests: createHistogram(registry, requests),
+    unmatched: createCounts(registry, unmatched),
+    observeScript: createScriptObserver(registry),
+    connections: new Map(),
+    reconnects: createCounts(registry, reconnects)
+  }
+  registry.registerMetric(new Gauge({
+    ...connected,
+    registers: [],
+    collect () { for (const [surface, { status }] of metrics.connections) this.set({ surface }, Number(status === 'ready')) }
+  }))
+  registry.registerMetric(new Gauge({ ...ready, registers: [], async collect () { this.set(Number(await isReady(health))) } }))
+  registerProcessMetrics(registry)
+  return metrics
+}

@@ -1,0 +1,26 @@
+import { Counter, type Registry } from 'prom-client'
+import { countEnded } from '../sessions/ended.ts'
+import type { ScriptObserver, ScriptResult } from '../sessions/runner.ts'
+import type { ScriptName } from '../sessions/scripts.ts'
+import { createCounts } from './counts.ts'
+import { definitions } from './definitions.ts'
+import { addSeries, createHistogram, observe, type Series } from './histogram.ts'
+
+/**
+ * What a store's calls say: how long they take, and which sessions they open and end. Every call comes here, so it is
+ * two look-ups and an addition; a script's series is there from the first call that ends so.
+ */
+export function createScriptObserver (registry: Registry): ScriptObserver {
+  const { opened, ended, scripts } = definitions
+  const openedTotal = new Counter({ ...opened, registers: [registry] })
+  const endedTotals = createCounts(registry, ended)
+  const histogram = createHistogram(registry, scripts)
+  const all: Partial<Record<ScriptName, Partial<Record<ScriptResult, Series>>>> = {}
+  return (script, seconds, result, reply) => {
+    const byResult = all[script] ??= {}
+    observe(byResult[result] ??= addSeries(histogram, { script, result }), seconds)
+    if (reply === undefined) return
+    if (script === 'open') openedTotal.inc()
+    countEnded(endedTotals, script, reply)
+  }
+}
