@@ -11,6 +11,7 @@ const route: FastifyPluginAsyncTypebox = async app => {
       tags: ['Health'],
       summary: 'How is the process doing?',
       description: 'For Prometheus. Nothing in it is about one user, session or client.',
+      produces: ['text/plain'],
       response: { 200: MetricsText }
     }
   }, async (_request, reply) => {
