@@ -30,6 +30,14 @@ const tools = {
     packages: { 'apt-get': ['chromium'], dnf: ['chromium'], apk: ['chromium'], brew: ['--cask chromium'] },
     reason: 'the tests run pages in it',
     otherwise: 'install Chromium'
+  },
+  prometheus: {
+    title: 'Prometheus',
+    binaries: ['promtool'],
+    // Debian's starts a server on port 9090, which nothing here uses.
+    packages: { 'apt-get': ['prometheus'], dnf: ['prometheus', 'golang-github-prometheus'], apk: ['prometheus'], brew: ['prometheus'] },
+    reason: 'the tests check rules and metrics with its promtool',
+    otherwise: 'install Prometheus'
   }
 }
 

@@ -100,13 +100,13 @@ t.test('redis: by the system\'s package manager', async t => {
 })
 
 t.test('the tools of the tests, by the same way', async t => {
-  for (const [step, binary] of [['nginx', 'nginx'], ['chromium', 'chromium']] as const) {
+  for (const [step, binary, packageName = binary] of [['nginx', 'nginx'], ['chromium', 'chromium'], ['prometheus', 'promtool', 'prometheus']] as const) {
     const { setup, install, calls, folder } = await machine(t)
     await install('sudo', '[ "$2" = true ] && exit 0; shift; exec "$@"')
-    await install('apt-get', `case "$*" in *${binary}*) echo > ${folder}/bin/${binary}; chmod +x ${folder}/bin/${binary};; esac`)
+    await install('apt-get', `case "$*" in *${packageName}*) echo > ${folder}/bin/${binary}; chmod +x ${folder}/bin/${binary};; esac`)
     t.equal(setup([step], { REDIS_URL: 'redis://elsewhere' }).status, 0)
     t.equal(setup([step]).stdout, '', 'and only once')
-    t.same((await calls()).filter(call => !call.startsWith('sudo')), ['apt-get update', `apt-get install -y --no-install-recommends ${binary}`])
+    t.same((await calls()).filter(call => !call.startsWith('sudo')), ['apt-get update', `apt-get install -y --no-install-recommends ${packageName}`])
   }
 })
 
