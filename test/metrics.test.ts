@@ -252,14 +252,14 @@ t.test('a call is observed once, with its last word', async t => {
   }
   const behind = createRedisClock()
   behind.observe(Date.now() - 3_600_000)
-  await createSessionStore(redis.client, options, behind).rotate(generation, guest.deviceId)
+  await createSessionStore(redis.client, options, () => behind).rotate(generation, guest.deviceId)
   t.same(seen.splice(0), [['rotate', true, 'ok', 'rotated']], 'one that came late and was tried again is one call')
-  const stopped = createSessionStore(redis.client, options, { observe: () => {}, reset: () => {}, deadline: () => 1 })
+  const stopped = createSessionStore(redis.client, options, () => ({ observe: () => {}, reset: () => {}, deadline: () => 1 }))
   await t.rejects(stopped.rotate(generation, guest.deviceId))
   t.same(seen.splice(0), [['rotate', true, 'late', undefined]])
-  const silent = createSessionStore(redis.client, { ...options, prefix: 'silent' }, {
+  const silent = createSessionStore(redis.client, { ...options, prefix: 'silent' }, () => ({
     observe: () => {}, reset: () => {}, deadline: () => { redis.freeze(); return Date.now() + 60_000 }
-  })
+  }))
   await t.rejects(silent.rotate(generation, guest.deviceId))
   redis.thaw()
   t.same(seen.splice(0), [['rotate', true, 'timeout', undefined]])
