@@ -41,10 +41,10 @@ export interface SessionStore {
   open (session: NewSession): Promise<LiveSession>
   /** Decides the refresh of an authentic token. One round trip. */
   rotate (token: Pick<Generation, 'id' | 'sid' | 'gen' | 'exp'>, deviceId: string): Promise<Rotation>
-  /** Ends one session, if there is such a one. */
-  revoke (userId: number, sid: string): Promise<void>
-  /** Ends every session of a user. */
-  revokeAll (userId: number): Promise<void>
+  /** Ends one session. Whether there was such a one. */
+  revoke (userId: number, sid: string): Promise<boolean>
+  /** Ends every session of a user. Returns the ids of those that lived. */
+  revokeAll (userId: number): Promise<string[]>
   /** The live sessions of a user, the last used first. */
   list (userId: number): Promise<SessionSummary[]>
   /** One live session as it stands, `undefined` when there is no such one. Writes nothing: works on a full or read-only Redis too. */
@@ -80,11 +80,13 @@ export function createSessionStore (redis: RedisClient, options: SessionStoreOpt
     },
 
     async revoke (userId, sid) {
-      await runDurably('revoke', userId, sid)
+      const [word] = await runDurably('revoke', userId, sid)
+      return word === 'revoked'
     },
 
     async revokeAll (userId) {
-      await runDurably('revoke-all', userId)
+      const [, , , sids] = await runDurably('revoke-all', userId) as [string, number, number, string[]]
+      return sids
     },
 
     async list (userId) {

@@ -3,11 +3,15 @@
 --
 -- KEYS, ARGV[1..3]  see common.lua
 --
--- Reply: { 'revoked', nowMs, count, pruned }
+-- Reply: { 'revoked', nowMs, count, { sid, … }, pruned }
 
 -- include common.lua
 
 local live = liveSessions()
 if redis.call('DEL', key) == 0 then touch() end
-for _, session in ipairs(live) do announce('logout', session.sid) end
-return { 'revoked', nowMs, #live, pruned }
+local sids = {}
+for i, session in ipairs(live) do
+  announce('logout', session.sid)
+  sids[i] = session.sid
+end
+return { 'revoked', nowMs, #live, sids, pruned }
