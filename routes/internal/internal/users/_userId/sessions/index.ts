@@ -1,12 +1,11 @@
 import { Type, type FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { toListed } from '../../../../../../src/listed-session.ts'
 import { ErrorResponse } from '../../../../../../src/schemas/error.ts'
 import { SessionList, SessionParams, UserParams } from '../../../../../../src/schemas/sessions.ts'
 
 const Ended = Type.Null({ description: 'No such session lives.' })
 
 const errors = { 400: ErrorResponse, 401: ErrorResponse, 500: ErrorResponse }
-
-const iso = (seconds: number): string => new Date(seconds * 1000).toISOString()
 
 const routes: FastifyPluginAsyncTypebox = async app => {
   app.get('/', {
@@ -19,17 +18,7 @@ const routes: FastifyPluginAsyncTypebox = async app => {
       response: { 200: SessionList, ...errors }
     }
   }, async request => {
-    const sessions = await app.sessions.list(Number(request.params.userId))
-    return {
-      sessions: sessions.map(({ sid, label, gen, createdAt, rotatedAt, expiresAt }) => ({
-        sid,
-        label,
-        generation: gen,
-        createdAt: iso(createdAt),
-        lastUsedAt: iso(rotatedAt),
-        expiresAt: iso(expiresAt)
-      }))
-    }
+    return { sessions: (await app.sessions.list(Number(request.params.userId))).map(toListed) }
   })
 
   app.delete('/:sid', {
