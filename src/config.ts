@@ -106,6 +106,19 @@ export function loadConfig (environment: NodeJS.ProcessEnv = process.env): Confi
 }
 
 /**
+ * Reads and checks only what reaches the sessions in Redis; all else is the default, whatever is set. For commands run
+ * where the secrets are not.
+ * @throws StartError as `loadConfig` does, and when production has no `REDIS_URL`: what it means is not on this machine.
+ */
+export function loadStoreConfig (environment: NodeJS.ProcessEnv = process.env): Config {
+  const config = loadConfig(Object.fromEntries(Object.entries(environment)
+    .filter(([name]) => name.startsWith('REDIS_') || name === 'DATA_DIR')))
+  if (environment.NODE_ENV?.trim() !== 'production') return config
+  if (config.REDIS_URL === undefined) throw new StartError(isRequired('REDIS_URL'))
+  return { ...config, NODE_ENV: 'production' }
+}
+
+/**
  * Completes a configuration with secrets that were made for this machine; those of the environment go first.
  * @throws StartError when one is missing or wrong: the file may have been edited.
  */
@@ -137,6 +150,10 @@ function mustBe (name: string): string {
   return `${name} must be ${Environment.properties[name as keyof Config].description}.`
 }
 
+function isRequired (name: string): string {
+  return `${name} is required when NODE_ENV is production. It ${mustBe(name).slice(name.length + 1)}`
+}
+
 /** What a schema of single values can't say. */
 function * contradictions (config: Config): Generator<string> {
   if (config.REDIS_URL !== undefined && parseRedisUrl(config.REDIS_URL) === undefined) yield mustBe('REDIS_URL')
@@ -157,7 +174,7 @@ function * contradictions (config: Config): Generator<string> {
 
   if (!isProduction(config)) return
   for (const name of [...(config.REDIS_URL === undefined ? ['REDIS_URL'] : []), ...missingSecrets(config)]) {
-    yield `${name} is required when NODE_ENV is production. It ${mustBe(name).slice(name.length + 1)}`
+    yield isRequired(name)
   }
 }
 

@@ -13,11 +13,24 @@ export async function withDevelopmentSecrets (config: Config): Promise<SecretCon
   return completeConfig(config, isComplete ? {} : await readSecrets(config.DATA_DIR))
 }
 
-/** Names and values, not yet checked. */
+/** The secrets that lie under `dataDir`; `undefined` when none were made. Makes nothing. */
+export async function readDevelopmentSecrets (dataDir: string): Promise<Record<string, string> | undefined> {
+  const text = await read(fileIn(dataDir))
+  return text === undefined ? undefined : parse(text)
+}
+
 async function readSecrets (dataDir: string): Promise<Record<string, string>> {
   await mkdir(dataDir, { recursive: true, mode: 0o700 })
-  const file = join(dataDir, 'secrets.env')
-  const text = await read(file) ?? await make(file)
+  const file = fileIn(dataDir)
+  return parse(await read(file) ?? await make(file))
+}
+
+function fileIn (dataDir: string): string {
+  return join(dataDir, 'secrets.env')
+}
+
+/** Names and values, not yet checked. */
+function parse (text: string): Record<string, string> {
   return Object.fromEntries(text.split('\n').filter(line => line.includes('=')).map(line => {
     const at = line.indexOf('=')
     return [line.slice(0, at).trim(), line.slice(at + 1).trim()]

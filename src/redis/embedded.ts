@@ -88,6 +88,12 @@ export async function startEmbeddedRedis (dataDir: string, log: FastifyBaseLogge
   return { url: socketUrl(resolve(socketPath)), stop }
 }
 
+/** The `REDIS_URL` of the embedded server that a running service has under `dataDir`; `undefined` when none answers. */
+export async function findEmbeddedRedis (dataDir: string): Promise<string | undefined> {
+  const socketPath = resolve(dataDir, 'redis', 'redis.sock')
+  return await accepts(shortestPath(socketPath)) ? socketUrl(socketPath) : undefined
+}
+
 /** The path as a URL, whatever characters it has. */
 function socketUrl (path: string): string {
   return `redis+socket://${path.split('/').map(encodeURIComponent).join('/')}`
