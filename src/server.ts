@@ -14,7 +14,8 @@ import { startEmbeddedRedis } from './redis/embedded.ts'
 import { parseRedisUrl } from './redis/url.ts'
 import type { Surface } from './surfaces.ts'
 
-// The process: its configuration, its Redis, both listeners, and its end. Nothing else reads signals or exits.
+// The process: its configuration, its Redis, both listeners, and its end. Nothing else of the service reads signals or
+// exits; the command line has a process of its own, src/cli/main.ts.
 
 /** Milliseconds after `SHUTDOWN_DELAY` in which requests in flight may finish; the whole end takes at most `END` of them. */
 const GRACE = 3500

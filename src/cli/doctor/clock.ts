@@ -1,0 +1,45 @@
+import type { Redis } from 'ioredis'
+import { nameOf } from '../servers.ts'
+import { fail, ok, warn, type Check } from './check.ts'
+
+/** Seconds. One is what whole seconds hide; with 30 off, a failover doubles or swallows the usual retry window. */
+const NOTABLE = 1
+const WRONG = 30
+
+/** How far a server's clock is ahead of this machine's, in seconds; `undefined` when it could not be asked. */
+export interface Clock {
+  server: string
+  ahead: number | undefined
+}
+
+/** Asks for the time; right to half a round trip. */
+export async function readClock (redis: Redis): Promise<Clock> {
+  const sent = Date.now()
+  const ahead = await redis.time().then(
+    ([seconds, microseconds]) => Number(seconds) + Number(microseconds) / 1e6 - (sent + Date.now()) / 2000,
+    () => undefined
+  )
+  return { server: nameOf(redis), ahead }
+}
+
+/**
+ * A failover makes a replica's clock the one that sessions go by; and whoever verifies access tokens goes by that of
+ * its own machine.
+ */
+export function clockChecks (clocks: Clock[]): Check[] {
+  const known = clocks.flatMap(({ ahead }) => ahead ?? [])
+  const here = Math.max(0, ...known.map(Math.abs))
+  const spread = Math.max(...known) - Math.min(...known)
+  return [
+    judge(here, 'between this machine and Redis', 'access tokens look older or newer than they are to whoever verifies them'),
+    ...(known.length > 1 ? [judge(spread, 'among the Redis servers', 'a failover makes sessions end early or late')] : []),
+    ...clocks.filter(({ ahead }) => ahead === undefined)
+      .map(({ server }) => warn('clock', `${server} can't be reached from here`, 'run doctor where it can, to compare its clock'))
+  ]
+}
+
+function judge (seconds: number, where: string, effect: string): Check {
+  const message = `${seconds.toFixed(3)} s ${where}`
+  if (seconds <= NOTABLE) return ok('clock', message)
+  return (seconds > WRONG ? fail : warn)('clock', `${message}: ${effect}`, 'run NTP on all machines')
+}

@@ -1,0 +1,44 @@
+import type { Redis } from 'ioredis'
+import { isProduction, type Config } from '../../config.ts'
+import { userKey } from '../../sessions/record.ts'
+import { readScript } from '../../sessions/scripts.ts'
+import { ok, warn, type Check } from './check.ts'
+
+type Command = [name: string, ...words: string[]]
+
+/** What only this command line does. */
+export function opsCommands (prefix: string): Command[] {
+  const key = userKey(prefix, 1)
+  return [
+    ['SCAN', '0'], ['DBSIZE'], ['MEMORY', 'USAGE', key], ['OBJECT', 'ENCODING', key], ['HSCAN', key, '0'], ['CONFIG', 'GET', 'save']
+  ]
+}
+
+/** What nobody should be able to do who has the service's password. */
+function excessCommands (prefix: string): Command[] {
+  const foreign = prefix.startsWith('x') ? 'y' : 'x'
+  return [['FLUSHALL'], ['CONFIG', 'SET', 'save', ''], ['ACL', 'SETUSER', 'x'], ['SHUTDOWN'], ['KEYS', '*'], ['GET', foreign]]
+}
+
+/** Commands that are many; their first word alone tells little. */
+const CONTAINERS = new Set(['MEMORY', 'OBJECT', 'CONFIG', 'ACL'])
+
+/** The connection stands, so the service's own commands have been found to be permitted: src/redis/checks.ts. */
+export async function permissionChecks (redis: Redis, { NODE_ENV, REDIS_PREFIX: prefix }: Config): Promise<Check[]> {
+  const [ops, excess] = [opsCommands(prefix), excessCommands(prefix)]
+  const answers = await redis.eval(readScript('may'), 0, ...[...ops, ...excess].map(words => JSON.stringify(words))) as number[]
+  const missing = namesOf(ops.filter((_, i) => answers[i] === 0))
+  const harmful = namesOf(excess.filter((_, i) => answers[ops.length + i] === 1))
+  return [
+    missing === ''
+      ? ok('permissions', 'the user may do all that the service and this command line do')
+      : warn('permissions', `the user may do all that the service does, but not ${missing}`, 'let ops be the user ops of deploy/redis/users.acl'),
+    ...(harmful === '' || !isProduction({ NODE_ENV })
+      ? []
+      : [warn('permissions', `whoever has the service's password may also do ${harmful}`, 'let the service be the user service of deploy/redis/users.acl')])
+  ]
+}
+
+function namesOf (commands: Command[]): string {
+  return commands.map(([name, word]) => CONTAINERS.has(name) ? `${name} ${word}` : name).join(', ')
+}

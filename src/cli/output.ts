@@ -1,0 +1,68 @@
+/** What text is laid out for. */
+export interface Screen {
+  /** Characters in a line; `Infinity` where nobody counts them. */
+  columns: number
+  colors: boolean
+}
+
+/** A stream as far as output cares; the optional part is what a terminal has. */
+export interface Terminal {
+  isTTY?: boolean
+  columns?: number
+  write (text: string): unknown
+  /** Heeds NO_COLOR, FORCE_COLOR and TERM. */
+  hasColors? (): boolean
+}
+
+export function screenOf (terminal: Terminal): Screen {
+  const { isTTY = false, columns = 80 } = terminal
+  return isTTY ? { columns, colors: terminal.hasColors!() } : { columns: Infinity, colors: false }
+}
+
+/** One JSON document and a line break. What could steer a terminal is escaped, and is the same to who parses it. */
+export function toJson (document: object): string {
+  const escape = (text: string): string =>
+    text.replace(/[^]/g, unit => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`)
+  return `${JSON.stringify(document).replace(/\p{C}/gu, escape)}\n`
+}
+
+/** Text of others that is safe to show: without what could steer a terminal or turn the line around. */
+export function printable (text: string): string {
+  // The joiner of emoji is harmless and wanted.
+  return text.replace(/(?!\u200d)[\p{C}\p{Zl}\p{Zp}]/gu, '\ufffd')
+}
+
+/**
+ * Rows under their headings, or one below the other where the screen is too narrow. The last column is not padded, so
+ * only there text may have characters of any width.
+ */
+export function table (headings: string[], rows: string[][], { columns }: Screen): string {
+  const widths = headings.map((_, i) => Math.max(...[headings, ...rows].map(row => row[i]!.length)))
+  if (widths.reduce((sum, width) => sum + width + 2, -2) > columns) {
+    const width = Math.max(...headings.map(heading => heading.length))
+    return rows.map(row => row.map((cell, i) => `${headings[i]!.padEnd(width)}  ${cell}`.trimEnd() + '\n').join('')).join('\n')
+  }
+  return [headings, ...rows].map(row => row.map((cell, i) => cell.padEnd(widths[i]!)).join('  ').trimEnd() + '\n').join('')
+}
+
+const COLORS = { red: 31, green: 32, yellow: 33 }
+
+export function colored (text: string, color: keyof typeof COLORS, { colors }: Screen): string {
+  return colors ? `\u001b[${COLORS[color]}m${text}\u001b[0m` : text
+}
+
+/** "1 session", "2 sessions", "12,345 sessions" */
+export function count (number: number, noun: string): string {
+  return `${grouped(number)} ${noun}${number === 1 ? '' : 's'}`
+}
+
+export function grouped (number: number): string {
+  return number.toLocaleString('en-US')
+}
+
+/** Bytes for people: "312 B", "1.4 kB", "2.5 GB". */
+export function bytes (number: number): string {
+  const exponent = Math.min(4, Math.max(0, Math.floor(Math.log10(number) / 3)))
+  const value = number / 1000 ** exponent
+  return `${exponent === 0 ? Math.round(value) : value.toFixed(1)} ${['B', 'kB', 'MB', 'GB', 'TB'][exponent]}`
+}

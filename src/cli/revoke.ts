@@ -1,0 +1,22 @@
+import { loadStoreConfig } from '../config.ts'
+import { toSessionId, toUserId } from './arguments.ts'
+import { count } from './output.ts'
+import { withStore } from './redis.ts'
+import type { Run } from './verbs.ts'
+
+/** Ends one session of a user, or all. Idempotent: what does not live is ended already. */
+export const revoke: Run = async ({ args: [id, session] }) => {
+  const userId = toUserId(id!)
+  const sid = session === undefined ? undefined : toSessionId(session)
+  const revoked = await withStore(loadStoreConfig(), async store => {
+    if (sid === undefined) return await store.revokeAll(userId)
+    return await store.revoke(userId, sid) ? [sid] : []
+  })
+  const subject = sid === undefined ? 'session' : `session ${sid}`
+  return {
+    document: { userId, revoked },
+    text: () => revoked.length === 0
+      ? `User ${userId} had no ${subject}: nothing to end.\n`
+      : `Ended ${count(revoked.length, 'session')} of user ${userId}:\n${revoked.map(sid => `  ${sid}\n`).join('')}`
+  }
+}

@@ -1,0 +1,34 @@
+import { loadStoreConfig } from '../config.ts'
+import { toListed } from '../listed-session.ts'
+import { toUserId } from './arguments.ts'
+import { count, printable, table } from './output.ts'
+import { withStore } from './redis.ts'
+import type { Run } from './verbs.ts'
+
+/** The live sessions of a user, the last used first, below one line of whose they are. */
+export const sessions: Run = async ({ args: [id] }) => {
+  const userId = toUserId(id!)
+  return await withStore(loadStoreConfig(), async store => {
+    const list = await store.list(userId)
+    // The list is without the profile, which has no other reader; a session that has just ended has none.
+    const [latest] = list
+    const { email = null, role = null } = (latest && await store.find(userId, latest.sid)) ?? {}
+    const listed = list.map(toListed)
+    return {
+      document: { userId, email, role, sessions: listed },
+      text: screen => listed.length === 0
+        ? `User ${userId} has no session.\n`
+        : `User ${userId}: ${[email, role].filter(text => text !== null).map(text => `${printable(text)}, `).join('')}${count(listed.length, 'session')}\n\n` + table(
+        ['SID', 'GENERATION', 'CREATED', 'LAST USED', 'EXPIRES', 'LABEL'],
+        listed.map(({ sid, generation, createdAt, lastUsedAt, expiresAt, label }) =>
+          [sid, String(generation), short(createdAt), short(lastUsedAt), short(expiresAt), printable(label ?? '')]),
+        screen
+      )
+    }
+  })
+}
+
+/** Redis keeps whole seconds. */
+function short (iso: string): string {
+  return iso.replace('.000Z', 'Z')
+}

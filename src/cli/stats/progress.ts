@@ -1,0 +1,32 @@
+import { grouped, type Terminal } from '../output.ts'
+
+/** Milliseconds between two pictures. */
+const INTERVAL = 100
+
+export interface Progress {
+  /** Shows how far it is: `share` from 0 to 1. */
+  show (share: number, users: number): void
+  /** Leaves no trace. */
+  end (): void
+}
+
+/** A bar in one line of a terminal, and nothing anywhere else. */
+export function createProgress (terminal: Terminal): Progress {
+  if (terminal.isTTY !== true) return { show () {}, end () {} }
+  let last = -Infinity
+  return {
+    show (share, users) {
+      const now = performance.now()
+      if (now - last < INTERVAL) return
+      last = now
+      const tail = ` ${String(Math.floor(share * 100)).padStart(3)} %  ${grouped(users)} users`
+      // One column stays free: a full line would wrap, and the next picture could not be drawn over it.
+      const room = Math.max(0, Math.min(40, terminal.columns! - tail.length - 3))
+      const done = Math.floor(share * room)
+      terminal.write(`\r\u001b[K[${'#'.repeat(done)}${'-'.repeat(room - done)}]${tail}`)
+    },
+    end () {
+      terminal.write('\r\u001b[K')
+    }
+  }
+}

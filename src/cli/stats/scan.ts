@@ -1,0 +1,62 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import type { Redis } from 'ioredis'
+import { expiryOf } from '../../sessions/record.ts'
+
+/** What one user's record holds. */
+export interface RecordFacts {
+  /** As MEMORY USAGE counts them: key, value and their places in the server's tables. */
+  bytes: number
+  /** How Redis stores the hash: listpack is small, hashtable is not. */
+  encoding: string
+  live: number
+  /** Past their end, and not yet pruned. */
+  expired: number
+}
+
+/** Keys that one SCAN looks at. Redis answers nobody else meanwhile, for a third of a millisecond. */
+export const BATCH = 250
+
+/** The shortest rest between two batches, milliseconds. */
+const MIN_PAUSE = 2
+
+/** More than a record has fields (1000 sessions with labels, and the profile), so that one HSCAN reads it whole. */
+const ALL_FIELDS = 10_000
+
+/**
+ * Walks the user records of one server, without ever holding it up: SCAN in batches, three reads a record in one
+ * pipeline, and a rest as long as the batch took, so that a busy server is asked less. Yields one array a batch; ends
+ * early, without an error, when the signal is aborted. SCAN promises each record that is there all the time, at least
+ * once: one may come twice while the server resizes its tables.
+ */
+export async function * scanRecords (redis: Redis, prefix: string, signal: AbortSignal): AsyncGenerator<RecordFacts[]> {
+  let cursor = '0'
+  do {
+    const start = performance.now()
+    const [next, keys] = await redis.scan(cursor, 'MATCH', `${prefix}*`, 'COUNT', BATCH)
+    const users = keys.filter(key => /^[1-9]\d*$/.test(key.slice(prefix.length)))
+    yield await readRecords(redis, users)
+    cursor = next
+    await delay(Math.max(MIN_PAUSE, performance.now() - start), undefined, { signal }).catch(() => {})
+  } while (cursor !== '0' && !signal.aborted)
+}
+
+async function readRecords (redis: Redis, keys: string[]): Promise<RecordFacts[]> {
+  const pipeline = redis.pipeline().time()
+  for (const key of keys) pipeline.memory('USAGE', key).object('ENCODING', key).hscan(key, 0, 'MATCH', 's:*', 'COUNT', ALL_FIELDS)
+  const results = (await pipeline.exec())!
+  const now = Number((valueOf(results[0]!) as [string, string])[0])
+  return keys.flatMap((_, i) => {
+    const [usage, encoding, sessions] = results.slice(1 + 3 * i, 4 + 3 * i).map(valueOf) as Partial<[number, string, [string, string[]]]>
+    // Gone since SCAN saw it, on its way to another server of the cluster, or no hash and so not ours.
+    if (!usage || !encoding || !sessions) return []
+    const ends = sessions[1].filter((_, i) => i % 2 === 1).map(value => expiryOf(value) ?? 0)
+    const live = ends.filter(end => end > now).length
+    return [{ bytes: usage, encoding, live, expired: ends.length - live }]
+  })
+}
+
+function valueOf ([err, value]: [Error | null, unknown]): unknown {
+  if (err === null) return value
+  if (/^(MOVED|ASK|TRYAGAIN|WRONGTYPE)/.test(err.message)) return null
+  throw err
+}

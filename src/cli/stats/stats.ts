@@ -1,0 +1,36 @@
+import { loadStoreConfig } from '../../config.ts'
+import { StoreUnavailable } from '../../errors.ts'
+import { withRedis } from '../redis.ts'
+import { mastersOf } from '../servers.ts'
+import type { Run } from '../verbs.ts'
+import { createProgress } from './progress.ts'
+import { BATCH, scanRecords } from './scan.ts'
+import { addRecords, createTally, statsText, toStats } from './tally.ts'
+
+/** Counts what is stored, one server after another. */
+export const stats: Run = async ({ holdInterruption, terminal }) => {
+  const config = loadStoreConfig()
+  const tally = createTally()
+  const progress = createProgress(terminal)
+  try {
+    return await withRedis(config, async redis => {
+      const signal = holdInterruption()
+      const { reached: masters, away } = mastersOf(redis)
+      if (away.length > 0) throw new StoreUnavailable(`${away.join(', ')} can't be reached, so the sums would be wrong`)
+      // Keys of others count too: SCAN looks at all of the database.
+      const total = (await Promise.all(masters.map(async master => await master.dbsize()))).reduce((sum, size) => sum + size)
+      let seen = 0
+      for (const master of masters) {
+        for await (const records of scanRecords(master, config.REDIS_PREFIX, signal)) {
+          addRecords(tally, records)
+          seen += BATCH
+          progress.show(Math.min(1, seen / total), tally.users)
+        }
+      }
+      const document = toStats(tally, !signal.aborted)
+      return { document, text: () => statsText(document) }
+    })
+  } finally {
+    progress.end()
+  }
+}

@@ -1,0 +1,194 @@
+import { mkdir, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import t, { type Test } from 'tap'
+import { loadConfig } from '../../src/config.ts'
+import { clockChecks } from '../../src/cli/doctor/clock.ts'
+import { connectionChecks, lifetimeChecks, secretChecks } from '../../src/cli/doctor/configuration.ts'
+import { latencyCheck } from '../../src/cli/doctor/latency.ts'
+import { replicationChecks } from '../../src/cli/doctor/replication.ts'
+import { readFacts, serverChecks, type Facts } from '../../src/cli/doctor/server.ts'
+import { secret, startRedis, tempFolder, type PrivateRedis } from '../helper.ts'
+import { startCluster } from '../redis-servers/cluster.ts'
+import { startSentinelGroup } from '../redis-servers/sentinel-group.ts'
+import { cli, freePort, productionSecrets, run } from './helper.ts'
+
+/** Servers as they are, well and badly set; and what is judged of figures that no test can bring about. */
+
+interface Line { name: string, status: string, message: string, server?: string, change?: string }
+
+const named = (checks: Line[], name: string): Line[] => checks.filter(check => check.name === name)
+
+/** What is not well, as "status name"; but for the latency, which is that of the machine. */
+const findings = (checks: Line[]): string[] =>
+  checks.filter(({ status, name }) => status !== 'ok' && name !== 'latency').map(({ status, name }) => `${status} ${name}`)
+
+/** Starts a server on a TCP port, and tells the port. */
+async function startOnPort (t: Test, settings: string[] = []): Promise<PrivateRedis & { port: number }> {
+  const port = await freePort()
+  return { ...await startRedis(t, ['--port', String(port), ...settings]), port }
+}
+
+t.test('all is well in a Sentinel group from deploy/redis, for its user ops', async t => {
+  const { url, env: sentinelEnv, passwords, stop } = await startSentinelGroup(await tempFolder(t), {
+    lines: ['maxmemory 100mb', 'min-replicas-to-write 1']
+  })
+  t.teardown(stop)
+  const secrets = productionSecrets()
+  const env = { ...secrets, ...sentinelEnv, REDIS_URL: url.replace(`service:${passwords.service}`, `ops:${passwords.ops}`) }
+  const { code, stdout, stderr } = await cli(t, ['doctor', '--json'], env)
+  const { ok, checks } = JSON.parse(stdout)
+  t.same([findings(checks), code, ok, stderr], [['warn connection'], 0, true, ''], 'and there is no TLS')
+  t.same([...new Set(checks.map(({ name }: Line) => name))], [
+    'configuration', 'secrets', 'connection', 'lifetimes', 'redis', 'version', 'role', 'policy', 'persistence', 'memory', 'evictions',
+    'listpack', 'replicas', 'min-replicas', 'permissions', 'latency', 'clock'
+  ])
+  t.equal(named(checks, 'replicas').length, 2)
+  t.equal(named(checks, 'clock').length, 2, 'those of the replicas are compared')
+  for (const value of [...Object.values(passwords), ...Object.values(secrets).slice(1)]) t.notOk(stdout.includes(value))
+  for (const argv of [['stats'], ['sessions', '1'], ['revoke', '1']]) await t.resolves(run(argv, env), argv[0]!)
+})
+
+t.test('a server as it comes out of the box', async t => {
+  const port = await freePort()
+  const REDIS_URL = `redis://127.0.0.1:${port}`
+  const { client } = await startRedis(t, ['--port', String(port), '--maxmemory-policy', 'allkeys-lru', '--hash-max-listpack-value', '64'])
+  const { json: { ok, checks }, text, failed } = await run(['doctor'], { ...productionSecrets(), REDIS_URL })
+  t.same([ok, failed], [false, true])
+  t.same(findings(checks), ['warn connection', 'fail policy', 'warn memory', 'warn listpack', 'warn replicas', 'warn permissions'])
+  t.match(text, /^fail {2}policy {9}maxmemory-policy is allkeys-lru: .*\n {21}→ set maxmemory-policy noeviction$/m)
+  t.match(text, /\n\d+ ok, \d to look at, 1 failed\.\n$/)
+  t.match(named(checks, 'permissions')[1]!.message, /FLUSHALL, CONFIG SET, ACL SETUSER, SHUTDOWN, KEYS, GET$/)
+
+  await client.config('SET', 'maxmemory-policy', 'noeviction')
+  t.match(await cli(t, ['doctor'], { REDIS_URL }), { code: 0, stderr: '', stdout: /^ok {4}configuration {2}every variable is right; NODE_ENV is development:/ })
+  await client.acl('SETUSER', 'default', '-config', '-scan', '-memory')
+  const { json } = await run(['doctor'], { REDIS_URL })
+  t.match(named(json.checks, 'listpack')[0], { status: 'warn', message: /^CONFIG GET is not permitted/ })
+  t.match(named(json.checks, 'permissions'), [{ status: 'warn', message: /but not SCAN, MEMORY USAGE, CONFIG GET$/ }])
+})
+
+t.test('a replica in the place of its master, and one that can\'t be reached', async t => {
+  const master = await startOnPort(t, ['--repl-diskless-sync-delay', '0'])
+  const replica = await startRedis(t, ['--replicaof', `127.0.0.1 ${master.port}`, '--replica-announce-port', String(await freePort())])
+  await master.client.wait(1, 0)
+  const { json } = await run(['doctor'], { REDIS_URL: replica.url })
+  t.match(named(json.checks, 'role'), [{ status: 'fail', message: 'a replica: it takes no writes' }])
+  t.equal(json.ok, false)
+
+  const { json: { checks } } = await run(['doctor'], { REDIS_URL: master.url })
+  t.match(named(checks, 'clock'), [{ status: 'ok' }, { status: 'warn', message: /^127\.0\.0\.1:\d+ can't be reached from here$/ }])
+  t.match(named(checks, 'replicas'), [{ status: 'ok', message: /^127\.0\.0\.1:\d+ is online, last heard \d s ago, \d+ B behind$/ }])
+  t.match(named(checks, 'min-replicas'), [{ status: 'ok', message: /^off/ }])
+})
+
+t.test('every master of a Cluster, the lost one too', async t => {
+  const { url, passwords, masters, client, masterOf, stop } = await startCluster(await tempFolder(t))
+  t.teardown(stop)
+  const env = { REDIS_URL: url.replace(`service:${passwords.service}`, `ops:${passwords.ops}`), REDIS_PREFIX: 'rt:' }
+  const names = (await masters()).map(({ port }) => `127.0.0.1:${port}`)
+  for (let id = 1; id <= 40; id++) await client.hset(`rt:${id}`, { email: 'a@b', role: 'GUEST', 's:a': '1:1:1:9999999999:d' })
+  t.match((await run(['stats'], env)).json, { complete: true, users: 40, sessions: 40 })
+  t.match((await run(['sessions', '1'], env)).json.sessions, [{ sid: 'a' }])
+  const { json: { checks } } = await run(['doctor'], env)
+  t.same(named(checks, 'policy').map(({ server }) => server).sort(), names.sort())
+
+  const lost = await masterOf('rt:1')
+  await lost.kill()
+  await t.rejects(run(['stats'], env), { message: `Redis could not be used: 127.0.0.1:${lost.port} can't be reached, so the sums would be wrong` })
+  const { json } = await run(['doctor'], env)
+  t.match(named(json.checks, 'redis'), [{ status: 'ok' }, { status: 'fail', message: new RegExp(`^127.0.0.1:${lost.port} can't be reached`) }])
+})
+
+t.test('what is wrong with the environment is all said, and never quoted', async t => {
+  const env = { NODE_ENV: 'production', PORT: 'sesame', REDIS_URL: 'sesame' }
+  const { json: { ok, checks }, text } = await run(['doctor'], env)
+  t.equal(ok, false)
+  t.same(checks.map(({ status, name, change }: Line) => `${status} ${name}: ${change!.split(' ')[1]}`), [
+    'PORT', 'REDIS_URL', 'ACCESS_TOKEN_SECRETS', 'REFRESH_TOKEN_SECRETS', 'INTERNAL_API_KEY'
+  ].map(name => `fail configuration: ${name}`))
+  t.notMatch(text, 'sesame')
+})
+
+t.test('Redis that refuses us is a finding', async t => {
+  const { port, client } = await startOnPort(t)
+  await client.config('SET', 'requirepass', 'right')
+  const { json: { checks }, text } = await run(['doctor'], { REDIS_URL: `redis://:sesame@127.0.0.1:${port}` })
+  t.match(named(checks, 'redis'), [{ status: 'fail', message: /WRONGPASS/ }])
+  t.notMatch(text, 'sesame')
+})
+
+t.test('secrets', async t => {
+  const given = { NODE_ENV: 'production', ACCESS_TOKEN_SECRETS: secret(), REFRESH_TOKEN_SECRETS: secret(), INTERNAL_API_KEY: secret() }
+  const judge = (overrides: object, made = {}): Line[] => secretChecks({ ...loadConfig({}), ...given, ...overrides }, made)
+  t.match(judge({}), [{ status: 'ok' }])
+  t.match(judge({ INTERNAL_API_KEY: 'abcdefgh'.repeat(8) }), [{ status: 'warn', message: 'INTERNAL_API_KEY holds a text that does not look random' }])
+  t.match(judge({ ACCESS_TOKEN_SECRETS: `${secret()},change-me${secret()}` }), [{ status: 'warn', message: /^ACCESS_TOKEN_SECRETS/ }])
+  t.match(judge({ INTERNAL_API_KEY: given.ACCESS_TOKEN_SECRETS }), [{ status: 'fail', message: /every caller could forge/ }])
+  t.match(judge({}, { REFRESH_TOKEN_SECRETS: given.REFRESH_TOKEN_SECRETS }), [{ status: 'fail', message: /^REFRESH_TOKEN_SECRETS holds what npm start made/ }])
+  t.same(secretChecks(loadConfig({}), {}), [], 'a development machine has made none yet')
+
+  const DATA_DIR = await tempFolder(t)
+  await mkdir(DATA_DIR, { recursive: true })
+  await writeFile(join(DATA_DIR, 'secrets.env'), `INTERNAL_API_KEY=${given.INTERNAL_API_KEY}\n`)
+  const { url } = await startRedis(t)
+  const { json: { checks } } = await run(['doctor'], { ...given, REDIS_URL: url, DATA_DIR })
+  t.match(named(checks, 'secrets'), [{ status: 'fail', message: /^INTERNAL_API_KEY holds what npm start made/ }])
+  t.match(named(checks, 'connection'), [{ status: 'ok', message: 'a unix socket' }])
+})
+
+t.test('connections and lifetimes', async t => {
+  const connection = (REDIS_URL: string): string[] =>
+    connectionChecks({ ...loadConfig({}), NODE_ENV: 'production', REDIS_URL }).map(({ status, message }) => `${status} ${message.split(' ')[0]}`)
+  t.same(connection('rediss://:word@cache'), ['ok TLS,'])
+  t.same(connection('redis://:word@localhost'), ['ok local,'])
+  t.same(connection('redis://:word@cache'), ['warn e-mail'])
+  t.same(connection('redis+sentinel://cache/main'), ['warn REDIS_URL', 'warn e-mail'])
+
+  const lifetimes = (env: Record<string, string>): string[] => findings(lifetimeChecks(loadConfig(env)))
+  t.same(lifetimes({}), [])
+  t.same(lifetimes({ ACCESS_TOKEN_TTL: '7200' }), ['warn lifetimes'])
+  t.same(lifetimes({ REFRESH_IDLE_TTL: '900' }), ['warn lifetimes'])
+  t.same(lifetimes({ REFRESH_RETRY_WINDOW: '0' }), ['warn lifetimes'])
+})
+
+t.test('what servers say of themselves in worse times', async t => {
+  const { client } = await startRedis(t, ['--hash-max-listpack-value', '256', '--maxmemory', '100mb'])
+  const facts = await readFacts(client)
+  const changed = (info: Record<string, string>, settings: Record<string, string> = {}): Facts =>
+    ({ info: { ...facts.info, ...info }, settings: { ...facts.settings, ...settings } })
+  const judge = (...changes: Parameters<typeof changed>): string[] => findings(serverChecks(changed(...changes)))
+  t.same(judge({}), [])
+  t.same(judge({ valkey_version: '8.1.0' }), [])
+  t.same(judge({ aof_last_write_status: 'err' }), ['fail persistence'])
+  t.same(judge({}, { appendfsync: 'no' }), ['warn persistence'])
+  t.same(judge({ aof_enabled: '0' }), ['fail persistence'])
+  t.same(judge({ aof_enabled: '0' }, { save: '900 1' }), ['warn persistence'])
+  t.same(judge({ used_memory: '80000000', maxmemory: '100000000' }), ['warn memory'])
+  t.same(judge({ used_memory: '99000000', maxmemory: '100000000' }), ['fail memory'])
+  t.same(judge({ evicted_keys: '1' }), ['warn evictions'])
+  t.same(judge({}, { 'hash-max-listpack-entries': '16' }), ['warn listpack'])
+  t.same(findings(serverChecks({ info: facts.info, settings: undefined })), ['warn listpack'])
+
+  const replica = (text: string): Record<string, string> => ({ connected_slaves: '1', slave0: `ip=h,port=1,${text}`, master_repl_offset: '9000000' })
+  const replication = (info: Record<string, string>, wanted = 0): string[] => findings(replicationChecks(changed(info), wanted))
+  const good = { ...replica('state=online,offset=9000000,lag=0'), min_slaves_good_slaves: '1' }
+  t.same(replication(good), [])
+  t.same(replication(good, 1), [])
+  t.same(replication(good, 2), ['fail replicas'])
+  t.same(replication({ ...replica('state=online,offset=9000000,lag=0'), connected_slaves: '2' }), ['warn min-replicas'])
+  t.same(replication({ ...good, ...replica('state=wait_bgsave,offset=9000000,lag=0') }), ['warn replicas'])
+  t.same(replication({ ...good, ...replica('state=online,offset=9000000,lag=11') }), ['warn replicas'])
+  t.same(replication({ ...good, ...replica('state=online,offset=1000000,lag=0') }), ['warn replicas'])
+  t.same(findings(replicationChecks(changed({ min_slaves_good_slaves: '0' }, { 'min-replicas-to-write': '1' }), 0)), ['warn replicas', 'fail min-replicas'])
+  t.same(findings(replicationChecks({ info: { ...facts.info, ...good, min_slaves_good_slaves: '0' }, settings: undefined }, 0)), ['fail min-replicas'])
+})
+
+t.test('clocks and latencies', async t => {
+  const clocks = (...ahead: number[]): string[] => clockChecks(ahead.map(ahead => ({ server: 'h:1', ahead }))).map(({ status }) => status)
+  t.same(clocks(0.5), ['ok'])
+  t.same(clocks(-2, -2.1), ['warn', 'ok'])
+  t.same(clocks(20, -20), ['warn', 'fail'])
+  const latency = (worst: number, together: number): string => latencyCheck({ single: [1, 2, worst], together }).status
+  t.same([latency(10, 10), latency(70, 10), latency(10, 70), latency(700, 10)], ['ok', 'warn', 'warn', 'fail'])
+  t.match(latencyCheck({ single: [30, 1, 2], together: 4 }).message, 'takes 2.00 ms, 30.00 ms at the most of 3;')
+})

@@ -1,0 +1,78 @@
+import { spawn, type ChildProcess, type StdioOptions } from 'node:child_process'
+import { once } from 'node:events'
+import { createServer, type AddressInfo } from 'node:net'
+import { text } from 'node:stream/consumers'
+import { Redis } from 'ioredis'
+import type { Test } from 'tap'
+import { parseInvocation } from '../../src/cli/arguments.ts'
+import { toJson } from '../../src/cli/output.ts'
+import { verbs, type Request } from '../../src/cli/verbs.ts'
+import { createSessionStore, type SessionStore } from '../../src/sessions/store.ts'
+import { apiKey, secret } from '../helper.ts'
+
+export interface Ended {
+  code: number | null
+  stdout: string
+  stderr: string
+  /** The document on standard output. */
+  json: any
+}
+
+/** Starts the command line as a process with this environment and no other. */
+export function spawnCli (t: Test, args: string[], env: Record<string, string> = {}, stdio: StdioOptions = ['ignore', 'pipe', 'pipe']): { child: ChildProcess, ended: Promise<Ended> } {
+  const child = spawn(process.execPath, ['--import', './scripts/typescript.mjs', 'src/cli/main.ts', ...args], {
+    env: { PATH: process.env.PATH, ...env }, stdio
+  })
+  t.teardown(() => { child.kill('SIGKILL') })
+  const read = async (stream: NodeJS.ReadableStream | null): Promise<string> => stream === null ? '' : await text(stream).catch(() => '')
+  const ended = Promise.all([once(child, 'close'), read(child.stdout), read(child.stderr)]).then(([[code], stdout, stderr]) => ({
+    code, stdout, stderr, get json () { return JSON.parse(stdout) }
+  }))
+  return { child, ended }
+}
+
+/** What a verb says, without a process around it. */
+export interface Said {
+  json: any
+  /** On a screen of any width, without colours. */
+  text: string
+  failed: boolean
+}
+
+/** Runs a verb in this process, with this environment and no other: a process of its own takes a second. */
+export async function run (argv: string[], env: Record<string, string> = {}, request: Partial<Request> = {}): Promise<Said> {
+  const { verb, args } = parseInvocation(argv)
+  const before = process.env
+  process.env = env
+  try {
+    const { document, text, failed = false } = await (await verbs[verb].load())({
+      args, holdInterruption: () => new AbortController().signal, terminal: { write () {} }, ...request
+    })
+    return { json: JSON.parse(toJson(document)), text: text({ columns: Infinity, colors: false }), failed }
+  } finally {
+    process.env = before
+  }
+}
+
+/** Runs it to its end. */
+export async function cli (t: Test, args: string[], env: Record<string, string> = {}): Promise<Ended> {
+  return await spawnCli(t, args, env).ended
+}
+
+/** A store as a service has it, to put something there. */
+export function storeOn (client: Redis, prefix: string, idleTtl = 1000): SessionStore {
+  return createSessionStore(client, { prefix, idleTtl, absoluteTtl: 10_000, retryWindow: 30, maxSessionsPerUser: 50 })
+}
+
+export async function freePort (): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  server.close()
+  return port
+}
+
+/** What production is given besides its Redis. */
+export function productionSecrets (): Record<string, string> {
+  return { NODE_ENV: 'production', ACCESS_TOKEN_SECRETS: secret(), REFRESH_TOKEN_SECRETS: secret(), INTERNAL_API_KEY: apiKey }
+}

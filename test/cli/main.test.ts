@@ -1,0 +1,70 @@
+import { existsSync, openSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
+import t from 'tap'
+import { parseInvocation, UsageError } from '../../src/cli/arguments.ts'
+import { verbs } from '../../src/cli/verbs.ts'
+import { cli, run, spawnCli } from './helper.ts'
+
+/** The command as a whole: what it takes, says, and ends with. */
+
+t.test('help and version, for people and for scripts', async t => {
+  const { version } = JSON.parse(await readFile('package.json', 'utf8'))
+  const help = await cli(t, ['--help'])
+  t.match(help, { code: 0, stderr: '' })
+  for (const [verb, { summary }] of Object.entries(verbs)) {
+    t.match(help.stdout, new RegExp(`^  ${verb} .*${summary}$`, 'm'))
+  }
+  t.equal((await run(['stats', '-h'])).text, help.stdout)
+  t.equal((await run(['help'])).text, help.stdout)
+  t.same((await run(['help', '--json'])).json.verbs.map(({ verb }: { verb: string }) => verb), Object.keys(verbs))
+  t.equal((await run(['--version'])).text, `${version}\n`)
+  t.same((await cli(t, ['version', '--json'])).json, { version })
+})
+
+t.test('docs/cli.md names every verb of --help, and no other', async t => {
+  const documented = [...(await readFile('docs/cli.md', 'utf8')).matchAll(/^## `(\w+)/gm)].map(([, verb]) => verb)
+  t.same(documented, Object.keys(verbs))
+})
+
+t.test('wrong usage is a sentence and exit code 2', async t => {
+  t.match(await cli(t, ['sessions', 'zero']), {
+    code: 2, stdout: '', stderr: 'The user id must be a whole number from 1 to 9007199254740991. See refresh-token-service --help.\n'
+  })
+  const { code, stdout, stderr } = await cli(t, ['--json', 'revoke', '1', 'short'])
+  t.same([code, stdout, JSON.parse(stderr)], [2, '', { error: 'The session id must be 22 characters of A-Z a-z 0-9 _ -. See refresh-token-service --help.' }])
+  const wrong: Array<[string[], string]> = [
+    [[], 'There is nothing to do.'],
+    [['--json'], 'There is nothing to do.'],
+    [['toString'], 'There is no verb "toString".'],
+    [['sessions'], 'The usage is: refresh-token-service sessions <userId>.'],
+    [['revoke', '1', 'a', 'b'], 'The usage is: refresh-token-service revoke <userId> [sid].'],
+    [['stats', 'all'], 'The usage is: refresh-token-service stats.'],
+    [['stats', '--fast'], 'Unknown option \'--fast\'.'],
+    [['stats', '--json=yes'], 'Option \'--json\' does not take an argument.']
+  ]
+  for (const [argv, message] of wrong) {
+    t.throws(() => parseInvocation(argv), new UsageError(message), argv.join(' '))
+  }
+})
+
+t.test('a session id may begin with a dash, as one in 64 does', async t => {
+  const sid = `-${'a'.repeat(21)}`
+  const invocation = { verb: 'revoke', args: ['1', sid], json: true }
+  t.same(parseInvocation(['revoke', '1', sid, '--json']), invocation)
+  t.same(parseInvocation(['revoke', '--json', '1', '--', sid]), invocation)
+  t.same(parseInvocation(['revoke', '1', `-${sid.slice(1)}`]).args, ['1', sid])
+})
+
+t.test('a reader that has seen enough is no failure', async t => {
+  for (const args of [['--help'], ['nonsense']]) {
+    const { child, ended } = spawnCli(t, args)
+    child.stdout!.destroy()
+    child.stderr!.destroy()
+    t.equal((await ended).code, args[0] === '--help' ? 0 : 2)
+  }
+})
+
+t.test('output that can\'t be written is one', { skip: !existsSync('/dev/full') && 'needs /dev/full' }, async t => {
+  const { ended } = spawnCli(t, ['--help'], {}, ['ignore', openSync('/dev/full', 'w'), 'pipe'])
+  t.match(await ended, { code: 1, stderr: /^The output could not be written: ENOSPC/ })
+})
