@@ -1,5 +1,6 @@
 import { NotReplicated, StoreUnavailable } from '../errors.ts'
 import { withoutArguments } from '../redis/message.ts'
+import { waitingSince } from '../stall.ts'
 import type { Reply } from './outcomes.ts'
 import { eventsChannel, userKey } from './record.ts'
 import type { ScriptName } from './scripts.ts'
@@ -40,7 +41,7 @@ export function createRunner (servers: Servers, prefix: string, observe: ScriptO
     async run (name, userId, ...args) {
       const key = userKey(prefix, userId)
       const startedAt = performance.now()
-      const givenUpAt = startedAt + TIMEOUT
+      const givenUpAt = waitingSince() + TIMEOUT
       const attempt = async (server = servers.of(key)): Promise<Reply> => {
         if (server.clock.deadline(givenUpAt) === undefined) await server.readClock()
         const reply = await server.scripts[name](key, channel, userId, server.clock.deadline(givenUpAt)!, ...args) as Reply

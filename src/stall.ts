@@ -1,0 +1,43 @@
+// A process that stood still (SIGSTOP, a paused container, a starved machine) finds requests in the kernel's buffers when
+// it goes on. Their clients gave up long ago and repeated them elsewhere: run now, a token that was the newest then may be
+// two generations old, and end its session as reused. Nothing tells such a request from one of this moment. So whatever is
+// read right after standing still counts as if it had arrived before.
+
+/** How often the process notes that it runs, milliseconds. */
+const BEAT = 100
+
+/** Standing still for longer counts, milliseconds: as long as Redis has for a call, so what waited less is not given up yet. */
+const STALL = 700
+
+/** Turns of the event loop that surely read what was in the buffers: a turn may accept one connection, and 511 of them can wait. */
+const TURNS = 1024
+
+/** When this process last ran and had read all that was there, by `performance.now()`. */
+let awakeAt = performance.now()
+
+function beat (): void {
+  if (performance.now() - awakeAt > STALL) {
+    readOn(TURNS)
+  } else {
+    awakeAt = performance.now()
+    setTimeout(beat, BEAT).unref()
+  }
+}
+
+function readOn (turns: number): void {
+  if (turns === 0) {
+    awakeAt = performance.now()
+    beat()
+  } else {
+    // Not unref'd: a loop that nothing keeps awake would wait for events between the turns.
+    setImmediate(readOn, turns - 1)
+  }
+}
+
+beat()
+
+/** Since when a request that is taken up now may have been waiting, by `performance.now()`: now, but for a stall. */
+export function waitingSince (): number {
+  const now = performance.now()
+  return now - awakeAt > STALL ? awakeAt : now
+}
