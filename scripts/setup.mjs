@@ -24,6 +24,13 @@ const tools = {
     reason: 'the tests run a gateway with it',
     otherwise: 'install nginx'
   },
+  haproxy: {
+    title: 'HAProxy',
+    binaries: ['haproxy'],
+    packages: { 'apt-get': ['haproxy'], dnf: ['haproxy'], apk: ['haproxy'], brew: ['haproxy'] },
+    reason: 'the tests balance replicas with it',
+    otherwise: 'install HAProxy'
+  },
   chromium: {
     title: 'Chromium',
     binaries: ['chromium', 'chromium-browser', 'google-chrome'],

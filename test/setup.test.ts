@@ -100,7 +100,7 @@ t.test('redis: by the system\'s package manager', async t => {
 })
 
 t.test('the tools of the tests, by the same way', async t => {
-  for (const [step, binary, packageName = binary] of [['nginx', 'nginx'], ['chromium', 'chromium'], ['prometheus', 'promtool', 'prometheus']] as const) {
+  for (const [step, binary, packageName = binary] of [['nginx', 'nginx'], ['haproxy', 'haproxy'], ['chromium', 'chromium'], ['prometheus', 'promtool', 'prometheus']] as const) {
     const { setup, install, calls, folder } = await machine(t)
     await install('sudo', '[ "$2" = true ] && exit 0; shift; exec "$@"')
     await install('apt-get', `case "$*" in *${packageName}*) echo > ${folder}/bin/${binary}; chmod +x ${folder}/bin/${binary};; esac`)
