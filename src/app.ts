@@ -29,6 +29,9 @@ const BODY_LIMIT = 32 * 1024
 /** Milliseconds for a request to arrive as a whole: a client that sends a byte a second holds a connection no longer. */
 const REQUEST_TIMEOUT = 10_000
 
+/** Bytes of a request's headers: pages of the same site bring along cookies that are not for us. */
+const MAX_HEADER_SIZE = 16 * 1024
+
 /** Milliseconds for plugins to start: longer than they wait for Redis themselves, so that theirs is the error. */
 const PLUGIN_TIMEOUT = 20_000
 
@@ -75,8 +78,14 @@ function serverOptions (surface: Surface, { config, logger, metrics }: AppOption
     logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: BODY_LIMIT,
     requestTimeout: REQUEST_TIMEOUT,
-    // A request without Host is answered by the route, not by Node with an empty body.
-    http: { requireHostHeader: false, connectionsCheckingInterval: 1000 },
+    http: {
+      // A request without Host is answered by the route, not by Node with an empty body.
+      requireHostHeader: false,
+      connectionsCheckingInterval: 1000,
+      // Node's default is a minute, and of the two the headers get the shorter time and the whole the longer one.
+      headersTimeout: REQUEST_TIMEOUT,
+      maxHeaderSize: MAX_HEADER_SIZE
+    },
     pluginTimeout: PLUGIN_TIMEOUT,
     trustProxy: trustProxy(config),
     return503OnClosing: false,

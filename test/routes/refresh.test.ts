@@ -234,10 +234,11 @@ t.test('bytes after a whole request do not take its answer away', async t => {
   }
 })
 
-t.test('a request that does not arrive is given up', async t => {
+t.test('a request that does not arrive is given up, and its client told to try again', async t => {
   const answer = await send(raw(JSON.stringify({ deviceId: 'x', refreshToken: 'x' })).slice(0, -1))
-  t.match(answer, /^HTTP\/1\.1 400 Bad Request\r\n/)
-  t.ok(answer.endsWith(badRequest))
+  t.match(answer, /^HTTP\/1\.1 500 Internal Server Error\r\n/)
+  t.match(answer, /\r\ncache-control: no-store\r\n/i)
+  t.ok(answer.endsWith('\r\n\r\n{"code":500,"message":"Internal Error"}'))
 })
 
 t.test('a connection that breaks in the middle of a request is nobody\'s error', async t => {
