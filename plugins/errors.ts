@@ -1,7 +1,8 @@
 import fp from 'fastify-plugin'
 import type { FastifyError } from 'fastify'
-import { errorBody, RefreshRefused } from '../src/errors.ts'
+import { errorBody, RefreshRefused, TurnedAway } from '../src/errors.ts'
 import { refusedOutcome } from '../src/metrics/requests.ts'
+import { createTally, type Tally } from '../src/protection/tally.ts'
 
 /**
  * The one place where an error becomes an answer and a log line. What a caller did is told in full to the log alone;
@@ -11,14 +12,19 @@ export default fp(async app => {
   // First of all, so that every answer carries it (RFC 6749 section 5.1), and none waits for a body nobody will read.
   app.addHook('onRequest', (request, reply, done) => {
     reply.header('cache-control', 'no-store')
-    if (!request.is404) return done()
+    // No route is for OPTIONS; the preflights that are answered have been by now.
+    if (!request.is404 && request.method !== 'OPTIONS') return done()
     app.metrics.unmatched[app.surface]++
     reply.code(404).send(errorBody(404))
   })
   // What a route looked for in vain, as a file: all else the hook has answered.
   app.setNotFoundHandler((_request, reply) => { reply.code(404).send(errorBody(404)) })
 
-  app.setErrorHandler<FastifyError | RefreshRefused>((err, request, reply) => {
+  const turnedAway = createTally(app.log)
+  app.decorate('turnedAway', turnedAway)
+  app.addHook('onClose', async () => { turnedAway.flush() })
+
+  app.setErrorHandler<FastifyError | RefreshRefused | TurnedAway>((err, request, reply) => {
     const status = publicStatus(err)
     const { explains = false, isRefresh = false } = request.routeOptions.config
     if (isRefresh) app.metrics.refreshes[refusedOutcome(err, status)]++
@@ -26,6 +32,10 @@ export default fp(async app => {
       const { outcome, userId, sid } = err
       request.log[outcome === 'reused' ? 'warn' : 'info']({ outcome, userId, sid }, 'refresh refused')
       return reply.code(400).send(errorBody(400))
+    }
+    if (err instanceof TurnedAway) {
+      turnedAway.count(err.reason)
+      return reply.code(err.statusCode).header('retry-after', err.retryAfter).send(errorBody(err.statusCode))
     }
     if (status === 500) {
       request.log.error({ err, req: request }, 'request failed')
@@ -53,6 +63,10 @@ function explain ({ validation, validationContext, code, message }: FastifyError
 }
 
 declare module 'fastify' {
+  interface FastifyInstance {
+    /** Requests of this surface that were turned away. */
+    turnedAway: Tally
+  }
   interface FastifyContextConfig {
     /** Whether a 400 says which field is wrong: for callers behind the API key. */
     explains?: boolean

@@ -4,12 +4,15 @@ import autoload from '@fastify/autoload'
 import Fastify, { LogController, type FastifyBaseLogger, type FastifyInstance, type FastifyHttpOptions } from 'fastify'
 import { answerBrokenHttp } from './broken-http.ts'
 import { isProduction, trustProxy, type RunnableConfig } from './config.ts'
-import { allowDocsOrigin } from './docs-origin.ts'
+import { docsOrigins } from './docs-origin.ts'
 import { errorBody } from './errors.ts'
 import type { Health } from './health.ts'
-import { createRequestIds, identify, identifyRequests, idTrust } from './request-ids.ts'
 import type { Metrics } from './metrics/metrics.ts'
 import { countUnreadable } from './metrics/requests.ts'
+import { allowOrigins } from './protection/cors.ts'
+import { splitOrigins } from './protection/origins.ts'
+import { protect } from './protection/protect.ts'
+import { createRequestIds, identify, identifyRequests, idTrust } from './request-ids.ts'
 import { formats } from './schemas/formats.ts'
 import type { Surface, Surfaces } from './surfaces.ts'
 
@@ -51,11 +54,12 @@ export async function buildApp (surface: Surface, options: AppOptions): Promise<
   surfaces[surface] = app
   app.decorate('surfaces', surfaces)
   identifyRequests(app)
-  if (surface === 'public' && !isProduction(options.config)) allowDocsOrigin(app, surfaces, options.config.INTERNAL_HOST)
   // Node would answer an unknown expectation by itself, with a 417; the route's own answer is as good (RFC 9110 section 10.1.1).
   app.server.on('checkExpectation', (request, response) => app.server.emit('request', request, response))
   try {
+    if (surface === 'public') await openToPages(app)
     await app.register(autoload, { dir: folder('plugins'), forceESM: true })
+    if (surface === 'public') await app.register(protect)
     await app.register(autoload, {
       dir: folder(`routes/${surface}`),
       forceESM: true,
@@ -69,6 +73,17 @@ export async function buildApp (surface: Surface, options: AppOptions): Promise<
     throw err
   }
   return app
+}
+
+/** Pages may call from `CORS_ORIGINS`, and in development from the API page; where there are neither, nothing is done about it. */
+async function openToPages (app: FastifyInstance): Promise<void> {
+  const { config, surfaces } = app
+  const origins = new Set(config.CORS_ORIGINS && splitOrigins(config.CORS_ORIGINS))
+  if (!isProduction(config)) {
+    await allowOrigins(app, origin => origins.has(origin) || docsOrigins(surfaces, config.INTERNAL_HOST).includes(origin))
+  } else if (origins.size > 0) {
+    await allowOrigins(app, origin => origins.has(origin))
+  }
 }
 
 function serverOptions (surface: Surface, { config, logger, metrics }: AppOptions): FastifyHttpOptions<Server> {

@@ -3,6 +3,8 @@ import { Type, type Static } from '@sinclair/typebox'
 import envSchema from 'env-schema'
 import { StartError } from './errors.ts'
 import { leavesSigningToSecrets, readKeyFiles } from './key-files.ts'
+import { areOrigins } from './protection/origins.ts'
+import { RATE_PATTERN } from './protection/rate.ts'
 import { tlsMistakes } from './redis/tls.ts'
 import { parseRedisUrl } from './redis/url.ts'
 import { MIN_SECRET_BYTES, splitSecrets } from './tokens/keys.ts'
@@ -43,6 +45,12 @@ export const Environment = Type.Object({
   REFRESH_ABSOLUTE_TTL: Type.Integer({ default: 31_536_000, minimum: 1, maximum: 3_153_600_000, description: 'whole seconds from 1 to 3153600000' }),
   REFRESH_RETRY_WINDOW: Type.Integer({ default: 30, minimum: 0, maximum: 3600, description: 'whole seconds from 0 (off) to 3600' }),
   MAX_SESSIONS_PER_USER: Type.Integer({ default: 50, minimum: 1, maximum: 1000, description: 'a number from 1 to 1000' }),
+  MAX_REFRESHES_IN_FLIGHT: Type.Integer({ default: 500, minimum: 1, maximum: 100_000, description: 'a number from 1 to 100000' }),
+  RATE_LIMIT_PER_ADDRESS: Type.String({ default: 'off', pattern: RATE_PATTERN, description: 'off, or requests/seconds as in 300/60' }),
+  RATE_LIMIT_PER_SESSION: Type.String({ default: 'off', pattern: RATE_PATTERN, description: 'off, or requests/seconds as in 30/60' }),
+  CORS_ORIGINS: Type.Optional(Type.String({
+    format: 'origins', description: 'origins as browsers send them, separated by commas: https://app.example.com, without a path, and no *'
+  })),
   SHUTDOWN_DELAY: Type.Number({ default: 0, minimum: 0, maximum: 600, description: 'seconds from 0 to 600' }),
   DATA_DIR: Type.String({ default: '.data', description: 'the path of a folder' }),
   LOG_LEVEL: Type.Union(
@@ -87,7 +95,7 @@ export function loadConfig (environment: NodeJS.ProcessEnv = process.env): Confi
     .map(([name]) => mustBe(name)))
   let config = data as unknown as Config
   try {
-    config = envSchema<Config>({ schema: Environment, data, env: false, ajv: { customOptions: ajv => ajv.addFormat('trust-proxy', isTrustProxy) } })
+    config = envSchema<Config>({ schema: Environment, data, env: false, ajv: { customOptions: ajv => ajv.addFormat('trust-proxy', isTrustProxy).addFormat('origins', areOrigins) } })
   } catch (err) {
     for (const { instancePath } of (err as { errors: Array<{ instancePath: string }> }).errors) {
       wrong.add(mustBe(instancePath.slice(1)))

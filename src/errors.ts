@@ -5,6 +5,7 @@ const messages: Record<number, string> = {
   400: 'Bad Request',
   401: 'Unauthorized',
   404: 'Not Found',
+  429: 'Too Many Requests',
   500: 'Internal Error'
 }
 
@@ -63,6 +64,34 @@ export class RefreshRefused extends Error {
     this.outcome = outcome
     this.userId = session?.id
     this.sid = session?.sid
+  }
+}
+
+/**
+ * What was exhausted when a request was turned away: the event loop, the room for requests that wait for Redis, the
+ * connections of the listener, or the rate of an address or of a session.
+ */
+export type TurnAwayReason = 'event_loop' | 'in_flight' | 'connections' | 'address' | 'session'
+
+/**
+ * A request that was sent away before anything was done for it. Overload is ours, so its answer is the 500 that tells
+ * the client to keep its token; a rate is the caller's (RFC 6585 section 4).
+ */
+export class TurnedAway extends Error {
+  readonly outcome: 'overloaded' | 'limited'
+  readonly statusCode: 429 | 500
+  readonly reason: TurnAwayReason
+  /** Seconds, for `Retry-After` (RFC 9110 section 10.2.3). */
+  readonly retryAfter: number
+
+  constructor (reason: TurnAwayReason, retryAfter = 1) {
+    super(`turned away: ${reason}`)
+    this.name = 'TurnedAway'
+    const isLimit = reason === 'address' || reason === 'session'
+    this.outcome = isLimit ? 'limited' : 'overloaded'
+    this.statusCode = isLimit ? 429 : 500
+    this.reason = reason
+    this.retryAfter = retryAfter
   }
 }
 

@@ -10,6 +10,7 @@ import { StartError } from './errors.ts'
 import { createHealth, type Health } from './health.ts'
 import { createLogger } from './log.ts'
 import { createMetrics } from './metrics/metrics.ts'
+import { BACKLOG } from './protection/thresholds.ts'
 import { startEmbeddedRedis } from './redis/embedded.ts'
 import { parseRedisUrl } from './redis/url.ts'
 import type { Surface } from './surfaces.ts'
@@ -58,7 +59,7 @@ async function buildListeners (options: AppOptions): Promise<void> {
 /** Returns the address to reach the listener at. */
 async function listen (app: FastifyInstance, host: string, port: number, name: string): Promise<string> {
   try {
-    return await app.listen({ host, port, listenTextResolver: address => `listening at ${address}` })
+    return await app.listen({ host, port, backlog: BACKLOG, listenTextResolver: address => `listening at ${address}` })
   } catch (err) {
     throw new StartError(`${name} ${port} can't be listened on at ${host}: ${(err as Error).message}.`)
   }

@@ -28,6 +28,9 @@ t.test('the documented defaults', async t => {
     REFRESH_ABSOLUTE_TTL: 31536000,
     REFRESH_RETRY_WINDOW: 30,
     MAX_SESSIONS_PER_USER: 50,
+    MAX_REFRESHES_IN_FLIGHT: 500,
+    RATE_LIMIT_PER_ADDRESS: 'off',
+    RATE_LIMIT_PER_SESSION: 'off',
     SHUTDOWN_DELAY: 0,
     DATA_DIR: '.data',
     LOG_LEVEL: 'info',
@@ -66,6 +69,11 @@ t.test('a wrong value is named with what it must be, and not shown', async t => 
     REFRESH_ABSOLUTE_TTL: ['0'],
     REFRESH_RETRY_WINDOW: ['-1', '3601'],
     MAX_SESSIONS_PER_USER: ['0', '1001'],
+    MAX_REFRESHES_IN_FLIGHT: ['0', '100001'],
+    RATE_LIMIT_PER_ADDRESS: ['on', '0/60', '30/0', '30', '30/60s', '1.5/60', '30/60/60', '1000000/60'],
+    RATE_LIMIT_PER_SESSION: ['on'],
+    CORS_ORIGINS: ['*', 'app.example.com', 'https://app.example.com/', 'https://app.example.com/x', 'https://*.example.com', 'https://App.example.com',
+      'https://app.example.com:443', 'http://a:99999', 'https://u@a', 'https://a,', 'null', 'https://[::x]'],
     SHUTDOWN_DELAY: ['-1', '601', 'x'],
     LOG_LEVEL: ['verbose'],
     TRUST_PROXY: ['1', 'yes', '10.0.0.0/33', '0.0.0.0/0', '::1/129', '10.0.0.1/', '10.0.0.1/8/8', 'a,10.0.0.1']
@@ -85,6 +93,12 @@ t.test('a secret serves one purpose, once', async t => {
   const shared = secret()
   t.match(sentences({ ACCESS_TOKEN_SECRETS: shared, REFRESH_TOKEN_SECRETS: `${secret()},${shared}` }), [/^REFRESH_TOKEN_SECRETS must share no secret/])
   t.match(sentences({ ACCESS_TOKEN_SECRETS: `${shared}, ${shared}` }), [/^ACCESS_TOKEN_SECRETS must be .* no two alike/])
+})
+
+t.test('origins of pages', async t => {
+  for (const list of ['https://app.example.com', 'http://localhost:5173, https://a.example:8443', 'capacitor://localhost', 'http://[::1]:3000']) {
+    t.equal(loadConfig({ CORS_ORIGINS: list }).CORS_ORIGINS, list)
+  }
 })
 
 t.test('proxies to trust', async t => {

@@ -91,7 +91,8 @@ t.test('in development the public listener allows the page\'s origin, and no oth
         vary: 'Origin',
         'access-control-allow-origin': `http://${host}:${port}`,
         'access-control-allow-methods': 'GET, POST',
-        'access-control-allow-headers': 'content-type'
+        'access-control-allow-headers': 'content-type',
+        'access-control-max-age': '600'
       }
     })
   }

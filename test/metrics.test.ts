@@ -5,6 +5,7 @@ import { connect, type AddressInfo } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { FastifyError, FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
+import { TurnedAway } from '../src/errors.ts'
 import { createHealth } from '../src/health.ts'
 import { refreshOutcomes } from '../src/metrics/definitions.ts'
 import { createMetrics } from '../src/metrics/metrics.ts'
@@ -118,8 +119,8 @@ t.test('what no server could read counts as malformed on the public listener alo
 
 t.test('what is answered 429 and what is shed have outcomes of their own', async t => {
   const error = (code: string): FastifyError => Object.assign(new Error(), { code, name: '' })
-  t.equal(refusedOutcome(error('FST_ERR_RATE_LIMIT'), 429), 'limited')
-  t.equal(refusedOutcome(error('FST_UNDER_PRESSURE'), 500), 'overloaded')
+  t.equal(refusedOutcome(new TurnedAway('session'), 429), 'limited')
+  t.equal(refusedOutcome(new TurnedAway('in_flight'), 500), 'overloaded')
   t.equal(refusedOutcome(error('RTS_STORE_UNAVAILABLE'), 500), 'unavailable')
   t.equal(refusedOutcome(error('FST_ERR_VALIDATION'), 400), 'malformed')
 })

@@ -68,7 +68,7 @@ t.test('it describes every body, on the listener that has it', async t => {
   t.match(document.paths['/api/ps/refresh'], { servers: [{ url: 'http://localhost:3000' }] })
   t.match(document.paths['/readyz'], { servers: [{ url: 'http://localhost:3001' }], get: { responses: { 200: {}, 503: {} } } })
   const { post } = document.paths['/api/ps/refresh'] as { post: Operation }
-  t.same(Object.keys(post.responses), ['200', '400', '500'])
+  t.same(Object.keys(post.responses), ['200', '400', '429', '500'])
   t.match(post.responses['400']!.content, { 'application/json': { example: { code: 400, message: 'Bad Request' } } })
 })
 

@@ -1,5 +1,5 @@
 import type { FastifyError, onResponseHookHandler, RouteOptions } from 'fastify'
-import { RefreshRefused } from '../errors.ts'
+import { RefreshRefused, TurnedAway } from '../errors.ts'
 import type { Surface } from '../surfaces.ts'
 import type { RefreshOutcome } from './definitions.ts'
 import { observe, seriesOf, type Series } from './histogram.ts'
@@ -22,10 +22,8 @@ export function createRequestObserver ({ requests }: Metrics, surface: Surface, 
 }
 
 /** How a refresh ended that was answered with an error and `status`. */
-export function refusedOutcome (err: FastifyError | RefreshRefused, status: number): RefreshOutcome {
-  if (err instanceof RefreshRefused) return err.outcome
-  if (status === 429) return 'limited'
-  if (err.code === 'FST_UNDER_PRESSURE') return 'overloaded'
+export function refusedOutcome (err: FastifyError | RefreshRefused | TurnedAway, status: number): RefreshOutcome {
+  if (err instanceof RefreshRefused || err instanceof TurnedAway) return err.outcome
   return status === 500 ? 'unavailable' : 'malformed'
 }
 

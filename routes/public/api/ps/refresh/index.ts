@@ -2,7 +2,9 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { RefreshRefused } from '../../../../../src/errors.ts'
 import { ErrorResponse } from '../../../../../src/schemas/error.ts'
 import { RefreshRequest, SessionTokens } from '../../../../../src/schemas/refresh.ts'
+import type { Rotation } from '../../../../../src/sessions/outcomes.ts'
 import { sessionTokens } from '../../../../../src/session-tokens.ts'
+import type { RefreshClaims } from '../../../../../src/tokens/claims.ts'
 
 const Refused = {
   ...ErrorResponse,
@@ -12,11 +14,19 @@ const Refused = {
 
 const Unavailable = {
   ...ErrorResponse,
-  description: 'Everything that is ours. It never means that the session is gone: keep the token and try again.'
+  description: 'Everything that is ours. It never means that the session is gone: keep the token and try again.',
+  headers: { 'Retry-After': { type: 'integer', minimum: 1, description: 'Seconds to wait, when the request was turned away because of overload' } }
+}
+
+const TooMany = {
+  ...ErrorResponse,
+  description: 'Only when rate limiting is on (`RATE_LIMIT_PER_ADDRESS`, `RATE_LIMIT_PER_SESSION`): too many requests of this address or ' +
+    'this session. The session lives on: keep the token and try again after the seconds in `Retry-After`.',
+  headers: { 'Retry-After': { type: 'integer', minimum: 1, description: 'Seconds until the rate allows requests again' } }
 }
 
 const route: FastifyPluginAsyncTypebox = async app => {
-  const { refreshes } = app.metrics
+  const { gate, limitSession, sessions, metrics: { refreshes } } = app
 
   app.post('/', {
     config: { isRefresh: true },
@@ -27,14 +37,16 @@ const route: FastifyPluginAsyncTypebox = async app => {
       description: 'Every refresh token works once. A client that lost the answer repeats its request and gets the same one, for ' +
         '`REFRESH_RETRY_WINDOW` seconds; after that a token that was used already ends its session. Unknown fields are ignored.',
       body: RefreshRequest,
-      response: { 200: SessionTokens, 400: Refused, 500: Unavailable }
+      response: { 200: SessionTokens, 400: Refused, 429: TooMany, 500: Unavailable }
     }
   }, async request => {
     const { deviceId, refreshToken } = request.body
     const claims = app.tokens.verifyRefresh(refreshToken)
     if (claims === undefined) throw new RefreshRefused('forged')
+    // Not before: nobody uses up another's limit with tokens made up.
+    if (limitSession !== undefined) await limitSession(request, claims.sid)
 
-    const rotation = await app.sessions.rotate(claims, deviceId)
+    const rotation = await rotate(claims, deviceId)
     if (!('session' in rotation)) throw new RefreshRefused(rotation.outcome, claims)
 
     const { outcome, session } = rotation
@@ -43,6 +55,15 @@ const route: FastifyPluginAsyncTypebox = async app => {
     request.log[level]({ outcome, userId: claims.id, sid: claims.sid }, 'refreshed')
     return sessionTokens(app.tokens, session)
   })
+
+  async function rotate (claims: RefreshClaims, deviceId: string): Promise<Rotation> {
+    gate.enter()
+    try {
+      return await sessions.rotate(claims, deviceId)
+    } finally {
+      gate.leave()
+    }
+  }
 }
 
 export default route

@@ -1,0 +1,47 @@
+import underPressure from '@fastify/under-pressure'
+import fp from 'fastify-plugin'
+import { createAddressNames } from './address.ts'
+import { createGate, type Gate } from './gate.ts'
+import { createLimiter, type Limiter } from './limiter.ts'
+import { parseRate } from './rate.ts'
+import { MAX_CONNECTIONS, MAX_EVENT_LOOP_DELAY, SAMPLE_INTERVAL } from './thresholds.ts'
+
+/**
+ * What the public listener turns away: everything while this replica has more to do than it can answer in time, and, as
+ * configured, addresses and sessions that ask too often. The internal listener has few callers, and its health checks
+ * must get through to a busy replica: its load balancer would give the others what this one has.
+ */
+export const protect = fp(async app => {
+  const { config, server, turnedAway } = app
+  const gate = createGate(config.MAX_REFRESHES_IN_FLIGHT)
+  app.decorate('gate', gate)
+
+  server.maxConnections = MAX_CONNECTIONS
+  server.on('drop', () => turnedAway.count('connections'))
+  await app.register(underPressure, {
+    maxEventLoopDelay: MAX_EVENT_LOOP_DELAY,
+    sampleInterval: SAMPLE_INTERVAL,
+    pressureHandler: gate.assertNotBusy
+  })
+  // under-pressure knows of a burst when it is over; the gate knows at once, and before a body is read.
+  app.addHook('onRequest', (_request, _reply, done) => { done(gate.refusal()) })
+
+  const byAddress = parseRate(config.RATE_LIMIT_PER_ADDRESS)
+  const bySession = parseRate(config.RATE_LIMIT_PER_SESSION)
+  if (byAddress !== undefined || bySession !== undefined) app.decorateRequest('limitName', '')
+  if (byAddress !== undefined) {
+    const limit = await createLimiter(app, 'address', byAddress, gate)
+    const nameOf = createAddressNames(config.REFRESH_TOKEN_SECRETS)
+    app.addHook('onRequest', async request => { await limit(request, nameOf(request.ip)) })
+  }
+  app.decorate('limitSession', bySession && await createLimiter(app, 'session', bySession, gate))
+}, { name: 'protect', dependencies: ['errors', 'redis'] })
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    /** Of the public listener alone, and so is `limitSession`. */
+    gate: Gate
+    /** `undefined` while sessions are not limited. */
+    limitSession: Limiter | undefined
+  }
+}

@@ -1,0 +1,168 @@
+import { once } from 'node:events'
+import { connect } from 'node:net'
+import { setImmediate as turn, setTimeout as delay } from 'node:timers/promises'
+import t from 'tap'
+import { build, claimsOf, environment, guest, postRefresh, postSession, startRedis, startService, type Service, type TokensBody } from '../helper.ts'
+
+/** More requests than can be answered in time: each hears soon, in the documented words, and no session is lost by it. */
+
+const internalError = '{"code":500,"message":"Internal Error"}'
+
+async function healed (service: Service): Promise<void> {
+  while ((await service.internal.inject('/readyz')).statusCode !== 200) await delay(10)
+}
+
+/** The warnings about requests turned away, once there is one. */
+async function warnings (service: Service): Promise<Array<Record<string, unknown>>> {
+  for (;;) {
+    const found = service.log.filter(({ msg }) => msg === 'requests were turned away')
+    if (found.length > 0) return found
+    await delay(10)
+  }
+}
+
+t.test('thousands at once at a frozen Redis, which then thaws', async t => {
+  const redis = await startRedis(t)
+  // Without a retry window, a rotation that took effect unheard would be the end of the session.
+  const service = await startService(t, environment(redis.url, { REFRESH_RETRY_WINDOW: '0', LOG_LEVEL: 'info' }))
+  const sessions: TokensBody[] = []
+  for (let from = 1; from <= 1000; from += 50) {
+    const opening = Array.from({ length: 50 }, async (_, i) => await postSession(service.internalUrl, { userId: from + i }))
+    sessions.push(...await Promise.all(opening))
+  }
+  redis.freeze()
+  const answers = await Promise.all([...sessions, ...sessions].map(async ({ refreshToken }) => {
+    const response = await postRefresh(service.publicUrl, refreshToken)
+    const { status, headers } = response
+    return { status, body: await response.text(), cache: headers.get('cache-control'), retry: headers.get('retry-after') }
+  }))
+  t.same(new Set(answers.map(({ status }) => status)), new Set([500]))
+  t.same(new Set(answers.map(({ body }) => body)), new Set([internalError]))
+  t.same(new Set(answers.map(({ cache }) => cache)), new Set(['no-store']))
+  t.ok(answers.filter(({ retry }) => retry === '1').length > 500, 'most were turned away and told when to come back')
+  t.equal((await fetch(`${service.internalUrl}/healthz`)).status, 200)
+  redis.thaw()
+  while ((await fetch(`${service.internalUrl}/readyz`)).status !== 200) await delay(10)
+
+  for (let from = 0; from < sessions.length; from += 40) {
+    const alive = await Promise.all(sessions.slice(from, from + 40).map(async ({ refreshToken }) => {
+      const response = await postRefresh(service.publicUrl, refreshToken)
+      return response.status === 200 && claimsOf((await response.json() as TokensBody).refreshToken).gen === 2
+    }))
+    t.notOk(alive.includes(false), `sessions from ${from} live, untouched`)
+  }
+  const lines = service.lines.filter(line => line.includes('requests were turned away'))
+  t.ok(lines.length > 0 && lines.length < 60, 'a line now and then says how many')
+})
+
+t.test('no more wait for Redis than may; the others are told at once, before anything is done for them', async t => {
+  const redis = await startRedis(t)
+  const service = await build(t, redis, { MAX_REFRESHES_IN_FLIGHT: '2' })
+  const { refreshToken } = await service.open()
+  redis.freeze()
+  const together = await Promise.all([1, 2, 3].map(async () => await service.refresh(refreshToken)))
+  t.same(together.map(({ statusCode }) => statusCode), [500, 500, 500])
+  t.same(together.map(({ headers }) => headers['retry-after']).sort(), ['1', undefined, undefined], 'two of them waited')
+  redis.thaw()
+  await healed(service)
+
+  redis.freeze()
+  const waiting = [service.refresh(refreshToken), service.refresh(refreshToken)]
+  while (service.public.gate.refusal() === undefined) await turn()
+  const refused = await service.public.inject({ method: 'POST', url: '/api/ps/refresh', payload: 'nonsense', headers: { 'content-type': 'application/json' } })
+  t.equal(refused.body, internalError, 'its body was not read')
+  t.match(refused.headers, { 'retry-after': '1', 'cache-control': 'no-store' })
+  t.equal((await service.internal.inject('/healthz')).statusCode, 200)
+  t.same((await Promise.all(waiting)).map(({ statusCode }) => statusCode), [500, 500])
+  redis.thaw()
+  await healed(service)
+  t.equal((await service.refresh(refreshToken)).statusCode, 200, 'and there is room again')
+
+  t.match(await warnings(service), [{ level: 40, surface: 'public', turnedAway: { in_flight: Number } }])
+  t.notOk(service.log.some(({ msg, err }) => msg === 'request failed' && /turned away/.test(JSON.stringify(err))), 'no line for each')
+})
+
+t.test('a sender whose body does not come takes nobody\'s room', async t => {
+  const redis = await startRedis(t)
+  const service = await build(t, redis, { MAX_REFRESHES_IN_FLIGHT: '1' })
+  const port = Number(new URL(await service.public.listen({ host: '127.0.0.1', port: 0 })).port)
+  for (let i = 0; i < 5; i++) {
+    const socket = connect(port, '127.0.0.1')
+    t.teardown(() => { socket.destroy() })
+    socket.write('POST /api/ps/refresh HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{')
+    await once(service.public.server, 'request')
+  }
+  const { refreshToken } = await service.open()
+  t.equal((await service.refresh(refreshToken)).statusCode, 200)
+})
+
+t.test('while the event loop lags a tenth of the room has to do, and is never taken away', async t => {
+  const redis = await startRedis(t)
+  const service = await build(t, redis, { MAX_REFRESHES_IN_FLIGHT: '10' })
+  const { refreshToken } = await service.open()
+  const lag = async (): Promise<void> => {
+    do {
+      const end = performance.now() + 300
+      while (performance.now() < end);
+      await delay(1)
+    } while (!service.public.isUnderPressure())
+  }
+  await lag()
+  t.equal((await service.refresh(refreshToken)).statusCode, 200, 'a lag with other causes turns nobody away')
+
+  redis.freeze()
+  const waiting = service.refresh(refreshToken)
+  while (!isBusy(service)) await turn()
+  await lag()
+  const refused = await service.refresh(refreshToken)
+  t.match(refused, { statusCode: 500, body: internalError, headers: { 'retry-after': '1' } })
+  t.equal((await waiting).statusCode, 500)
+  redis.thaw()
+  await healed(service)
+  t.equal((await service.refresh(refreshToken)).statusCode, 200)
+  t.match(await warnings(service), [{ turnedAway: { event_loop: 1 } }])
+})
+
+function isBusy (service: Service): boolean {
+  try {
+    service.public.gate.assertNotBusy()
+    return false
+  } catch {
+    return true
+  }
+}
+
+t.test('connections over the limit are closed at once, and counted', async t => {
+  const service = await build(t, await startRedis(t))
+  t.equal(service.public.server.maxConnections, 10_000)
+  service.public.server.maxConnections = 1
+  const port = Number(new URL(await service.public.listen({ host: '127.0.0.1', port: 0 })).port)
+  const first = connect(port, '127.0.0.1')
+  t.teardown(() => { first.destroy() })
+  await once(service.public.server, 'connection')
+  const second = connect(port, '127.0.0.1').on('error', () => {}).resume()
+  await once(second, 'close')
+  first.destroy()
+  await service.public.close()
+  t.match(await warnings(service), [{ turnedAway: { connections: 1 } }], 'the end of the process keeps no count to itself')
+})
+
+t.test('who idles or dawdles is closed, and starves nobody', async t => {
+  const service = await build(t, await startRedis(t))
+  const port = Number(new URL(await service.public.listen({ host: '127.0.0.1', port: 0 })).port)
+  const { requestTimeout, headersTimeout, keepAliveTimeout } = service.public.server
+  t.same({ requestTimeout, headersTimeout, keepAliveTimeout }, { requestTimeout: 10_000, headersTimeout: 10_000, keepAliveTimeout: 72_000 })
+  service.public.server.headersTimeout = 500
+  const dawdlers = Array.from({ length: 200 }, async (_, i) => {
+    const socket = connect(port, '127.0.0.1').setEncoding('utf8')
+    if (i % 2 === 1) socket.write('POST /api/ps/refresh HTTP/1.1\r\nHost: a\r\n')
+    let answer = ''
+    for await (const chunk of socket) answer += chunk
+    return answer
+  })
+  const { refreshToken } = await service.open()
+  t.equal((await postRefresh(`http://127.0.0.1:${port}`, refreshToken, guest.deviceId)).status, 200)
+  for (const [i, answer] of (await Promise.all(dawdlers)).entries()) {
+    if (i % 2 === 0 ? answer !== '' : !answer.endsWith(`\r\n\r\n${internalError}`)) t.fail(`${i}: ${answer}`)
+  }
+})
