@@ -1,0 +1,103 @@
+import { fork } from 'node:child_process'
+import { once } from 'node:events'
+import { setTimeout as delay } from 'node:timers/promises'
+import { createClient, type Answer, type Client } from './overload/client.ts'
+import { startBench, type Bench } from './overload/service.ts'
+import { print, quantile } from './validator/print.ts'
+
+/**
+ * `npm run bench:overload [variable=value …]`: how soon clients hear from a service that has more requests than it can
+ * answer, with Redis well and with Redis frozen, and what a refresh costs. One service, one Redis, one machine.
+ */
+
+const BURST = 3000
+const SECONDS = 6
+
+function report (title: string, answers: Answer[]): void {
+  const statuses = group(answers)
+  print(`${title}: ${answers.length} answers`)
+  for (const [status, list] of [...statuses].sort(([a], [b]) => a - b)) {
+    const times = list.map(({ ms }) => ms)
+    print(`  ${status === 0 ? 'cut' : status}  ${String(list.length).padStart(7)}   p50 ${quantile(times, 0.5).toFixed(0)} ms   ` +
+      `p99 ${quantile(times, 0.99).toFixed(0)} ms   max ${quantile(times, 1).toFixed(0)} ms`)
+  }
+}
+
+function group (answers: Answer[]): Map<number, Answer[]> {
+  const groups = new Map<number, Answer[]>()
+  for (const answer of answers) groups.set(answer.status, [...groups.get(answer.status) ?? [], answer])
+  return groups
+}
+
+const burst = async (clients: Client[]): Promise<Answer[]> => await Promise.all(clients.map(async client => await client.refresh()))
+
+/** Every client sends its next request when it has the answer to the last. */
+async function sustain (clients: Client[], seconds: number): Promise<Answer[]> {
+  const answers: Answer[] = []
+  const end = performance.now() + seconds * 1000
+  await Promise.all(clients.map(async client => {
+    while (performance.now() < end) answers.push(await client.refresh())
+  }))
+  return answers
+}
+
+/** Until nobody is sent away: then each client's session is shown to be alive. */
+async function assertAlive (clients: Client[]): Promise<void> {
+  for (let i = 0; i < clients.length; i += 100) {
+    for (const { status } of await burst(clients.slice(i, i + 100))) if (status !== 200) print(`  A session is not alive: ${status}`)
+  }
+}
+
+/** Connections made now, some at a time: a service has a second's worth of patience with silent ones only ten times. */
+async function connectAll (clients: Client[]): Promise<Client[]> {
+  for (let i = 0; i < clients.length; i += 100) await Promise.all(clients.slice(i, i + 100).map(async client => await client.connect()))
+  return clients
+}
+
+async function whileFrozen (bench: Bench, work: () => Promise<void>): Promise<void> {
+  process.kill(bench.redisPid, 'SIGSTOP')
+  await work()
+  process.kill(bench.redisPid, 'SIGCONT')
+  while ((await fetch(`${bench.internalUrl}/readyz`)).status !== 200) await delay(20)
+}
+
+async function underWatch (bench: Bench, title: string, clients: Client[]): Promise<void> {
+  await connectAll(clients)
+  const watch = fork(new URL('./overload/health.ts', import.meta.url), [bench.internalUrl])
+  await once(watch, 'message')
+  report(title, await sustain(clients, SECONDS))
+  watch.send('over')
+  const [answers] = await once(watch, 'message')
+  watch.disconnect()
+  report('  /readyz meanwhile', answers)
+}
+
+const bench = await startBench(Object.fromEntries(process.argv.slice(2).map(pair => pair.split('=') as [string, string])))
+try {
+  const clients = (await bench.open(BURST)).map(token => createClient(bench.port, token))
+  const few = await connectAll(clients.slice(0, 32))
+  await sustain(few, 3)
+  const before = bench.cpu()
+  const answers = await sustain(few, SECONDS)
+  report('32 clients', answers)
+  print(`  ${Math.round(answers.length / SECONDS)} a second, ${((bench.cpu() - before) / answers.length).toFixed(1)} µs of CPU each`)
+
+  report(`${BURST} at once, Redis is well`, await burst(await connectAll(clients)))
+  for (const client of clients) client.connectLater()
+  report(`${BURST} at once on new connections, Redis is well`, await burst(clients))
+  await connectAll(clients)
+  await whileFrozen(bench, async () => {
+    report(`${BURST} at once, Redis is frozen`, await burst(clients))
+    report(`${BURST} at once again`, await burst(clients))
+  })
+  await underWatch(bench, '1000 clients without a pause, Redis is well', clients.slice(0, 1000))
+  await underWatch(bench, `${BURST} clients without a pause, Redis is well`, clients)
+  await whileFrozen(bench, async () => {
+    await underWatch(bench, '1000 clients without a pause, Redis is frozen', clients.slice(0, 1000))
+  })
+  await assertAlive(await connectAll(clients))
+  for (const client of clients) client.close()
+  for (const line of bench.notices.filter(line => line.includes('"level":40')).slice(0, 10)) print(line)
+} finally {
+  await bench.stop()
+}
