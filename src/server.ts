@@ -13,6 +13,7 @@ import { createMetrics } from './metrics/metrics.ts'
 import { BACKLOG } from './protection/thresholds.ts'
 import { startEmbeddedRedis } from './redis/embedded.ts'
 import { parseRedisUrl } from './redis/url.ts'
+import { watchForStalls } from './stall.ts'
 import type { Surface } from './surfaces.ts'
 
 // The process: its configuration, its Redis, both listeners, and its end. Nothing else of the service reads signals or
@@ -29,6 +30,8 @@ const foundations: Array<() => Promise<void>> = []
 async function start (config: Config, health: Health, logger: Logger): Promise<void> {
   const { redis, ...complete } = await prepare(config, logger)
   await buildListeners({ config: complete, health, metrics: createMetrics(health), logger, surfaces: {} })
+  await buildListeners({ config: complete, health, logger, surfaces: {} })
+  watchForStalls()
   const [publicApp, internalApp] = listeners as [FastifyInstance, FastifyInstance]
   const addresses = {
     public: await listen(publicApp, config.HOST, config.PORT, 'PORT'),

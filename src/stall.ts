@@ -6,14 +6,20 @@
 /** How often the process notes that it runs, milliseconds. */
 const BEAT = 100
 
-/** Standing still for longer counts, milliseconds: as long as Redis has for a call, so what waited less is not given up yet. */
-const STALL = 700
+/** Standing still for longer counts, milliseconds: within a second every request is answered, so before it nobody gives up. */
+const STALL = 1000
 
 /** Turns of the event loop that surely read what was in the buffers: a turn may accept one connection, and 511 of them can wait. */
 const TURNS = 1024
 
-/** When this process last ran and had read all that was there, by `performance.now()`. */
-let awakeAt = performance.now()
+/** When this process last ran and had read all that was there, by `performance.now()`. Always, until it is watched. */
+let awakeAt = Infinity
+
+/** To be called when the process begins to listen: the start may take its time, and nothing waits in the meantime. */
+export function watchForStalls (): void {
+  awakeAt = performance.now()
+  beat()
+}
 
 function beat (): void {
   if (performance.now() - awakeAt > STALL) {
@@ -33,8 +39,6 @@ function readOn (turns: number): void {
     setImmediate(readOn, turns - 1)
   }
 }
-
-beat()
 
 /** Since when a request that is taken up now may have been waiting, by `performance.now()`: now, but for a stall. */
 export function waitingSince (): number {

@@ -107,6 +107,7 @@ t.test('a request that one replica fails is repeated at another', async t => {
     'closes without an answer': response => response.socket!.destroy(),
     resets: response => response.socket!.resetAndDestroy(),
     'dies within its headers': response => response.socket!.end('HTTP/1.1 200 OK\r\nContent-Le'),
+    'answers no HTTP': response => response.socket!.end('garbage\r\n\r\n'),
     'answers 500': answers(500, internalError),
     'is frozen': () => {}
   }
