@@ -30,7 +30,6 @@ const foundations: Array<() => Promise<void>> = []
 async function start (config: Config, health: Health, logger: Logger): Promise<void> {
   const { redis, ...complete } = await prepare(config, logger)
   await buildListeners({ config: complete, health, metrics: createMetrics(health), logger, surfaces: {} })
-  await buildListeners({ config: complete, health, logger, surfaces: {} })
   watchForStalls()
   const [publicApp, internalApp] = listeners as [FastifyInstance, FastifyInstance]
   const addresses = {

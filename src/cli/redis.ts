@@ -35,6 +35,8 @@ export async function withStore<T> (config: Config, work: (store: SessionStore) 
     idleTtl: config.REFRESH_IDLE_TTL,
     absoluteTtl: config.REFRESH_ABSOLUTE_TTL,
     retryWindow: config.REFRESH_RETRY_WINDOW,
-    maxSessionsPerUser: config.MAX_SESSIONS_PER_USER
+    maxSessionsPerUser: config.MAX_SESSIONS_PER_USER,
+    // A command does one thing at a time: it may be on the connection that WAIT holds up.
+    replicated: config.REDIS_WAIT_REPLICAS > 0 ? { redis, replicas: config.REDIS_WAIT_REPLICAS } : undefined
   })))
 }

@@ -70,6 +70,10 @@ t.test('revoke ends one session, or all, says which, and subscribers hear of it'
   t.same(new Set(heard.map(({ reason }) => reason)), new Set(['logout']))
 })
 
+t.test('revoke waits for replicas where the service does', async t => {
+  await t.rejects(run(['revoke', '4'], { ...env, REDIS_WAIT_REPLICAS: '1' }), { message: /0 of 1 replicas/ })
+})
+
 t.test('only what reaches Redis is read of the environment', async t => {
   const production = { ...env, NODE_ENV: 'production', PORT: 'none', ACCESS_TOKEN_SECRETS: 'short' }
   t.equal((await run(['sessions', '2'], production)).text, 'User 2 has no session.\n')

@@ -62,7 +62,7 @@ async function checkServers ({ reached: masters, away }: Masters, config: Config
 async function checkServer (master: Redis, facts: Facts, config: Config): Promise<Check[]> {
   return [
     ...serverChecks(facts),
-    ...replicationChecks(facts, 0),
+    ...replicationChecks(facts, config.REDIS_WAIT_REPLICAS),
     ...await permissionChecks(master, config),
     latencyCheck(await measure(master))
   ]
