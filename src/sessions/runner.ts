@@ -1,10 +1,11 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import { NotReplicated, StoreUnavailable } from '../errors.ts'
 import { withoutArguments } from '../redis/message.ts'
 import { waitingSince } from '../stall.ts'
 import type { Reply } from './outcomes.ts'
 import { eventsChannel, userKey } from './record.ts'
 import type { ScriptName } from './scripts.ts'
-import type { Server, Servers } from './servers.ts'
+import { NoConnectionError, type Server, type Servers } from './servers.ts'
 
 /** Milliseconds Redis has for a call. The public endpoint promises its 500 within a second. */
 export const TIMEOUT = 700
@@ -22,7 +23,8 @@ export type ScriptObserver = (script: ScriptName, seconds: number, result: Scrip
 export interface Runner {
   /**
    * Runs a script on a user's record, dated so that it can't take effect after the caller was told 500: a frozen
-   * server or a stalled socket may deliver a command long after.
+   * server or a stalled socket may deliver a command long after. When the connection goes in the meantime, the command
+   * may still be on its way: it is given up no sooner.
    */
   run (name: ScriptName, userId: number, ...args: Array<string | number>): Promise<Reply>
   /** Resolves when a refresh would be run: in a Cluster by one master at least, since a dead shard must not take the others along. */
@@ -55,7 +57,8 @@ export function createRunner (servers: Servers, prefix: string, observe: ScriptO
         return await attempt(server).catch(async err => await detour(err, left - 1))
       }
       try {
-        const reply = await within(TIMEOUT, attempt().catch(async err => await detour(err, DETOURS)))
+        const reply = await within(TIMEOUT, attempt().catch(async err => await detour(err, DETOURS))
+          .catch(async err => await giveUp(err, givenUpAt)))
         observe(name, (performance.now() - startedAt) / 1000, 'ok', reply)
         return reply
       } catch (err) {
@@ -88,6 +91,16 @@ class LateError extends Error {
 }
 
 class TimeoutError extends Error {}
+
+/** What ioredis says when a command can't be sent and must not be kept. */
+const UNSENT = /^Stream isn't writeable/
+
+/** Throws the error: at once if Redis itself has answered with it or never got the command, else when it is too late for that. */
+async function giveUp (err: Error, givenUpAt: number): Promise<never> {
+  const isKnown = err.name === 'ReplyError' || err instanceof LateError || err instanceof NotReplicated
+  if (!isKnown && !(err instanceof NoConnectionError) && !UNSENT.test(err.message)) await delay(givenUpAt - performance.now())
+  throw err
+}
 
 function resultOf (err: unknown): ScriptResult {
   if (err instanceof LateError) return 'late'

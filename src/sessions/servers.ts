@@ -9,6 +9,11 @@ type Definition = (redis: Redis) => ServerScripts
 /** How many keys are tried to find one for each master. One that has next to no slots may be left out. */
 const SAMPLES = 1000
 
+/** Nothing was sent. */
+export class NoConnectionError extends Error {
+  override message = 'there is no connection to the master of the key\'s slot'
+}
+
 /** One Redis server that runs scripts, and its clock, which is like no other's. */
 export interface Server extends ServerScripts {
   clock: RedisClock
@@ -20,7 +25,7 @@ export interface Server extends ServerScripts {
 export interface Servers {
   /**
    * The one that holds a key.
-   * @throws Error when there is no connection to it, or no such server known.
+   * @throws NoConnectionError when there is none to it, or no such server known.
    */
   of (key: string): Server
   /** Where a server's answer sends a command, which it has not run; `undefined` when the answer is something else. */
@@ -71,7 +76,7 @@ function ofCluster (cluster: Cluster, create: (redis: Redis) => Server): Servers
       const node = topology.node(topology.ownerOf(key))
       if (node?.status === 'ready') return serverOf(node)
       topology.refresh()
-      throw new Error('there is no connection to the master of the key\'s slot')
+      throw new NoConnectionError()
     },
     async follow ({ message }) {
       const [word, , address] = message.split(' ')
