@@ -55,7 +55,9 @@ if gen > current then
   outcome = 'recovered'
 end
 
+-- Not in the past, and not before the expiry so far, unless an operator has lowered a lifetime since.
 local renewed = math.min(now + idle, created + absolute)
+if now >= renewed then return stop('expired', 'expired') end
 redis.call('HSET', key, field, format(gen + 1, created, now, renewed, device))
-redis.call('EXPIREAT', key, renewed, 'GT')
+if renewed < expires then settle(liveSessions()) else redis.call('EXPIREAT', key, renewed, 'GT') end
 return { outcome, nowMs, gen + 1, now, renewed, record[2], record[3] }
