@@ -1,0 +1,170 @@
+import assert from 'node:assert/strict'
+import fc from 'fast-check'
+import * as model from './model.ts'
+import type { Announcement, Rules, Token, User } from './model.ts'
+import { KEYRINGS, type Snapshot, type World } from './world.ts'
+
+/** What can happen to a user, each done to the model and to the real store alike, with every answer compared. */
+
+/** A token that was handed out, and the device that it was meant for. */
+export interface Issued { token: Token, bytes: string, device: string }
+
+/** What the model knows in the course of one run. */
+export interface Expected {
+  rules: Rules
+  ms: number
+  user: User
+  issued: Issued[]
+  snapshots: Array<{ user: User, saved: Snapshot }>
+  /** The state was set back at least once. */
+  rolledBack: boolean
+  /** How often each outcome has occurred, over all runs. */
+  seen: Map<string, number>
+}
+
+export type Command = fc.AsyncCommand<Expected, World>
+
+type Run = (expected: Expected, world: World) => Promise<Announcement[]>
+
+const nowOf = (expected: Expected): number => Math.floor(expected.ms / 1000)
+
+export function count ({ seen }: Expected, name: string): void {
+  seen.set(name, (seen.get(name) ?? 0) + 1)
+}
+
+/** One command; `run` returns what must have been announced. What it leaves is checked after each. */
+export function command (name: string, run: Run, isReady: (expected: Expected) => boolean = () => true): Command {
+  return {
+    check: isReady,
+    toString: () => name,
+    async run (expected, world) {
+      const events = await run(expected, world)
+      for (const event of events) count(expected, event.type === 'profile' ? 'event: profile' : `event: ${event.reason}`)
+      await world.check(expected.user, events)
+    }
+  }
+}
+
+/** Takes the model's step, and compares the answers. */
+function follow<Reply> (expected: Expected, step: model.Step<Reply>, reply: Reply): Announcement[] {
+  assert.deepEqual(reply, step.reply)
+  expected.user = step.user
+  return step.events
+}
+
+export const open = (device: string, label: string, email: string, role: string): Command =>
+  command(`open(${device}, '${label}', ${email}, ${role})`, async (expected, world) => {
+    const { token, bytes } = await world.open(device, label, email, role)
+    expected.issued.push({ token, bytes, device })
+    count(expected, 'opened')
+    const step = model.open(expected.user, expected.rules, nowOf(expected), { sid: token.sid, device, label, email, role })
+    return follow(expected, step, { gen: token.gen, iat: token.iat, exp: token.exp })
+  })
+
+/** Presents a token; `asDevice` is the one that it was meant for unless another is named. */
+async function present (
+  expected: Expected, world: World, { token, bytes, device }: Issued, asDevice = device
+): Promise<Announcement[]> {
+  const result = await world.refresh(bytes, asDevice)
+  const now = nowOf(expected)
+  const session = expected.user?.sessions.find(({ sid }) => sid === token.sid)
+  const step = model.refresh(expected.user, expected.rules, now, KEYRINGS[world.keyring]!, token, asDevice)
+  count(expected, step.reply.outcome)
+  if (step.reply.outcome === 'expired' && token.gen > session!.gen && now < session!.expiresAt) count(expected, 'too old to recover')
+  const events = follow(expected, step, result.refreshed)
+  if ('token' in step.reply) {
+    const { token } = step.reply
+    if (step.reply.outcome !== 'retried' && token.exp < token.iat + expected.rules.idleTtl) count(expected, 'held to the absolute lifetime')
+    expected.issued.push({ token, bytes: result.bytes!, device })
+  }
+  return events
+}
+
+/** What one device was given, in turn. */
+export const ofDevice = ({ issued }: Expected, device: string): Issued[] => issued.filter(each => each.device === device)
+
+const hasTokens = ({ issued }: Expected): boolean => issued.length > 0
+
+/** `back` 0 is a refresh, 1 repeats a lost request, more replays an ancestor or a token of a session before. */
+export const refresh = (device: string, back: number): Command =>
+  command(`refresh(${device}, ${back})`, async (expected, world) => await present(expected, world, ofDevice(expected, device).at(-1 - back)!),
+    expected => ofDevice(expected, device).length > back)
+
+/** The token of the highest generation of the device's last session: after a rollback it may be ahead of the record. */
+export const furthest = (device: string): Command =>
+  command(`furthest(${device})`, async (expected, world) => {
+    const { sid } = ofDevice(expected, device).at(-1)!.token
+    const line = expected.issued.filter(({ token }) => token.sid === sid)
+    return await present(expected, world, line.reduce((a, b) => b.token.gen > a.token.gen ? b : a))
+  }, expected => ofDevice(expected, device).length > 0)
+
+export const replay = (n: number): Command =>
+  command(`replay(${n})`, async (expected, world) => await present(expected, world, expected.issued[n % expected.issued.length]!), hasTokens)
+
+export const wrongDevice = (n: number, device: string): Command =>
+  command(`wrongDevice(${n}, ${device})`, async (expected, world) =>
+    await present(expected, world, expected.issued[n % expected.issued.length]!, device), hasTokens)
+
+export const revoke = (n: number): Command =>
+  command(`revoke(${n})`, async (expected, world) => {
+    const { sid } = expected.issued[n % expected.issued.length]!.token
+    await world.store.revoke(world.userId, sid)
+    return follow(expected, model.revoke(expected.user, nowOf(expected), sid), undefined)
+  }, hasTokens)
+
+export const revokeAll = command('revokeAll()', async (expected, world) => {
+  await world.store.revokeAll(world.userId)
+  return follow(expected, model.revokeAll(expected.user, nowOf(expected)), undefined)
+})
+
+export const updateProfile = (profile: { email?: string, role?: string }): Command =>
+  command(`updateProfile(${JSON.stringify(profile)})`, async (expected, world) => {
+    const updated = await world.store.updateProfile(world.userId, profile)
+    count(expected, updated ? 'profile updated' : 'profile of nobody')
+    return follow(expected, model.updateProfile(expected.user, nowOf(expected), profile), updated)
+  })
+
+export const list = command('list()', async (expected, world) => {
+  const listed = await world.store.list(world.userId)
+  const step = model.list(expected.user, nowOf(expected))
+  const rows = step.reply.map(({ sid, label, gen, createdAt, rotatedAt, expiresAt }) =>
+    ({ sid, label: label === '' ? null : label, gen, createdAt, rotatedAt, expiresAt }))
+  assert.deepEqual(listed, rows)
+  expected.user = step.user
+  return step.events
+})
+
+export const find = (n: number): Command =>
+  command(`find(${n})`, async (expected, world) => {
+    const { sid } = expected.issued[n % expected.issued.length]!.token
+    const found = await world.store.find(world.userId, sid)
+    const session = model.find(expected.user, nowOf(expected), sid)
+    count(expected, session === undefined ? 'not found' : 'found')
+    if (session === undefined) assert.equal(found, undefined)
+    else {
+      const { gen, createdAt, rotatedAt, expiresAt } = session
+      const { email, role } = expected.user!
+      assert.deepEqual(found, { gen, createdAt, rotatedAt, expiresAt, email, role, now: nowOf(expected) })
+    }
+    return []
+  }, hasTokens)
+
+/** A restart of the replicas with other rules. */
+export const changeRules = (change: Partial<Rules>): Command => ({
+  check: () => true,
+  toString: () => `changeRules(${JSON.stringify(change)})`,
+  async run (expected, world) {
+    expected.rules = { ...expected.rules, ...change }
+    world.restart(expected.rules)
+  }
+})
+
+/** The next restart of the replicas with their secrets changed. */
+export const rotateSecrets: Command = {
+  check: () => true,
+  toString: () => 'rotateSecrets()',
+  async run (expected, world) {
+    world.keyring = Math.min(world.keyring + 1, KEYRINGS.length - 1)
+    count(expected, 'secrets rotated')
+  }
+}

@@ -1,0 +1,61 @@
+import { command, count, furthest, ofDevice, refresh, type Command, type Expected } from './commands.ts'
+import * as model from './model.ts'
+import type { Announcement } from './model.ts'
+import type { World } from './world.ts'
+
+/** What nobody asks for: time passes, and Redis loses writes. */
+
+async function elapse (expected: Expected, world: World, ms: number): Promise<Announcement[]> {
+  expected.ms += ms
+  await world.turn(expected.ms)
+  const user = model.elapse(expected.user, expected.ms)
+  if (user !== expected.user) count(expected, 'the record expired as a whole')
+  expected.user = user
+  return []
+}
+
+export const pass = (ms: number): Command =>
+  command(`pass(${ms})`, async (expected, world) => await elapse(expected, world, ms))
+
+/** To the very moment when the first of the sessions expires, or a little before or after. */
+export const passToExpiry = (ms: number): Command =>
+  command(`passToExpiry(${ms})`, async (expected, world) => {
+    const first = Math.min(...expected.user!.sessions.map(({ expiresAt }) => expiresAt))
+    return await elapse(expected, world, Math.max(0, first * 1000 + ms - expected.ms))
+  }, ({ user }) => user !== null)
+
+export const save = command('save()', async (expected, world) => {
+  expected.snapshots.push({ user: expected.user, saved: await world.save() })
+  return []
+})
+
+/** What a failover, or a restore, makes of Redis: an earlier state, while the clock went on. */
+export const rollBack = (back: number): Command =>
+  command(`rollBack(${back})`, async (expected, world) => {
+    const { user, saved } = expected.snapshots.at(-1 - back)!
+    await world.restore(saved)
+    await world.turn(expected.ms)
+    expected.user = model.elapse(user, expected.ms)
+    expected.rolledBack = true
+    count(expected, 'rolled back')
+    return []
+  }, ({ snapshots }) => snapshots.length > back)
+
+/** Several commands that would hardly meet by chance. */
+function story (name: string, device: string, steps: Command[]): Command {
+  return {
+    check: expected => ofDevice(expected, device).length > 0,
+    toString: () => `${name}(${device})`,
+    async run (expected, world) {
+      for (const step of steps) if (step.check(expected)) await step.run(expected, world)
+    }
+  }
+}
+
+/** A failover that loses the last rotations of a device: its client has a token from after it. */
+export const loseRotations = (device: string, rotations: number): Command =>
+  story('loseRotations', device, [save, ...Array<Command>(rotations).fill(refresh(device, 0)), rollBack(0)])
+
+/** After such a failover the token from before it goes on first, until the one from after it has expired. */
+export const outliveLost = (device: string): Command =>
+  story('outliveLost', device, [loseRotations(device, 2), passToExpiry(-1000), refresh(device, 2), pass(1000), furthest(device)])

@@ -1,0 +1,83 @@
+import t, { type Test } from 'tap'
+import { startRedis, type PrivateRedis } from '../helper.ts'
+import { changeRules, furthest, list, open, refresh, revoke, type Command } from './commands.ts'
+import { loseRotations, pass, passToExpiry, rollBack, save } from './happenings.ts'
+import type { Rules } from './model.ts'
+import { mutate, type Mutant } from './mutants.ts'
+import { runCommands } from './runs.ts'
+import { createWorlds } from './world.ts'
+
+/**
+ * Lives that random ones led to, shrunk and named: what is easily got wrong. Each passes, and fails with the mistake
+ * that it is there for.
+ */
+
+const rules: Rules = { idleTtl: 100, absoluteTtl: 600, retryWindow: 30, maxSessionsPerUser: 2 }
+
+/** Too long for a listpack, so that the hash has no order of its own. */
+const longEmail = `${'x'.repeat(80)}@keygenqt.com`
+
+const login = (device: string, email = 'one@keygenqt.com'): Command => open(device, '', email, 'GUEST')
+
+interface Life { commands: Command[], mutant: Mutant, rules?: Partial<Rules>, times?: number }
+
+const lives: Record<string, Life> = {
+  'of two used last in one second, the one that was opened first makes room, in whatever order the hash is': {
+    commands: [login('phone', longEmail), pass(1000), login('laptop', longEmail), pass(1000),
+      refresh('phone', 0), refresh('laptop', 0), login('tablet', longEmail)],
+    mutant: { script: 'open', from: 'if a.created ~= b.created then return a.created > b.created end', to: '' },
+    times: 20
+  },
+  'the record lives as long as its longest session, also when the idle time was lowered': {
+    commands: [login('phone'), changeRules({ idleTtl: 10 }), login('laptop')],
+    mutant: { script: 'open', from: 'settle(others)', to: "redis.call('EXPIREAT', key, expires)" }
+  },
+  'a refresh under a lowered idle time lets the record go sooner, and keeps it for the other session': {
+    commands: [login('phone'), login('laptop'), changeRules({ idleTtl: 10 }), refresh('phone', 0), refresh('laptop', 0)],
+    mutant: { script: 'rotate', from: 'if renewed < expires then settle(liveSessions()) else', to: 'do' }
+  },
+  'a lowered absolute lifetime ends what is older at its next refresh, which hands out nothing': {
+    commands: [login('phone'), pass(50_000), changeRules({ absoluteTtl: 50 }), refresh('phone', 0)],
+    mutant: { script: 'rotate', from: 'if now >= renewed then', to: 'if now > renewed then' }
+  },
+  'a session near its absolute end does not shorten the others': {
+    commands: [login('phone'), pass(60_000), login('laptop'), refresh('phone', 0)],
+    mutant: { script: 'rotate', from: "renewed, 'GT')", to: 'renewed)' },
+    rules: { absoluteTtl: 130 }
+  },
+  'a retry at the last second of the window, and one at the first after it': {
+    commands: [login('phone'), pass(500), refresh('phone', 0), pass(29_499), refresh('phone', 1), pass(1), refresh('phone', 2)],
+    mutant: { script: 'rotate', from: 'now - rotated < window', to: 'now - rotated <= window' }
+  },
+  'a rollback that brings back a session that was revoked': {
+    commands: [login('phone'), save, revoke(0), refresh('phone', 0), rollBack(0), refresh('phone', 0)],
+    mutant: { script: 'revoke', from: "remove(ARGV[4], 'logout')", to: 'false' }
+  },
+  'a client two generations ahead of a Redis that lost them': {
+    commands: [login('phone'), loseRotations('phone', 2), refresh('phone', 0), refresh('phone', 1), refresh('phone', 3)],
+    mutant: { script: 'rotate', from: 'format(gen + 1,', to: 'format(current + 1,' }
+  },
+  'a token ahead of the record that has expired itself': {
+    commands: [login('phone'), loseRotations('phone', 2), pass(99_000), refresh('phone', 2), pass(1000), furthest('phone')],
+    mutant: { script: 'rotate', from: "if now >= exp then return stop('expired', 'expired') end", to: '' }
+  },
+  'a session expires in the very second that its record says, and is announced by whoever walks by': {
+    commands: [login('phone'), pass(1000), login('laptop'), passToExpiry(0), list, list],
+    mutant: { script: 'common', from: 'expires <= now', to: 'expires < now' }
+  }
+}
+
+let redis: PrivateRedis
+t.before(async () => { redis = await startRedis(t, ['--appendonly', 'no']) })
+
+for (const [i, [name, life]] of Object.entries(lives).entries()) {
+  t.test(name, async t => {
+    await live(t, life, `life${i}:`)
+    await t.rejects(live(t, life, `mutant${i}:`, life.mutant))
+  })
+}
+
+async function live (t: Test, { commands, rules: special, times = 1 }: Life, prefix: string, mutant?: Mutant): Promise<void> {
+  const worlds = await createWorlds(t, redis, prefix, mutant && mutate(mutant))
+  for (let i = 0; i < times; i++) await runCommands(worlds, { ...rules, ...special }, commands)
+}

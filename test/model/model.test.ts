@@ -1,0 +1,52 @@
+import fc from 'fast-check'
+import t from 'tap'
+import { startRedis } from '../helper.ts'
+import { isSoak, seeds } from '../soak.ts'
+import { runProperty } from './runs.ts'
+import { createWorlds } from './world.ts'
+
+/** The store against the model of the design: whatever happens, in whatever order, both say and leave the same. */
+
+/** Runs of one seed; each is up to eighty commands. */
+const RUNS = isSoak ? 2000 : 150
+
+/** Everything that can happen, and how often it has to in the runs of one seed, so that none of it goes untested. */
+const OUTCOMES: Record<string, number> = {
+  opened: 500,
+  rotated: 500,
+  retried: 20,
+  recovered: 30,
+  forged: 8,
+  unknown: 500,
+  device_mismatch: 10,
+  expired: 30,
+  'too old to recover': 5,
+  reused: 15,
+  'held to the absolute lifetime': 100,
+  'event: logout': 100,
+  'event: reuse': 15,
+  'event: replaced': 100,
+  'event: evicted': 50,
+  'event: expired': 50,
+  'event: profile': 200,
+  'profile updated': 30,
+  'profile of nobody': 10,
+  found: 30,
+  'not found': 50,
+  'the record expired as a whole': 30,
+  'rolled back': 150,
+  'secrets rotated': 50
+}
+
+t.test('the store does what the model says', { timeout: 0 }, async t => {
+  // Nothing here is about files.
+  const redis = await startRedis(t, ['--appendonly', 'no'])
+  await Promise.all(seeds([1, 2]).map(async seed => {
+    const worlds = await createWorlds(t, redis, `seed${seed}:`)
+    const seen = new Map<string, number>()
+    await fc.assert(runProperty(worlds, seen), { seed, numRuns: RUNS })
+    t.comment(`seed ${seed}: ${JSON.stringify(Object.fromEntries(seen))}`)
+    t.same([...seen.keys()].sort(), Object.keys(OUTCOMES).sort(), `seed ${seed}: all that can happen, and nothing else`)
+    for (const [name, times] of seen) t.ok(times >= OUTCOMES[name]!, `seed ${seed}: ${name}, ${times} times`)
+  }))
+})

@@ -1,0 +1,32 @@
+import fc from 'fast-check'
+import t from 'tap'
+import { readScript } from '../../src/sessions/scripts.ts'
+import { startRedis } from '../helper.ts'
+import { mutate, mutants } from './mutants.ts'
+import { runProperty } from './runs.ts'
+import { createWorlds } from './world.ts'
+
+/** The model test can fail: it notices every small mistake in the scripts. */
+
+const RUNS = 500
+
+/** At the same time. */
+const WORKERS = 4
+
+t.test('every mutant is caught', { timeout: 0 }, async t => {
+  const redis = await startRedis(t, ['--appendonly', 'no'])
+  let total = 0
+  const queue = [...mutants.entries()]
+  await Promise.all(Array.from({ length: WORKERS }, async () => {
+    for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
+      const [i, mutant] = next
+      const title = `${mutant.script}: ${JSON.stringify(mutant.from)} → ${JSON.stringify(mutant.to)}`
+      if (!readScript(mutant.script).includes(mutant.from)) t.fail(`${title}: the script has no such text`)
+      const worlds = await createWorlds(t, redis, `mutant${i}:`, mutate(mutant))
+      const { failed, numRuns } = await fc.check(runProperty(worlds), { seed: 1, numRuns: RUNS, endOnFailure: true })
+      t.ok(failed, `${title}, by run ${numRuns}`)
+      total += numRuns
+    }
+  }))
+  t.comment(`${mutants.length} mutants, ${total} runs`)
+})

@@ -1,0 +1,106 @@
+import assert from 'node:assert/strict'
+import fc from 'fast-check'
+import { START_MS } from './clock.ts'
+import {
+  changeRules, find, furthest, list, open, refresh, replay, revoke, revokeAll, rotateSecrets, updateProfile, wrongDevice,
+  type Command, type Expected
+} from './commands.ts'
+import { loseRotations, outliveLost, pass, passToExpiry, rollBack, save } from './happenings.ts'
+import * as model from './model.ts'
+import { KEYRINGS, type World, type Worlds } from './world.ts'
+
+/** Random runs of commands over one user, and what has to hold of the whole. */
+
+/** With a window; without one, near the end of a lifetime; and with a lifetime below the idle time. */
+export const RULES: model.Rules[] = [
+  { idleTtl: 100, absoluteTtl: 600, retryWindow: 30, maxSessionsPerUser: 3 },
+  { idleTtl: 100, absoluteTtl: 130, retryWindow: 0, maxSessionsPerUser: 2 },
+  { idleTtl: 100, absoluteTtl: 70, retryWindow: 30, maxSessionsPerUser: 2 }
+]
+
+/** One of them is used more than the others, so that its lines grow. */
+const device = fc.constantFrom('phone', 'phone', 'phone', 'laptop', 'laptop', 'tablet', 'watch')
+const email = fc.constantFrom('one@keygenqt.com', 'two@keygenqt.com')
+const role = fc.constantFrom('GUEST', 'ADMIN')
+
+const change: fc.Arbitrary<Partial<model.Rules>> = fc.constantFrom(
+  { maxSessionsPerUser: 1 }, { maxSessionsPerUser: 2 }, { maxSessionsPerUser: 3 },
+  { idleTtl: 50 }, { idleTtl: 100 }, { absoluteTtl: 70 }, { absoluteTtl: 600 }, { retryWindow: 0 }, { retryWindow: 30 }
+)
+
+/** Around every limit of the rules, and parts of a second. */
+const milliseconds = fc.oneof(
+  { weight: 12, arbitrary: fc.constantFrom(1, 400, 999, 1000, 15_000) },
+  { weight: 4, arbitrary: fc.constantFrom(28_999, 29_000, 30_000, 31_000) },
+  { weight: 2, arbitrary: fc.constantFrom(60_000, 69_999, 99_000) },
+  { weight: 1, arbitrary: fc.constantFrom(99_999, 100_000, 250_000) }
+)
+
+/** Refreshes and openings are the most of a life. */
+const command: fc.Arbitrary<Command> = fc.oneof(
+  { weight: 6, arbitrary: fc.tuple(device, fc.constantFrom('', 'Pixel 9'), email, role).map(args => open(...args)) },
+  { weight: 12, arbitrary: device.map(device => refresh(device, 0)) },
+  { weight: 4, arbitrary: device.map(device => refresh(device, 1)) },
+  { weight: 1, arbitrary: fc.tuple(device, fc.integer({ min: 2, max: 5 })).map(args => refresh(...args)) },
+  { weight: 2, arbitrary: device.map(furthest) },
+  { weight: 1, arbitrary: fc.nat(99).map(replay) },
+  { weight: 1, arbitrary: fc.tuple(fc.nat(99), device).map(args => wrongDevice(...args)) },
+  { weight: 1, arbitrary: fc.nat(99).map(revoke) },
+  { weight: 3, arbitrary: fc.constantFrom(revokeAll, list, list) },
+  { weight: 1, arbitrary: fc.constant(rotateSecrets) },
+  { weight: 1, arbitrary: fc.record({ email, role }, { requiredKeys: [] }).map(updateProfile) },
+  { weight: 2, arbitrary: fc.nat(99).map(find) },
+  { weight: 1, arbitrary: change.map(changeRules) },
+  { weight: 6, arbitrary: milliseconds.map(pass) },
+  { weight: 1, arbitrary: fc.constantFrom(-1, 0, 0, 1000).map(passToExpiry) },
+  { weight: 1, arbitrary: fc.constant(save) },
+  { weight: 1, arbitrary: fc.constantFrom(0, 0, 1, 3).map(rollBack) },
+  { weight: 2, arbitrary: fc.tuple(device, fc.integer({ min: 1, max: 3 })).map(args => loseRotations(...args)) },
+  { weight: 1, arbitrary: device.map(outliveLost) }
+)
+
+/** Runs commands over a new user, and looks at the whole in the end. */
+export async function runCommands (
+  worlds: Worlds, rules: model.Rules, commands: Iterable<Command>, seen = new Map<string, number>()
+): Promise<void> {
+  const world = worlds(rules)
+  const expected: Expected = { rules, ms: START_MS, user: null, issued: [], snapshots: [], rolledBack: false, seen }
+  await world.turn(START_MS)
+  await fc.asyncModelRun(() => ({ model: expected, real: world }), commands)
+  await checkEveryToken(expected, world)
+}
+
+/**
+ * What each token that was ever handed out would be good for now: as the model says, and one generation of a session
+ * lives at the most. Unless Redis lost writes, only one token is rotated, only its predecessor retried, and none recovered.
+ */
+async function checkEveryToken (expected: Expected, world: World): Promise<void> {
+  const saved = await world.save()
+  const now = Math.floor(expected.ms / 1000)
+  const rotated = new Map<string, Set<string>>()
+  for (const { token, bytes, device } of new Map(expected.issued.map(issued => [issued.bytes, issued])).values()) {
+    const { refreshed } = await world.refresh(bytes, device)
+    const { user, events, reply } = model.refresh(expected.user, expected.rules, now, KEYRINGS[world.keyring]!, token, device)
+    assert.deepEqual(refreshed, reply)
+    await world.check(user, events)
+    if (reply.outcome === 'rotated') {
+      const live = expected.rolledBack ? `${token.gen}` : `${token.gen} of ${token.iat} to ${token.exp}`
+      rotated.set(token.sid, (rotated.get(token.sid) ?? new Set()).add(live))
+    }
+    assert.ok(reply.outcome !== 'recovered' || expected.rolledBack)
+    if (user !== expected.user) await world.restore(saved)
+  }
+  for (const live of rotated.values()) assert.equal(live.size, 1, 'one live generation')
+}
+
+/** Where every random life begins. */
+const beginning = [open('phone', '', 'one@keygenqt.com', 'GUEST'), pass(1000), open('laptop', 'Pixel 9', 'one@keygenqt.com', 'GUEST')]
+
+/** Rules and commands by chance; what is thrown is the property's counterexample, shrunk. */
+export function runProperty (worlds: Worlds, seen = new Map<string, number>()): fc.IAsyncProperty<unknown[]> {
+  return fc.asyncProperty(
+    fc.constantFrom(RULES[0]!, ...RULES),
+    fc.commands([command], { maxCommands: 80, size: 'max' }),
+    async (rules, commands) => { await runCommands(worlds, rules, [...beginning, ...commands], seen) }
+  )
+}

@@ -1,0 +1,160 @@
+import { createHash } from 'node:crypto'
+import assert from 'node:assert/strict'
+import Fastify from 'fastify'
+import type { Redis } from 'ioredis'
+import type { Test } from 'tap'
+import jwt from '../../plugins/jwt.ts'
+import { loadConfig, type RunnableConfig } from '../../src/config.ts'
+import { sessionTokens } from '../../src/session-tokens.ts'
+import { createSessionStore, type SessionStore } from '../../src/sessions/store.ts'
+import type { Tokens } from '../../src/tokens/tokens.ts'
+import { claimsOf, environment, secret, type PrivateRedis } from '../helper.ts'
+import { setClock, turnClock, type Edit } from './clock.ts'
+import { expiry, type Announcement, type Refreshed, type Rules, type Token, type User } from './model.ts'
+
+/** The real thing, driven step by step: the store on a real Redis whose clock the test turns, and the real tokens. */
+
+/** Names of the secrets that are configured, one restart after another: new key last, new key first, old key gone. */
+export const KEYRINGS = [['a'], ['a', 'b'], ['b', 'a'], ['b'], ['b', 'c'], ['c', 'b'], ['c']]
+
+const secrets: Record<string, string> = { a: secret(), b: secret(), c: secret() }
+
+/** The tokens of each keyring, as the service makes them. */
+async function tokensOf (keyring: string[]): Promise<Tokens> {
+  const app = Fastify()
+  app.decorate('config', loadConfig(environment('redis://localhost', {
+    REFRESH_TOKEN_SECRETS: keyring.map(name => secrets[name]!).join(','), ACCESS_TOKEN_SECRETS: secret()
+  })) as RunnableConfig)
+  await app.register(jwt)
+  return app.tokens
+}
+
+const tokensByKeyring = await Promise.all(KEYRINGS.map(tokensOf))
+
+/** No user's key: those end in a number. */
+const clockOf = (prefix: string): string => `${prefix}clock`
+
+/** The device's field of the record, as design.md says it. */
+const deviceHash = (deviceId: string): string => createHash('sha256').update(deviceId).digest().subarray(0, 12).toString('base64url')
+
+/** A saved record, as a snapshot of Redis holds it. */
+export interface Snapshot { dump: Buffer | null, expiresAtMs: number }
+
+export interface World {
+  store: SessionStore
+  userId: number
+  /** Index of the keyring in use. */
+  keyring: number
+  /** Goes on with a store that was given other rules. */
+  restart (rules: Rules): void
+  /** Turns the clock. */
+  turn (ms: number): Promise<void>
+  refresh (bytes: string, deviceId: string): Promise<{ refreshed: Refreshed, bytes?: string }>
+  open (device: string, label: string, email: string, role: string): Promise<{ token: Token, bytes: string }>
+  save (): Promise<Snapshot>
+  restore (snapshot: Snapshot): Promise<void>
+  /** Asserts that the record is the model's, and that what was announced since the last call is what the model says. */
+  check (user: User, events: Announcement[]): Promise<void>
+}
+
+/** Makes worlds on one connection: each is a user of their own. */
+export type Worlds = (rules: Rules) => World
+
+/** `edit` changes the scripts: a mutant shows that the tests can fail. */
+export async function createWorlds (t: Test, redis: PrivateRedis, prefix: string, edit?: Edit): Promise<Worlds> {
+  const client = redis.client.duplicate({ lazyConnect: false })
+  client.setMaxListeners(0) // each of the stores below listens
+  turnClock(client, clockOf(prefix), edit)
+  const subscriber = client.duplicate({ lazyConnect: false })
+  t.teardown(() => { for (const connection of [client, subscriber]) connection.disconnect() })
+  const heard: string[] = []
+  subscriber.on('message', (_channel, text) => { heard.push(text) })
+  await subscriber.subscribe(`${prefix}events`)
+  const events = async (): Promise<string[]> => {
+    await subscriber.ping()
+    return heard.splice(0)
+  }
+
+  const stores = new Map<string, SessionStore>()
+  const storeOf = (rules: Rules): SessionStore => {
+    const name = JSON.stringify(rules)
+    const store = stores.get(name) ?? createSessionStore(client, { prefix, ...rules })
+    stores.set(name, store)
+    return store
+  }
+  let users = 0
+  return rules => createWorld(client, storeOf, rules, events, prefix, ++users)
+}
+
+function createWorld (
+  client: Redis, storeOf: (rules: Rules) => SessionStore, rules: Rules, events: () => Promise<string[]>, prefix: string, userId: number
+): World {
+  const key = `${prefix}${userId}`
+  const spelled = new Map<string, string>()
+
+  /** A token is a pure function of what it says and who signed it: one spelling, ever. */
+  function spell (token: Token, bytes: string): void {
+    const meaning = JSON.stringify(token)
+    const known = spelled.get(meaning) ?? bytes
+    assert.equal(bytes, known, 'the same token byte for byte')
+    spelled.set(meaning, known)
+  }
+
+  return {
+    store: storeOf(rules),
+    userId,
+    keyring: 0,
+    restart (rules) {
+      this.store = storeOf(rules)
+    },
+    turn: async ms => await setClock(client, clockOf(prefix), ms, key),
+    async open (device, label, email, role) {
+      const session = await this.store.open({ userId, deviceId: device, label, email, role })
+      const { sid, gen, iat, exp } = session.generation
+      const { refreshToken: bytes } = sessionTokens(tokensByKeyring[this.keyring]!, session)
+      const token = { key: KEYRINGS[this.keyring]![0]!, sid, gen, iat, exp }
+      spell(token, bytes)
+      return { token, bytes }
+    },
+    async refresh (presented, deviceId) {
+      const tokens = tokensByKeyring[this.keyring]!
+      const claims = tokens.verifyRefresh(presented)
+      if (claims === undefined) return { refreshed: { outcome: 'forged' } }
+      const rotation = await this.store.rotate(claims, deviceId)
+      if (!('session' in rotation)) return { refreshed: rotation }
+      const { refreshToken: bytes, email, role } = sessionTokens(tokens, rotation.session)
+      const { id, sid, gen, iat, exp } = claimsOf(bytes)
+      assert.equal(id, userId)
+      const token = { key: KEYRINGS[this.keyring]![0]!, sid, gen, iat, exp }
+      spell(token, bytes)
+      return { refreshed: { outcome: rotation.outcome, token, email, role }, bytes }
+    },
+    async save () {
+      return { dump: await client.dumpBuffer(key), expiresAtMs: await client.pexpiretime(key) }
+    },
+    async restore ({ dump, expiresAtMs }) {
+      if (dump === null) await client.del(key)
+      else await client.restore(key, expiresAtMs, dump, 'REPLACE', 'ABSTTL')
+    },
+    async check (user, expected) {
+      const [fields, expiresAt, announced] = await Promise.all([client.hgetall(key), client.expiretime(key), events()])
+      assert.deepEqual({ ...fields }, toHash(user), 'the record')
+      assert.equal(expiresAt, expiry(user) ?? -2, 'the key expires with its last session')
+      const texts = expected.map(event => event.type === 'profile'
+        ? `{"type":"profile","id":${userId}}`
+        : `{"type":"revoked","reason":"${event.reason}","id":${userId},"sid":"${event.sid}"}`)
+      assert.deepEqual(announced.sort(), texts.sort(), 'the announcements')
+    }
+  }
+}
+
+/** The record as design.md writes it. */
+function toHash (user: User): Record<string, string> {
+  if (user === null) return {}
+  const fields: Record<string, string> = { email: user.email, role: user.role }
+  for (const { sid, device, label, gen, createdAt, rotatedAt, expiresAt } of user.sessions) {
+    fields[`s:${sid}`] = `${gen}:${createdAt}:${rotatedAt}:${expiresAt}:${deviceHash(device)}`
+    if (label !== '') fields[`l:${sid}`] = label
+  }
+  return fields
+}
