@@ -1,0 +1,48 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import t from 'tap'
+import { isSoak, seeds } from '../soak.ts'
+import { linearize } from './checker.ts'
+import { createRandom, print, record, recordCall } from './history.ts'
+import { startReplicas } from './replicas.ts'
+import { sessions } from './sessions.ts'
+
+/**
+ * Concurrent histories of refreshes, log-ins and log-outs of one user, through three real replicas while something goes
+ * wrong, are those of one store that does one thing at a time. The seed chooses who asks what; the machine, when.
+ */
+
+/** Rounds of every fault, and histories at the same time in each. */
+const ROUNDS = isSoak ? 50 : 1
+const HISTORIES = 8
+
+// Eight processes, one after the other, and waits that are the faults themselves.
+t.setTimeout(isSoak ? 0 : 300_000)
+
+for (const retryWindow of [300, 0]) {
+  for (const seed of seeds([1])) {
+    t.test(`retry window ${retryWindow}, seed ${seed}`, { timeout: 0 }, async t => {
+      const replicas = await startReplicas(t, retryWindow)
+      const specification = sessions(retryWindow)
+      const random = createRandom(seed)
+      let userId = 0
+      for (const [name, fault] of Object.entries(replicas.faults)) {
+        let [operations, unknown] = [0, 0]
+        for (let round = 0; round < ROUNDS; round++) {
+          const users = Array.from({ length: HISTORIES }, () => replicas.perform(++userId, random))
+          const [histories] = await Promise.all([
+            Promise.all(users.map(async perform => await record(perform, random))),
+            delay(10 * random()).then(async () => await fault(random))
+          ])
+          await replicas.heal()
+          await Promise.all(users.map(async (perform, i) => await recordCall(histories[i]!, perform, { type: 'list' })))
+          for (const history of histories) {
+            operations += history.length
+            unknown += history.filter(({ answer }) => answer === undefined).length
+            if (linearize(history, specification) === undefined) t.fail(`not linearizable: ${name}, round ${round}\n${print(history)}`)
+          }
+        }
+        t.pass(`${name}: ${ROUNDS * HISTORIES} histories, ${operations} operations, ${unknown} without an answer`)
+      }
+    })
+  }
+}

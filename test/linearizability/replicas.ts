@@ -1,0 +1,118 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import type { Test } from 'tap'
+import { TIMEOUT } from '../../src/sessions/store.ts'
+import { apiKey, claimsOf, environment, guest, postRefresh, startRedis, startService, type ServiceProcess } from '../helper.ts'
+import type { Perform, Random } from './history.ts'
+import { startProxy, type Proxy } from './proxy.ts'
+import type { Answer, Call } from './sessions.ts'
+
+/** Three replicas, each with a wire of its own to one Redis, and all that can go wrong with them. */
+
+const REPLICAS = 3
+
+/** Milliseconds by which the clocks and timers of the parties may differ. */
+const SLACK = 5
+
+export interface Replicas {
+  /** Asks a replica by chance about a user. */
+  perform (userId: number, random: Random): Perform
+  /** What can go wrong, by name. Each is over when it resolves. */
+  faults: Record<string, (random: Random) => Promise<void>>
+  /** Waits until every replica is ready. */
+  heal (): Promise<void>
+}
+
+export async function startReplicas (t: Test, retryWindow: number): Promise<Replicas> {
+  const redis = await startRedis(t, ['--appendonly', 'no'])
+  const shared = environment(redis.url, { REFRESH_RETRY_WINDOW: String(retryWindow), LOG_LEVEL: 'info' })
+  const proxies = await Promise.all(Array.from({ length: REPLICAS }, async () => await startProxy(t, new URL(redis.url).pathname)))
+  const start = async ({ url }: Proxy): Promise<ServiceProcess> => await startService(t, { ...shared, REDIS_URL: url })
+  const services = await Promise.all(proxies.map(start))
+
+  const frozen = async (during: () => Promise<unknown>): Promise<void> => {
+    redis.freeze()
+    await during()
+    redis.thaw()
+  }
+  const oneOf = (random: Random): number => Math.floor(random() * REPLICAS)
+
+  return {
+    perform: (userId, random) => async call => await perform(services[oneOf(random)]!, userId, call),
+    faults: {
+      none: async () => {},
+      'frozen for a moment': async random => await frozen(async () => await delay(300 * random())),
+      'frozen for too long': async random => await frozen(async () => await delay(TIMEOUT * (0.9 + random()))),
+      'cut before Redis gets it': async () => { for (const proxy of proxies) proxy.cutNext('before') },
+      'cut after Redis has answered': async () => { for (const proxy of proxies) proxy.cutNext('after') },
+      'cut at any time': async random => {
+        await delay(20 * random())
+        for (const proxy of proxies) proxy.cut()
+      },
+      'cut while frozen': async random => await frozen(async () => {
+        await delay(50 * random())
+        for (const proxy of proxies) proxy.cut()
+        await delay(500 * random())
+      }),
+      'SCRIPT FLUSH': async random => {
+        for (let i = 0; i < 5; i++) {
+          await delay(5 * random())
+          await redis.client.script('FLUSH')
+        }
+      },
+      'a replica is killed': async random => {
+        const i = oneOf(random)
+        await delay(20 * random())
+        services[i]!.child.kill('SIGKILL')
+        await services[i]!.exited
+        services[i] = await start(proxies[i]!)
+      }
+    },
+    async heal () {
+      for (const { internalUrl } of services) while ((await fetch(`${internalUrl}/readyz`)).status !== 200) await delay(10)
+    }
+  }
+}
+
+/** Over HTTP. A 500 may have taken effect before; when nobody answers, it may until the deadline. */
+async function perform (service: ServiceProcess, userId: number, call: Call): ReturnType<Perform> {
+  try {
+    const response = await send(service, userId, call)
+    return response.status === 500 ? { answer: undefined, lateBy: SLACK } : { answer: await toAnswer(call, response) }
+  } catch {
+    return { answer: undefined, lateBy: TIMEOUT + SLACK }
+  }
+}
+
+async function send ({ publicUrl, internalUrl }: ServiceProcess, userId: number, call: Call): Promise<Response> {
+  if (call.type === 'refresh') return await postRefresh(publicUrl, call.token.bytes, call.token.device)
+  const headers = { 'Content-Type': 'application/json', authorization: `Bearer ${apiKey}` }
+  const sessions = `${internalUrl}/internal/users/${userId}/sessions`
+  switch (call.type) {
+    case 'open': {
+      const body = JSON.stringify({ ...guest, userId, deviceId: call.device, label: call.label })
+      return await fetch(`${internalUrl}/internal/sessions`, { method: 'POST', headers, body })
+    }
+    case 'revoke': return await fetch(`${sessions}/${call.sid}`, { method: 'DELETE', headers: { authorization: headers.authorization } })
+    case 'revokeAll': return await fetch(sessions, { method: 'DELETE', headers: { authorization: headers.authorization } })
+    case 'list': return await fetch(sessions, { headers })
+  }
+}
+
+async function toAnswer (call: Call, response: Response): Promise<Answer> {
+  switch (`${call.type} ${response.status}`) {
+    case 'open 201':
+    case 'refresh 200': {
+      const { refreshToken: bytes } = await response.json() as { refreshToken: string }
+      const { sid, gen } = claimsOf(bytes)
+      return { type: 'tokens', token: { bytes, sid, gen, device: call.type === 'open' ? call.device : (call as Call & { type: 'refresh' }).token.device } }
+    }
+    case 'refresh 400': return { type: 'refused' }
+    case 'revoke 204':
+    case 'revokeAll 204': return { type: 'done' }
+    case 'list 200': {
+      const { sessions } = await response.json() as { sessions: Array<{ label: string, generation: number }> }
+      return { type: 'listed', sessions: sessions.map(({ label, generation }) => `${label} ${generation}`).sort() }
+    }
+    default: throw new Error(`${call.type}: ${response.status}`)
+  }
+}
