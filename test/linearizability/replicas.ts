@@ -44,6 +44,8 @@ export async function startReplicas (t: Test, retryWindow: number): Promise<Repl
       'frozen for too long': async random => await frozen(async () => await delay(TIMEOUT * (0.9 + random()))),
       'cut before Redis gets it': async () => { for (const proxy of proxies) proxy.cutNext('before') },
       'cut after Redis has answered': async () => { for (const proxy of proxies) proxy.cutNext('after') },
+      // Of one replica, so that others go on in the meantime.
+      'cut while it is under way': async random => { proxies[oneOf(random)]!.cutNext('underway', 500 * random()) },
       'cut at any time': async random => {
         await delay(20 * random())
         for (const proxy of proxies) proxy.cut()
