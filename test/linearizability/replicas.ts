@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Test } from 'tap'
-import { TIMEOUT } from '../../src/sessions/store.ts'
+import { TIMEOUT } from '../../src/sessions/runner.ts'
 import { apiKey, claimsOf, environment, guest, postRefresh, startRedis, startService, type ServiceProcess } from '../helper.ts'
 import type { Perform, Random } from './history.ts'
 import { startProxy, type Proxy } from './proxy.ts'
