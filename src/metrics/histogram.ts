@@ -1,4 +1,3 @@
-import { isDeepStrictEqual } from 'node:util'
 import type { Histogram as PromHistogram, Registry } from 'prom-client'
 
 /**
@@ -32,13 +31,11 @@ export function createHistogram (registry: Registry, definition: { name: string,
   return histogram
 }
 
-/** The series of these labels: it is looked for among all, and made when there is none. For callers that keep it. */
-export function seriesOf ({ buckets, series }: Histogram, labels: Series['labels']): Series {
-  const found = series.find(known => isDeepStrictEqual(known.labels, labels))
-  if (found !== undefined) return found
-  const made = { labels, buckets, counts: Array.from({ length: buckets.length + 1 }, () => 0), sum: 0 }
-  series.push(made)
-  return made
+/** The caller keeps it, and adds none of the same labels again. */
+export function addSeries ({ buckets, series }: Histogram, labels: Series['labels']): Series {
+  const added = { labels, buckets, counts: Array.from({ length: buckets.length + 1 }, () => 0), sum: 0 }
+  series.push(added)
+  return added
 }
 
 /** Allocates nothing. */

@@ -2,7 +2,7 @@ import type { FastifyError, onResponseHookHandler, RouteOptions } from 'fastify'
 import { RefreshRefused, TurnedAway } from '../errors.ts'
 import type { Surface } from '../surfaces.ts'
 import type { RefreshOutcome } from './definitions.ts'
-import { observe, seriesOf, type Series } from './histogram.ts'
+import { addSeries, observe, type Series } from './histogram.ts'
 import type { Metrics } from './metrics.ts'
 
 /**
@@ -10,13 +10,12 @@ import type { Metrics } from './metrics.ts'
  * the route is made: a URL or a method that a client chose is in none.
  */
 export function createRequestObserver ({ requests }: Metrics, surface: Surface, { method, url }: RouteOptions): onResponseHookHandler {
-  // Fastify has most routes twice, with a slash at the end too.
-  const labels = { surface, method: typeof method === 'string' ? method : 'any', route: url.replace(/\/$/, '') }
+  const labels = { surface, method: typeof method === 'string' ? method : 'any', route: url }
   const byStatus: Series[] = []
   return (_request, reply, done) => {
     const { statusCode: status } = reply
     // Fastify has read the clock at both ends anyway.
-    observe(byStatus[status] ??= seriesOf(requests, { ...labels, status }), reply.elapsedTime / 1000)
+    observe(byStatus[status] ??= addSeries(requests, { ...labels, status }), reply.elapsedTime / 1000)
     done()
   }
 }

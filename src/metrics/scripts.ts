@@ -4,7 +4,7 @@ import type { ScriptObserver, ScriptResult } from '../sessions/runner.ts'
 import type { ScriptName } from '../sessions/scripts.ts'
 import { createCounts } from './counts.ts'
 import { definitions } from './definitions.ts'
-import { createHistogram, observe, seriesOf, type Series } from './histogram.ts'
+import { addSeries, createHistogram, observe, type Series } from './histogram.ts'
 
 /**
  * What a store's calls say: how long they take, and which sessions they open and end. Every call comes here, so it is
@@ -18,7 +18,7 @@ export function createScriptObserver (registry: Registry): ScriptObserver {
   const all: Partial<Record<ScriptName, Partial<Record<ScriptResult, Series>>>> = {}
   return (script, seconds, result, reply) => {
     const byResult = all[script] ??= {}
-    observe(byResult[result] ??= seriesOf(histogram, { script, result }), seconds)
+    observe(byResult[result] ??= addSeries(histogram, { script, result }), seconds)
     if (reply === undefined) return
     if (script === 'open') openedTotal.inc()
     countEnded(endedTotals, script, reply)
