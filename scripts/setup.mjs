@@ -58,18 +58,21 @@ const managers = [
 
 process.chdir(join(import.meta.dirname ?? new URL('.', import.meta.url).pathname, '..'))
 for (const step of process.argv.slice(2)) {
-  if (step === 'packages') installPackages()
+  if (step === 'packages') installPackages('.')
+  else if (step === 'bench-packages') installPackages('bench')
   else installTool(tools[step])
 }
 
 /** The lock file that npm keeps of what it installed is younger than ours unless ours has changed since. */
-function installPackages () {
+function installPackages (folder) {
+  const modules = join(folder, 'node_modules')
+  const lock = join(folder, 'package-lock.json')
   // Packages that are only linked to are somebody else's, and npm ci would begin with removing them.
-  if (lstatSync('node_modules', { throwIfNoEntry: false })?.isSymbolicLink()) return
-  const installed = statSync('node_modules/.package-lock.json', { throwIfNoEntry: false })
-  if (installed !== undefined && installed.mtimeMs >= statSync('package-lock.json').mtimeMs) return
-  say('Installing the packages of package-lock.json (npm ci) …')
-  run('npm ci --include=dev --no-audit --no-fund --loglevel=error')
+  if (lstatSync(modules, { throwIfNoEntry: false })?.isSymbolicLink()) return
+  const installed = statSync(join(modules, '.package-lock.json'), { throwIfNoEntry: false })
+  if (installed !== undefined && installed.mtimeMs >= statSync(lock).mtimeMs) return
+  say(`Installing the packages of ${lock} (npm ci) …`)
+  run(`npm ci${folder === '.' ? '' : ` --prefix ${folder}`} --include=dev --no-audit --no-fund --loglevel=error`)
 }
 
 function installTool ({ title, binaries, packages, reason, isNeeded = () => true, otherwise }) {

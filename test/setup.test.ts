@@ -55,6 +55,17 @@ t.test('packages: only when there are none, or the lock file is newer', async t 
   t.equal((await calls()).length, 2)
 })
 
+t.test('packages of the bench: in a folder of their own', async t => {
+  const { setup, calls, install, folder } = await machine(t)
+  await install('npm')
+  await mkdir(join(folder, 'bench', 'node_modules'), { recursive: true })
+  await writeFile(join(folder, 'bench', 'package-lock.json'), '{}')
+  t.match(setup(['bench-packages']), { status: 0, stdout: 'Installing the packages of bench/package-lock.json (npm ci) …\n' })
+  t.same(await calls(), ['npm ci --prefix bench --include=dev --no-audit --no-fund --loglevel=error'])
+  await writeFile(join(folder, 'bench', 'node_modules', '.package-lock.json'), '{}')
+  t.match(setup(['bench-packages']), { status: 0, stdout: '' })
+})
+
 t.test('packages: a link to another installation is left alone', async t => {
   const { setup, calls, install, folder } = await machine(t)
   await install('npm')

@@ -1,0 +1,41 @@
+import { fileURLToPath } from 'node:url'
+import type { LatencyResult, LoadResult, Order, RaceResult } from '../load/protocol.ts'
+import type { Service } from './contenders.ts'
+import { ask, spawnPinned, type Core } from './processes.ts'
+
+/** The load generator, as a process. A run in which an answer was wrong rejects: its figures would be of something else. */
+export interface Load {
+  pid: number
+  sessions (service: Service, tokens: string[], name?: string): Promise<void>
+  closed (name: string, options: { connections: number, warmup: number, seconds: number }): Promise<LoadResult>
+  count (name: string, options: { connections: number, count: number }): Promise<LoadResult>
+  open (name: string, options: { connections: number, warmup: number, seconds: number, rate: number }): Promise<LatencyResult>
+  race (name: string, copies: number, tokens: string[]): Promise<RaceResult[]>
+  stop (): Promise<void>
+}
+
+const path = (relative: string): string => fileURLToPath(new URL(relative, import.meta.url))
+
+export function startLoad (core: Core = 1): Load {
+  const loader = new URL('../../scripts/typescript.mjs', import.meta.url).href
+  const generator = spawnPinned(core, [process.execPath, '--import', loader, path('../load/generator.ts')], {}, true)
+  const order = async <T>(what: Order): Promise<T> => await ask<T>(generator, what)
+  const checked = async <T extends LoadResult>(what: Order): Promise<T> => {
+    const result = await order<T>(what)
+    if (result.wrong > 0 || result.answered === 0) {
+      throw new Error(`${what.name}: ${result.wrong} of ${result.total} answers were wrong; the first:\n${result.firstWrong}`)
+    }
+    return result
+  }
+  return {
+    pid: generator.pid,
+    sessions: async ({ name, urls, protocol }, tokens, as = name) => {
+      await order({ do: 'sessions', name: as, target: { urls, protocol }, tokens })
+    },
+    closed: async (name, options) => await checked({ do: 'closed', name, ...options }),
+    count: async (name, options) => await checked({ do: 'count', name, ...options }),
+    open: async (name, options) => await checked({ do: 'open', name, ...options }),
+    race: async (name, copies, tokens) => (await order<{ results: RaceResult[] }>({ do: 'race', name, copies, tokens })).results,
+    stop: generator.stop
+  }
+}

@@ -1,0 +1,69 @@
+import { spawn, spawnSync, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { availableParallelism } from 'node:os'
+import { createInterface } from 'node:readline'
+
+/**
+ * Who runs where: the service that is measured has core 0 to itself, so that it is the bottleneck; its Redis and the load
+ * generator share core 1. `any` leaves the choice to the system, for what is not measured alone.
+ */
+export type Core = 0 | 1 | 'any'
+
+/** Whether processes can be tied to cores here; without it figures of one machine can't be compared. */
+export const canPin = availableParallelism() > 1 && spawnSync('taskset', ['--version']).status === 0
+
+const running = new Set<ChildProcess>()
+process.once('exit', () => { for (const child of running) child.kill('SIGKILL') })
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1))
+
+export interface Spawned {
+  child: ChildProcess
+  pid: number
+  /** Resolves with the first line of its output that contains the text; rejects when it ends before. */
+  line (text: string): Promise<string>
+  stop (): Promise<void>
+}
+
+/** Starts a process with an IPC channel if `ipc`, and with nothing of our environment but the PATH. */
+export function spawnPinned (core: Core, command: string[], env: Record<string, string> = {}, ipc = false): Spawned {
+  const [program, ...args] = canPin && core !== 'any' ? ['taskset', '-c', String(core), ...command] : command
+  const child = spawn(program!, args, {
+    // Tests run the harness too: what they do to a process's environment is no part of what is measured.
+    env: { PATH: process.env.PATH!, NODE_ENV: 'production', ...env },
+    stdio: ['ignore', 'pipe', 'pipe', ...(ipc ? ['ipc' as const] : [])],
+    // Structured clones, so that arrays of numbers travel as such.
+    serialization: 'advanced'
+  })
+  running.add(child)
+  const errors: string[] = []
+  createInterface(child.stderr!).on('line', line => { errors.push(line) })
+  const lines = createInterface(child.stdout!)
+  const exited = once(child, 'exit').then(() => { running.delete(child) })
+  return {
+    child,
+    pid: child.pid!,
+    line: async text => await new Promise((resolve, reject) => {
+      lines.on('line', line => { if (line.includes(text)) resolve(line) })
+      exited.then(() => reject(new Error(`${command.join(' ')} ended:\n${errors.join('\n')}`)), reject)
+    }),
+    stop: async () => {
+      child.kill('SIGKILL')
+      await exited
+    }
+  }
+}
+
+/** Sends a message to a process of ours and resolves with its answer; an `error` in it rejects. */
+export async function ask<T> ({ child }: Spawned, message: object): Promise<T> {
+  const settled = new AbortController()
+  const gone = once(child, 'exit', settled).then(() => { throw new Error('the process ended without an answer') })
+  gone.catch(() => {})
+  try {
+    child.send(message)
+    const [answer] = await Promise.race([once(child, 'message', settled), gone]) as [T & { error?: string }]
+    if (answer.error !== undefined) throw new Error(answer.error)
+    return answer
+  } finally {
+    settled.abort()
+  }
+}

@@ -1,0 +1,54 @@
+import { sampleAnswer, startContender, startOurs, type ContenderName, type Service } from './contenders.ts'
+import { startLoad, type Load } from './load.ts'
+import { describeMachine, type Machine } from './machine.ts'
+import { startRedis, type PrivateRedis } from './redis.ts'
+
+/** What runs during a part: the contenders, each with its own Redis, and the generator. */
+export interface Stage {
+  load: Load
+  machine: Machine
+  players: Player[]
+}
+
+export interface Player extends Service {
+  redis: PrivateRedis
+}
+
+/** Starts the contenders, all at once alive so that their rounds can take turns, and ends everything after `act`. */
+export async function onStage<T> (names: ContenderName[], act: (stage: Stage) => Promise<T>): Promise<T> {
+  const ends: Array<() => Promise<void>> = []
+  try {
+    const load = startLoad()
+    ends.push(load.stop)
+    const players: Player[] = []
+    const answer = names.includes('ceiling') ? await ourAnswer() : ''
+    for (const name of names) {
+      const redis = await startRedis()
+      ends.push(redis.stop)
+      const service = await startContender(name, redis.url, answer)
+      ends.push(service.stop)
+      players.push({ ...service, redis })
+    }
+    const { version } = await players[0]!.redis.info()
+    return await act({ load, players, machine: describeMachine(version) })
+  } finally {
+    for (const end of ends.reverse()) await end()
+  }
+}
+
+async function ourAnswer (): Promise<string> {
+  const redis = await startRedis()
+  const service = await startOurs(redis.url)
+  try {
+    return await sampleAnswer(service)
+  } finally {
+    await service.stop()
+    await redis.stop()
+  }
+}
+
+/** The same in another order each round, so that nobody always comes after the same one. */
+export function rotated<T> (list: T[], round: number): T[] {
+  const start = round % list.length
+  return [...list.slice(start), ...list.slice(0, start)]
+}

@@ -1,0 +1,22 @@
+/** The middle of some measurements and how far they lie apart. */
+export interface Spread {
+  median: number
+  min: number
+  max: number
+  rounds: number
+}
+
+/** The value that a share of them does not exceed. */
+export function quantile (values: ArrayLike<number>, share: number): number {
+  const sorted = Float64Array.from(values).sort()
+  return sorted[Math.max(0, Math.ceil(sorted.length * share) - 1)]!
+}
+
+export function spread (values: number[]): Spread {
+  return { median: quantile(values, 0.5), min: Math.min(...values), max: Math.max(...values), rounds: values.length }
+}
+
+/** Of what was measured in one round, one by the other: a busy moment of the machine hits both. */
+export function ratios (values: number[], base: number[]): Spread {
+  return spread(values.map((value, i) => value / base[i]!))
+}

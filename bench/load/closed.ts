@@ -1,0 +1,51 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import type { Sessions } from './sessions.ts'
+
+/** Refreshes that were answered right in some seconds. */
+export interface Count {
+  answered: number
+  seconds: number
+}
+
+/** A service that refuses everything must not be asked for ever. */
+const MOST_WRONG = 1000
+
+/** Every connection sends its next request when it has its answer. Returns what was answered in the measured seconds. */
+export async function closedLoop (sessions: Sessions, connections: number, warmup: number, seconds: number): Promise<Count> {
+  let going = true
+  let answered = 0
+  const loops = (await sessions.connect(connections)).map(async connection => await new Promise<void>(resolve => {
+    const again = (right: boolean): void => {
+      if (right) answered++
+      if (going && sessions.wrong < MOST_WRONG) sessions.refresh(connection, again)
+      else resolve()
+    }
+    sessions.refresh(connection, again)
+  }))
+  await delay(warmup * 1000)
+  const before = answered
+  const start = performance.now()
+  await delay(seconds * 1000)
+  const result = { answered: answered - before, seconds: (performance.now() - start) / 1000 }
+  going = false
+  await Promise.all(loops)
+  return result
+}
+
+/** The same until so many have been answered. */
+export async function countedLoop (sessions: Sessions, connections: number, count: number): Promise<Count> {
+  let left = count
+  const start = performance.now()
+  await Promise.all((await sessions.connect(connections)).map(async connection => await new Promise<void>(resolve => {
+    const again = (): void => {
+      if (left > 0 && sessions.wrong < MOST_WRONG) {
+        left--
+        sessions.refresh(connection, again)
+      } else {
+        resolve()
+      }
+    }
+    again()
+  })))
+  return { answered: count, seconds: (performance.now() - start) / 1000 }
+}

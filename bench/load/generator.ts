@@ -1,0 +1,56 @@
+import { quantile } from '../harness/statistics.ts'
+import { closedLoop, countedLoop } from './closed.ts'
+import { openLoop } from './open.ts'
+import type { LatencyResult, LoadResult, Order } from './protocol.ts'
+import { race } from './race.ts'
+import { Sessions } from './sessions.ts'
+
+/** The load generator: a process of its own, told what to do over the IPC channel. */
+
+const services = new Map<string, Sessions>()
+
+async function obey (order: Order): Promise<unknown> {
+  if (order.do === 'sessions') {
+    services.set(order.name, new Sessions(order.target, order.tokens))
+    return {}
+  }
+  const sessions = services.get(order.name)!
+  switch (order.do) {
+    case 'closed': return await measure(sessions, async () =>
+      perSecond(await closedLoop(sessions, order.connections, order.warmup, order.seconds)))
+    case 'count': return await measure(sessions, async () =>
+      perSecond(await countedLoop(sessions, order.connections, order.count)))
+    case 'open': return await measure<LatencyResult>(sessions, async () => {
+      const { latencies, delays } = await openLoop(sessions, order.connections, order.warmup, order.seconds, order.rate)
+      return { latencies, ownDelay: quantile(delays, 0.99), answered: latencies.length, perSecond: latencies.length / order.seconds }
+    })
+    case 'race': {
+      const results = []
+      for (const token of order.tokens) results.push(await race(sessions, order.copies, token))
+      return { results }
+    }
+  }
+}
+
+const perSecond = ({ answered, seconds }: { answered: number, seconds: number }) => ({ answered, perSecond: answered / seconds })
+
+/** Runs it, and says what it cost and whether every answer was right. */
+async function measure<T extends LoadResult> (sessions: Sessions, run: () => Promise<Omit<T, Exclude<keyof LoadResult, 'answered' | 'perSecond'>>>): Promise<T> {
+  const { total, wrong } = sessions
+  const cpu = process.cpuUsage()
+  const start = performance.now()
+  const result = await run()
+  const { user, system } = process.cpuUsage(cpu)
+  return {
+    ...result,
+    total: sessions.total - total,
+    wrong: sessions.wrong - wrong,
+    ...(sessions.firstWrong === undefined ? {} : { firstWrong: sessions.firstWrong }),
+    generatorCpu: (user + system) / 1000 / (performance.now() - start)
+  } as unknown as T
+}
+
+process.on('message', (order: Order) => {
+  obey(order).then(answer => { process.send!(answer) }, err => { process.send!({ error: String(err?.stack ?? err) }) })
+})
+process.on('disconnect', () => process.exit())

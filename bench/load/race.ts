@@ -1,0 +1,22 @@
+import type { RaceResult } from './protocol.ts'
+import type { Sessions } from './sessions.ts'
+import type { Connection } from './connection.ts'
+
+/**
+ * Sends one token many times at once, each copy on a connection of its own, then tries every successor that was handed
+ * out. A token is double-spent when more than one of them works.
+ */
+export async function race (sessions: Sessions, copies: number, token: string): Promise<RaceResult> {
+  const connections = await sessions.connect(copies)
+  const answers = await Promise.all(connections.map(async connection => await refresh(connection, token)))
+  const successors = new Set(answers.filter(next => next !== undefined))
+  let working = 0
+  for (const successor of successors) {
+    if (await refresh(connections[0]!, successor) !== undefined) working++
+  }
+  return { successors: successors.size, working, refused: answers.filter(next => next === undefined).length }
+}
+
+async function refresh (connection: Connection, token: string): Promise<string | undefined> {
+  return await new Promise(resolve => { connection.refresh(token, resolve) })
+}

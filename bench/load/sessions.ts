@@ -1,0 +1,53 @@
+import { Connection } from './connection.ts'
+import type { Target } from './protocol.ts'
+
+/** The clients of one service: every session's current token, and the connections they share. */
+export class Sessions {
+  readonly #target: Target
+  readonly #tokens: string[]
+  /** Sessions of which no request is in flight, the longest idle first: a ring. */
+  readonly #idle: Int32Array
+  #first = 0
+  #count: number
+  readonly connections: Connection[] = []
+  /** All answers so far, and those that were wrong. */
+  total = 0
+  wrong = 0
+  firstWrong: string | undefined
+
+  constructor (target: Target, tokens: string[]) {
+    this.#target = target
+    this.#tokens = tokens
+    this.#idle = Int32Array.from(tokens.keys())
+    this.#count = tokens.length
+  }
+
+  /** Has at least so many connections, spread over the replicas. */
+  async connect (count: number): Promise<Connection[]> {
+    const { urls, protocol } = this.#target
+    while (this.connections.length < count) {
+      this.connections.push(await Connection.open(urls[this.connections.length % urls.length]!, protocol))
+    }
+    return this.connections.slice(0, count)
+  }
+
+  /** Refreshes the session that has been idle longest; `done` is called with whether the answer was right. */
+  refresh (connection: Connection, done: (right: boolean) => void): void {
+    if (this.#count === 0) throw new Error('more requests at once than sessions')
+    const session = this.#idle[this.#first]!
+    this.#first = (this.#first + 1) % this.#idle.length
+    this.#count--
+    connection.refresh(this.#tokens[session]!, (next, wrong) => {
+      this.total++
+      if (next !== undefined) {
+        this.#tokens[session] = next
+      } else {
+        this.wrong++
+        this.firstWrong ??= wrong
+      }
+      this.#idle[(this.#first + this.#count) % this.#idle.length] = session
+      this.#count++
+      done(next !== undefined)
+    })
+  }
+}

@@ -1,0 +1,61 @@
+import type { ContenderName } from '../harness/contenders.ts'
+import { onStage, type Stage, type Player } from '../harness/stage.ts'
+import { cpuOf } from '../harness/usage.ts'
+import type { Report, Settings } from '../settings.ts'
+
+/** What Redis held and how fast it went after so many rotations of the same sessions. */
+export interface GrowthPoint {
+  rotations: number
+  memory: number
+  keys: number
+  perSecond: number
+  /** Microseconds of the service's CPU for each refresh since the point before. */
+  cpu: number
+}
+
+export interface GrowthOf {
+  sessions: number
+  points: GrowthPoint[]
+  /** Bytes of Redis memory for each rotation, from the first point to the last. */
+  bytesPerRotation: number
+}
+
+export type GrowthResults = Partial<Record<ContenderName, GrowthOf>>
+
+/** A fraction of the million for those that grow: the slope is the same, and they are slower. */
+const fractions: Partial<Record<ContenderName, number>> = { ours: 1, tutorial: 0.1, 'oidc-provider': 0.03, 'better-auth': 0.01 }
+
+export async function growth (settings: Settings, report: Report) {
+  return await onStage(settings.contenders.filter(name => name in fractions), async stage => {
+    const results: GrowthResults = {}
+    for (const player of stage.players) {
+      const points = await rotate(stage, player, settings, report)
+      const [first, last] = [points[0]!, points.at(-1)!]
+      results[player.name] = {
+        sessions: settings.growthSessions,
+        points,
+        bytesPerRotation: (last.memory - first.memory) / (last.rotations - first.rotations)
+      }
+    }
+    return { machine: stage.machine, results }
+  })
+}
+
+async function rotate ({ load }: Stage, player: Player, settings: Settings, report: Report): Promise<GrowthPoint[]> {
+  const { rotations, growthSessions, growthPoints, connections } = settings
+  const count = Math.ceil(rotations * fractions[player.name]! / growthPoints)
+  await load.sessions(player, await player.open(1, growthSessions))
+  const points: GrowthPoint[] = []
+  // The first stretch is the warm-up; its end is where the comparison begins.
+  for (let i = 0; i <= growthPoints; i++) {
+    const before = cpuOf(player.pid)
+    const { perSecond, total } = await load.count(player.name, { connections, count })
+    const cpu = (cpuOf(player.pid) - before) / total
+    const { memory, keys } = await player.redis.info()
+    const point = { rotations: count * (i + 1), memory, keys, perSecond, cpu }
+    points.push(point)
+    report(`${player.name.padEnd(14)} ${String(point.rotations).padStart(8)} rotations  ${(memory / 2 ** 20).toFixed(2)} MiB  ` +
+      `${keys} keys  ${perSecond.toFixed(0)} refreshes/s  ${cpu.toFixed(0)} µs CPU`)
+  }
+  return points
+}

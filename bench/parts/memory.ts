@@ -1,0 +1,55 @@
+import type { ContenderName } from '../harness/contenders.ts'
+import { assertSameRecord, writeRecords } from '../harness/records.ts'
+import { onStage, type Player } from '../harness/stage.ts'
+import type { Report, Settings } from '../settings.ts'
+
+/** Bytes of Redis memory, the tables of keys and expiries included. */
+export interface MemoryOf {
+  users: number
+  perUser: number
+  /** Of each session beyond a user's first. */
+  perFurtherSession?: number
+}
+
+export type MemoryResults = Partial<Record<ContenderName, MemoryOf>>
+
+const SESSIONS_EACH = 5
+
+export async function memory ({ contenders, memoryUsers: users }: Settings, report: Report) {
+  return await onStage(contenders.filter(name => name !== 'ceiling'), async ({ players, machine }) => {
+    const results: MemoryResults = {}
+    for (const player of players) {
+      // Others open their sessions one by one.
+      const result = player.name === 'ours' ? await ofOurs(player, users) : await ofOther(player, Math.ceil(users / 20))
+      results[player.name] = result
+      report(`${player.name.padEnd(14)} ${result.perUser.toFixed(0)} bytes a user with one session` +
+        (result.perFurtherSession === undefined ? '' : `, ${result.perFurtherSession.toFixed(0)} for each further one`))
+    }
+    return { machine, results }
+  })
+}
+
+async function ofOurs (player: Player, users: number): Promise<MemoryOf> {
+  const { redis: { client } } = player
+  await assertSameRecord(player, client)
+  const grown = async (sessionsEach: number): Promise<number> => {
+    await client.flushall()
+    return await growth(player, async () => { await writeRecords(client, 1, users, sessionsEach) }) / users
+  }
+  const perUser = await grown(1)
+  return { users, perUser, perFurtherSession: (await grown(SESSIONS_EACH) - perUser) / (SESSIONS_EACH - 1) }
+}
+
+async function ofOther (player: Player, users: number): Promise<MemoryOf> {
+  await player.open(users + 1, 1)
+  return { users, perUser: await growth(player, async () => { await player.open(1, users) }) / users }
+}
+
+/** Bytes that an action adds to what Redis uses, without the buffers of its connections and of its file. */
+async function growth ({ redis: { client, info } }: Player, act: () => Promise<void>): Promise<number> {
+  await client.config('SET', 'appendonly', 'no')
+  const before = (await info()).memory
+  await act()
+  await client.memory('PURGE')
+  return (await info()).memory - before
+}

@@ -1,0 +1,40 @@
+import type { ContenderName } from '../harness/contenders.ts'
+import { onStage } from '../harness/stage.ts'
+import type { Report, Settings } from '../settings.ts'
+
+/** What came of one token sent many times at once, in every round with another session. */
+export interface RaceOf {
+  copies: number
+  rounds: number
+  /** Rounds in which several different successors work, and those successors beyond the first. */
+  doubleSpentRounds: number
+  doubleSpent: number
+  /** Rounds after which no token of the session works any more: an honest client's retries logged it out. */
+  lostSessions: number
+  /** Answers other than a successor, of all copies. */
+  refused: number
+}
+
+export type RaceResults = Partial<Record<ContenderName, RaceOf>>
+
+/** The ceiling decides nothing, so there is nothing to race for. */
+export async function race ({ contenders, raceRounds: rounds, copies }: Settings, report: Report) {
+  return await onStage(contenders.filter(name => name !== 'ceiling'), async ({ load, players, machine }) => {
+    const results: RaceResults = {}
+    for (const player of players) {
+      await load.sessions(player, [])
+      const races = await load.race(player.name, copies, await player.open(1, rounds))
+      const result = {
+        copies,
+        rounds,
+        doubleSpentRounds: races.filter(({ working }) => working > 1).length,
+        doubleSpent: races.reduce((sum, { working }) => sum + Math.max(0, working - 1), 0),
+        lostSessions: races.filter(({ working }) => working === 0).length,
+        refused: races.reduce((sum, { refused }) => sum + refused, 0)
+      }
+      results[player.name] = result
+      report(`${player.name.padEnd(14)} ${result.doubleSpent} tokens double-spent, ${result.lostSessions} of ${rounds} sessions lost`)
+    }
+    return { machine, results }
+  })
+}

@@ -1,0 +1,97 @@
+import { startOurs, type Service } from '../harness/contenders.ts'
+import { startLoad, type Load } from '../harness/load.ts'
+import { describeMachine } from '../harness/machine.ts'
+import { assertSameRecord, signGeneration, writeRecords } from '../harness/records.ts'
+import { startRedis, type PrivateRedis } from '../harness/redis.ts'
+import { rotated } from '../harness/stage.ts'
+import { quantile, ratios, spread, type Spread } from '../harness/statistics.ts'
+import { cpuOf } from '../harness/usage.ts'
+import type { Report, Settings } from '../settings.ts'
+
+export interface SessionsResult {
+  few: Crowd
+  many: Crowd
+  /** Speed with many sessions by speed with few, in the same round. */
+  ratio: Spread
+}
+
+/** One service whose Redis holds so many sessions. */
+export interface Crowd {
+  sessions: number
+  perSecond: Spread
+  /** Microseconds of CPU for each refresh. */
+  cpu: number
+  redisCpu: number
+  /** Bytes of Redis memory for each session, a user's one. */
+  memoryPerSession: number
+}
+
+interface Group {
+  name: string
+  count: number
+  service: Service
+  redis: PrivateRedis
+  memory: number
+  rounds: Array<{ perSecond: number, cpu: number, redisCpu: number }>
+}
+
+/** Tokens that the generator holds: with many sessions a refresh then finds its record cold. */
+const HELD = 100_000
+
+/** Two services, one with few sessions and one with `count`, in turns. */
+export async function sessions (settings: Settings, count: number, report: Report) {
+  const load = startLoad()
+  const groups: Group[] = []
+  try {
+    groups.push(await settle(load, 'few', settings.sessions), await settle(load, 'many', count))
+    for (let round = 0; round < settings.rounds; round++) {
+      for (const group of rotated(groups, round)) {
+        group.rounds.push(await measure(load, group, settings))
+        const { perSecond, redisCpu } = group.rounds.at(-1)!
+        report(`round ${round + 1}  ${String(group.count).padStart(8)} sessions  ${perSecond.toFixed(0)} refreshes/s  ${redisCpu.toFixed(1)} µs of Redis`)
+      }
+    }
+    const [few, many] = groups.map(summarize) as [Crowd, Crowd]
+    const [fewSpeeds, manySpeeds] = groups.map(({ rounds }) => rounds.map(({ perSecond }) => perSecond)) as [number[], number[]]
+    report(`${many.sessions} sessions: ${many.memoryPerSession.toFixed(0)} bytes each`)
+    const machine = describeMachine((await groups[0]!.redis.info()).version)
+    return { machine, results: { few, many, ratio: ratios(manySpeeds, fewSpeeds) } satisfies SessionsResult }
+  } finally {
+    for (const { service, redis } of groups) {
+      await service.stop()
+      await redis.stop()
+    }
+    await load.stop()
+  }
+}
+
+async function settle (load: Load, name: string, count: number): Promise<Group> {
+  const redis = await startRedis()
+  const service = await startOurs(redis.url)
+  await assertSameRecord(service, redis.client)
+  const before = (await redis.info()).memory
+  const samples = await writeRecords(redis.client, 1, count, 1, Math.ceil(count / HELD))
+  const memory = (await redis.info()).memory - before
+  await load.sessions(service, samples.map(signGeneration), name)
+  return { name, count, service, redis, memory, rounds: [] }
+}
+
+async function measure (load: Load, { name, service, redis }: Group, { connections, warmup, seconds }: Settings): Promise<Group['rounds'][number]> {
+  const [cpuBefore, redisBefore] = [cpuOf(service.pid), (await redis.info()).cpu]
+  const { perSecond, total } = await load.closed(name, { connections, warmup, seconds })
+  return {
+    perSecond,
+    cpu: (cpuOf(service.pid) - cpuBefore) / total,
+    redisCpu: ((await redis.info()).cpu - redisBefore) / total
+  }
+}
+
+function summarize ({ count, memory, rounds }: Group): Crowd {
+  return {
+    sessions: count,
+    perSecond: spread(rounds.map(({ perSecond }) => perSecond)),
+    cpu: quantile(rounds.map(({ cpu }) => cpu), 0.5),
+    redisCpu: quantile(rounds.map(({ redisCpu }) => redisCpu), 0.5),
+    memoryPerSession: memory / count
+  }
+}

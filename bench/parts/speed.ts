@@ -1,0 +1,113 @@
+import { onStage, rotated, type Player, type Stage } from '../harness/stage.ts'
+import { quantile, ratios, spread, type Spread } from '../harness/statistics.ts'
+import { cpuOf, watchRss } from '../harness/usage.ts'
+import type { ContenderName } from '../harness/contenders.ts'
+import type { Report, Settings } from '../settings.ts'
+
+/** Refreshes a second with the core's whole time, and latency at half of that. */
+export interface SpeedOf {
+  perSecond: Spread
+  /** By the ceiling in the same round. */
+  toCeiling: Spread | undefined
+  /** By node-oidc-provider in the same round. */
+  toOidcProvider: Spread | undefined
+  /** Microseconds of the service's CPU, and of Redis's, for each refresh. */
+  cpu: Spread
+  redisCpu: Spread
+  /** Shares of a core: near 1 for the service when it was the bottleneck. */
+  serviceShare: number
+  redisShare: number
+  generatorShare: number
+  /** Bytes, the largest seen. */
+  rss: number
+  latency: { rate: number, p50: Spread, p99: Spread, p999: Spread, generatorDelayP99: number }
+  refreshes: number
+}
+
+export type SpeedResult = Partial<Record<ContenderName, SpeedOf>>
+
+/** What is measured in one round; medians and spreads are made of it. */
+type Round = Record<'perSecond' | 'cpu' | 'redisCpu' | 'serviceShare' | 'redisShare' | 'generatorShare' | 'rss' | 'total', number>
+type LatencyRound = Record<'p50' | 'p99' | 'p999' | 'generatorDelay', number>
+
+export async function speed (settings: Settings, report: Report) {
+  return await onStage(settings.contenders, async stage => {
+    const { load, players, machine } = stage
+    for (const player of players) await load.sessions(player, await player.open(1, settings.sessions))
+
+    const throughputs = await inTurns(players, settings.rounds, async player => {
+      const round = await throughput(stage, player, settings)
+      report(`${player.name.padEnd(14)} ${round.perSecond.toFixed(0).padStart(6)} refreshes/s  ` +
+        `${round.cpu.toFixed(0).padStart(5)} µs CPU  ${(round.serviceShare * 100).toFixed(0)} % of its core`)
+      return round
+    })
+    // At half of its own maximum each: at one rate for all, the slow would be measured by their queue alone.
+    const rateOf = (name: ContenderName): number => quantile(throughputs.get(name)!.map(({ perSecond }) => perSecond), 0.5) / 2
+    const latencies = await inTurns(players, settings.rounds, async ({ name }) => {
+      const round = await latency(stage, name, settings, rateOf(name))
+      report(`${name.padEnd(14)} p50 ${round.p50.toFixed(2)} ms  p99 ${round.p99.toFixed(2)} ms  at ${rateOf(name).toFixed(0)} refreshes/s`)
+      return round
+    })
+
+    const results: SpeedResult = {}
+    for (const { name } of players) results[name] = summarize(name, throughputs, latencies.get(name)!, rateOf(name))
+    return { machine, results }
+  })
+}
+
+/** Every round is one turn of each, in another order, so that nobody always comes after the same one. */
+async function inTurns<T> (players: Player[], rounds: number, turn: (player: Player) => Promise<T>): Promise<Map<ContenderName, T[]>> {
+  const results = new Map(players.map(({ name }) => [name, [] as T[]]))
+  for (let round = 0; round < rounds; round++) {
+    for (const player of rotated(players, round)) results.get(player.name)!.push(await turn(player))
+  }
+  return results
+}
+
+async function throughput ({ load }: Stage, player: Player, { connections, warmup, seconds }: Settings): Promise<Round> {
+  const stopWatching = watchRss(player.pid)
+  const [before, redisBefore, start] = [cpuOf(player.pid), await player.redis.info(), performance.now()]
+  const { perSecond, total, generatorCpu } = await load.closed(player.name, { connections, warmup, seconds })
+  const cpu = cpuOf(player.pid) - before
+  const redisCpu = (await player.redis.info()).cpu - redisBefore.cpu
+  const elapsed = (performance.now() - start) * 1000
+  return {
+    perSecond,
+    cpu: cpu / total,
+    redisCpu: redisCpu / total,
+    serviceShare: cpu / elapsed,
+    redisShare: redisCpu / elapsed,
+    generatorShare: generatorCpu,
+    rss: stopWatching(),
+    total
+  }
+}
+
+async function latency ({ load }: Stage, name: ContenderName, settings: Settings, rate: number): Promise<LatencyRound> {
+  const { connections, warmup, latencySeconds: seconds } = settings
+  const { latencies, ownDelay } = await load.open(name, { connections, warmup, seconds, rate })
+  return {
+    p50: quantile(latencies, 0.5), p99: quantile(latencies, 0.99), p999: quantile(latencies, 0.999), generatorDelay: ownDelay
+  }
+}
+
+function summarize (name: ContenderName, rounds: Map<ContenderName, Round[]>, latencies: LatencyRound[], rate: number): SpeedOf {
+  const of = (who: ContenderName, field: keyof Round): number[] => rounds.get(who)!.map(round => round[field])
+  const median = (field: keyof Round): number => quantile(of(name, field), 0.5)
+  const waited = (field: keyof LatencyRound): Spread => spread(latencies.map(round => round[field]))
+  const by = (who: ContenderName): Spread | undefined =>
+    rounds.has(who) ? ratios(of(name, 'perSecond'), of(who, 'perSecond')) : undefined
+  return {
+    perSecond: spread(of(name, 'perSecond')),
+    toCeiling: by('ceiling'),
+    toOidcProvider: by('oidc-provider'),
+    cpu: spread(of(name, 'cpu')),
+    redisCpu: spread(of(name, 'redisCpu')),
+    serviceShare: median('serviceShare'),
+    redisShare: median('redisShare'),
+    generatorShare: median('generatorShare'),
+    rss: Math.max(...of(name, 'rss')),
+    latency: { rate, p50: waited('p50'), p99: waited('p99'), p999: waited('p999'), generatorDelayP99: waited('generatorDelay').median },
+    refreshes: of(name, 'total').reduce((sum, total) => sum + total, 0)
+  }
+}

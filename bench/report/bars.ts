@@ -1,0 +1,57 @@
+import type { ContenderName } from '../harness/contenders.ts'
+import { bar, line, picture, text } from './svg.ts'
+import { titles } from './tables.ts'
+
+export interface Bar {
+  name: ContenderName
+  value: number
+  /** From where to where it was measured, if it varies. */
+  range?: [min: number, max: number]
+  /** What stands behind the bar: the figure, and what else is worth knowing. */
+  label: string
+  note?: string
+}
+
+export interface BarChart {
+  title: string
+  subtitle: string
+  bars: Bar[]
+  /** A value that ours is to reach, or to stay below. */
+  goal?: { value: number, label: string }
+}
+
+const WIDTH = 760
+const LEFT = 190
+/** Where the longest bar ends; its label needs the rest. */
+const RIGHT = 540
+const TOP = 84
+const ROW = 44
+const THICKNESS = 20
+
+/** One bar for each contender, ours in colour, with the spread over the rounds as a whisker. */
+export function barChart ({ title, subtitle, bars, goal }: BarChart): string {
+  const longest = Math.max(...bars.map(({ value, range }) => range?.[1] ?? value), goal?.value ?? 0)
+  const x = (value: number): number => LEFT + (RIGHT - LEFT) * value / longest
+  const height = TOP + bars.length * ROW + (goal === undefined ? 8 : 26)
+  const shapes = [text(24, 54, subtitle, 'soft')]
+  for (const [i, { name, value, range, label, note }] of bars.entries()) {
+    const [y, whose] = [TOP + i * ROW, name === 'ours' ? 'ours' : 'other']
+    const middle = y + THICKNESS / 2
+    shapes.push(text(LEFT - 12, middle + 5, titles[name], whose === 'ours' ? 'strong' : '', 'end'))
+    shapes.push(bar({ x: LEFT, y, width: x(value) - LEFT, height: THICKNESS }, whose))
+    if (range !== undefined) {
+      const [from, to] = range.map(x) as [number, number]
+      shapes.push(line([[from, middle], [to, middle]], 'spread'))
+      for (const end of [from, to]) shapes.push(line([[end, middle - 4], [end, middle + 4]], 'spread'))
+    }
+    const behind = x(range?.[1] ?? value) + 10
+    shapes.push(text(behind, note === undefined ? middle + 5 : middle - 1, label, whose === 'ours' ? 'strong' : ''))
+    if (note !== undefined) shapes.push(text(behind, middle + 14, note, 'soft'))
+  }
+  if (goal !== undefined) {
+    const [at, bottom] = [x(goal.value), TOP + bars.length * ROW - 8]
+    shapes.push(line([[at, TOP - 10], [at, bottom]], 'goal'), text(at, bottom + 16, goal.label, 'goal-text', 'middle'))
+  }
+  const description = bars.map(({ name, label, note }) => `${titles[name]}: ${label}${note === undefined ? '' : `, ${note}`}.`).join(' ')
+  return picture(title, description, WIDTH, height, shapes)
+}

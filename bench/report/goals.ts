@@ -1,0 +1,75 @@
+import type { GrowthPoint } from '../parts/growth.ts'
+import { quantile } from '../harness/statistics.ts'
+import { bytes, factor, integer, milliseconds } from './format.ts'
+import type { Results } from './read.ts'
+
+/** One goal of this project, and whether this machine's figures reach it. */
+export interface Goal {
+  name: string
+  goal: string
+  measured: string
+  met: boolean
+}
+
+/** Of every part that has been run. */
+export function goals (results: Results): Goal[] {
+  return [...speedGoals(results), ...memoryGoals(results), ...growthGoals(results), ...otherGoals(results)]
+}
+
+function * speedGoals ({ speed }: Results): Generator<Goal> {
+  const { ours, ceiling } = speed?.results ?? {}
+  if (ours === undefined) return
+  if (ours.toCeiling !== undefined) yield atLeast('Throughput, by the ceiling\'s', 0.6, ours.toCeiling.median, factor)
+  if (ours.toOidcProvider !== undefined) yield atLeast('Throughput, by node-oidc-provider\'s', 8, ours.toOidcProvider.median, factor)
+  if (ceiling !== undefined) {
+    yield atMost('p99 at half of the maximum, by the ceiling\'s', 3, ours.latency.p99.median / ceiling.latency.p99.median, factor)
+  }
+  yield atMost('Redis CPU a refresh', 12, ours.redisCpu.median, value => `${value.toFixed(1)} µs`)
+  yield atMost('Resident memory of a replica under load', 100e6, ours.rss, value => `${(value / 1e6).toFixed(0)} MB`)
+}
+
+function * memoryGoals ({ memory }: Results): Generator<Goal> {
+  const ours = memory?.results.ours
+  if (ours === undefined) return
+  yield atMost('Redis memory, a user with one session', 250, ours.perUser, bytes)
+  yield atMost('Redis memory, each further session', 100, ours.perFurtherSession!, bytes)
+}
+
+function * growthGoals ({ growth }: Results): Generator<Goal> {
+  const ours = growth?.results.ours
+  if (ours === undefined) return
+  const [first, last] = [ours.points[0]!, ours.points.at(-1)!]
+  const rotations = `${integer(last.rotations)} rotations of ${integer(ours.sessions)} sessions`
+  const sameKeys = last.keys === first.keys
+  yield {
+    ...atMost(`Redis memory after ${rotations}`, 1.02, last.memory / first.memory, factor),
+    ...(sameKeys ? {} : { met: false, measured: `${integer(last.keys - first.keys)} more keys` })
+  }
+  yield atLeast(`Speed after ${rotations}`, 0.9, lateSpeed(ours.points) / earlySpeed(ours.points), factor)
+}
+
+/** Medians of the first and of the last quarter: one stretch is a moment of the machine. */
+const earlySpeed = (points: GrowthPoint[]): number => speedOf(points.slice(1, 1 + Math.ceil(points.length / 4)))
+const lateSpeed = (points: GrowthPoint[]): number => speedOf(points.slice(-Math.ceil(points.length / 4)))
+const speedOf = (points: GrowthPoint[]): number => quantile(points.map(({ perSecond }) => perSecond), 0.5)
+
+function * otherGoals ({ sessions, start, race }: Results): Generator<Goal> {
+  if (sessions !== undefined) {
+    const { few, many, ratio } = sessions.results
+    yield atLeast(`Speed with ${integer(many.sessions)} sessions, by that with ${integer(few.sessions)}`, 0.9, ratio.median, factor)
+  }
+  if (start !== undefined) yield atMost('Ready after', 1000, start.results.ready.median, milliseconds)
+  const ours = race?.results.ours
+  if (ours !== undefined) {
+    yield atMost(`Tokens double-spent, ${ours.rounds} races of ${ours.copies} copies`, 0, ours.doubleSpent, integer)
+    yield atMost('Sessions lost in those races', 0, ours.lostSessions, integer)
+  }
+}
+
+function atLeast (name: string, least: number, value: number, format: (value: number) => string): Goal {
+  return { name, goal: `≥ ${format(least)}`, measured: format(value), met: value >= least }
+}
+
+function atMost (name: string, most: number, value: number, format: (value: number) => string): Goal {
+  return { name, goal: most === 0 ? '0' : `≤ ${format(most)}`, measured: format(value), met: value <= most }
+}

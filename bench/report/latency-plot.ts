@@ -1,0 +1,51 @@
+import type { SpeedResult } from '../parts/speed.ts'
+import { integer, milliseconds } from './format.ts'
+import { dot, line, picture, text } from './svg.ts'
+import { measured, titles } from './tables.ts'
+
+const WIDTH = 760
+const LEFT = 190
+const RIGHT = 724
+const TOP = 104
+const ROW = 52
+
+/** The median, the 99th and the 99.9th percentile of each contender, on one logarithmic scale. */
+export function latencyPlot (results: SpeedResult): string {
+  const names = measured(results)
+  const values = names.map(name => {
+    const { p50, p99, p999 } = results[name]!.latency
+    return [p50, p99, p999].map(({ median }) => median)
+  })
+  const first = Math.floor(Math.log10(Math.min(...values.flat()) * 0.8))
+  const last = Math.ceil(Math.log10(Math.max(...values.flat()) * 1.2))
+  const x = (ms: number): number => LEFT + (RIGHT - LEFT) * (Math.log10(ms) - first) / (last - first)
+  const bottom = TOP + names.length * ROW - 14
+  const shapes = [
+    text(24, 54, 'Milliseconds (logarithmic), each at half of its own maximum; requests at random moments; from when one was due to its answer', 'soft'),
+    text(24, 76, '○ median   ● 99 %   ● 99.9 %', 'soft')
+  ]
+  for (let exponent = first; exponent <= last; exponent++) {
+    const at = x(10 ** exponent)
+    shapes.push(line([[at, TOP - 18], [at, bottom]]), text(at, bottom + 18, String(10 ** exponent), 'soft', 'middle'))
+  }
+  for (const [i, name] of names.entries()) {
+    const [y, whose] = [TOP + i * ROW, name === 'ours' ? 'ours' : 'other']
+    const at = values[i]!.map(x)
+    shapes.push(text(LEFT - 12, y + 5, titles[name], whose === 'ours' ? 'strong' : '', 'end'))
+    shapes.push(text(LEFT - 12, y + 21, `${integer(results[name]!.latency.rate)}/s`, 'soft', 'end'))
+    shapes.push(line([[at[0]!, y], [at[2]!, y]], whose))
+    shapes.push(dot(at[0]!, y, 5, `${whose} hollow`), dot(at[1]!, y, 6, whose), dot(at[2]!, y, 3.5, whose))
+    for (const [j, label] of spreadLabels(at).entries()) {
+      shapes.push(text(label, y + 21, milliseconds(values[i]![j]!).replace(' ms', ''), j === 1 ? 'strong' : 'soft', 'middle'))
+    }
+  }
+  const description = names.map((name, i) => `${titles[name]}: ${values[i]!.map(milliseconds).join(', ')}.`).join(' ')
+  return picture('Latency at half of the maximum load', description, WIDTH, bottom + 34, shapes)
+}
+
+/** Moves labels apart that would stand in each other. */
+function spreadLabels (positions: number[], apart = 34): number[] {
+  const moved = [...positions]
+  for (let i = 1; i < moved.length; i++) moved[i] = Math.max(moved[i]!, moved[i - 1]! + apart)
+  return moved
+}

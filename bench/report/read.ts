@@ -1,0 +1,50 @@
+import { readFileSync } from 'node:fs'
+import type { Machine } from '../harness/machine.ts'
+import type { GrowthResults } from '../parts/growth.ts'
+import type { MemoryResults } from '../parts/memory.ts'
+import type { RaceResults } from '../parts/race.ts'
+import type { ReplicasResult } from '../parts/replicas.ts'
+import type { SessionsResult } from '../parts/sessions.ts'
+import type { SpeedResult } from '../parts/speed.ts'
+import type { StartResult } from '../parts/start.ts'
+import type { Settings } from '../settings.ts'
+
+/** What each part found, by the name of its file. */
+export interface Findings {
+  speed: SpeedResult
+  race: RaceResults
+  memory: MemoryResults
+  start: StartResult
+  growth: GrowthResults
+  sessions: SessionsResult
+  replicas: ReplicasResult
+  'five-million': SessionsResult
+}
+
+/** One results file. */
+export interface Run<T> {
+  date: string
+  seconds: number
+  /** Whether it was a trial, whose figures mean nothing. */
+  quick: boolean
+  machine: Machine
+  settings: Settings
+  results: T
+}
+
+export type Results = { [Part in keyof Findings]?: Run<Findings[Part]> }
+
+export const partNames = ['speed', 'race', 'memory', 'start', 'growth', 'sessions', 'replicas', 'five-million'] as const
+
+/** All parts that have been run; each may be run alone, so their dates may differ. */
+export function readResults (folder: string): Results {
+  const found = partNames.flatMap(part => {
+    try {
+      return [[part, JSON.parse(readFileSync(`${folder}/${part}.json`, 'utf8'))]]
+    } catch (err) {
+      if ((err as NodeJS.ErrnoException).code === 'ENOENT') return []
+      throw err
+    }
+  })
+  return Object.fromEntries(found)
+}

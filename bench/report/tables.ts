@@ -1,0 +1,147 @@
+import { contenders, type ContenderName } from '../harness/contenders.ts'
+import type { Machine } from '../harness/machine.ts'
+import { bytes, factor, integer, markdownTable, milliseconds, withSpread } from './format.ts'
+import { goals } from './goals.ts'
+import { partNames, type Results, type Run } from './read.ts'
+
+export const titles: Record<ContenderName, string> = {
+  ours: 'refresh-token-service',
+  ceiling: 'ceiling',
+  tutorial: 'tutorial',
+  'oidc-provider': 'node-oidc-provider',
+  'better-auth': 'better-auth'
+}
+
+/** Those of which something is known, in one order everywhere. */
+export function measured (results: Partial<Record<ContenderName, unknown>>): ContenderName[] {
+  return (Object.keys(contenders) as ContenderName[]).filter(name => results[name] !== undefined)
+}
+
+/** Everything, for README.md of the bench. */
+export function fullReport (results: Results): string {
+  return [
+    goalTable(results),
+    results.speed && '![Refreshes a second by the ceiling\'s](results/speed.svg)',
+    speedTable(results),
+    results.speed && '![Latency at half of the maximum load](results/latency.svg)',
+    latencyTable(results),
+    raceTable(results),
+    results.memory && '![Redis memory of a user with one session](results/memory.svg)',
+    results.growth && '![Redis memory that rotations leave behind](results/growth.svg)',
+    growthTable(results),
+    scaleTable(results),
+    provenance(results)
+  ].filter(text => text !== undefined).join('\n\n')
+}
+
+/** The contenders in one table, for the README of the project. */
+export function summary (results: Results): string {
+  const { speed, race, memory, growth } = results
+  const names = measured({ ...memory?.results, ...speed?.results })
+  const rows = names.map(name => {
+    const of = speed?.results[name]
+    const raced = race?.results[name]
+    return [
+      titles[name],
+      of?.toCeiling === undefined ? '' : `${of.toCeiling.median.toFixed(2)}`,
+      of === undefined ? '' : milliseconds(of.latency.p99.median),
+      cell(memory?.results[name], ({ perUser }) => bytes(perUser)),
+      cell(growth?.results[name], ({ bytesPerRotation }) => bytes(Math.max(0, bytesPerRotation))),
+      raced === undefined ? '' : `${integer(raced.doubleSpent)} tokens in ${raced.rounds} races`
+    ]
+  })
+  const head = ['', 'speed, ceiling = 1', 'p99 at half load', 'Redis memory a session', 'left behind by a refresh', 'double-spent']
+  return `${markdownTable(head, rows)}\n\n${provenance(results)}`
+}
+
+const cell = <T>(value: T | undefined, format: (value: T) => string): string => value === undefined ? '' : format(value)
+
+function goalTable (results: Results): string {
+  const rows = goals(results).map(({ name, goal, measured, met }) => [name, goal, measured, met ? 'met' : '**missed**'])
+  return markdownTable(['goal', 'at', 'measured', ''], rows)
+}
+
+function speedTable ({ speed }: Results): string | undefined {
+  if (speed === undefined) return undefined
+  const share = (value: number): string => `${(value * 100).toFixed(0)} %`
+  const rows = measured(speed.results).map(name => {
+    const of = speed.results[name]!
+    return [
+      titles[name],
+      withSpread(of.perSecond, integer),
+      of.toCeiling === undefined ? '' : withSpread(of.toCeiling, factor),
+      withSpread(of.cpu, integer),
+      withSpread(of.redisCpu, value => value.toFixed(1)),
+      share(of.serviceShare),
+      `${share(of.redisShare)}, ${share(of.generatorShare)}`,
+      `${(of.rss / 1e6).toFixed(0)} MB`
+    ]
+  })
+  const head = [
+    '', 'refreshes/s', 'by the ceiling', 'service, µs CPU a refresh', 'Redis, µs CPU a refresh', 'service, of its core',
+    'Redis and generator, of theirs', 'resident'
+  ]
+  return markdownTable(head, rows)
+}
+
+function latencyTable ({ speed }: Results): string | undefined {
+  if (speed === undefined) return undefined
+  const rows = measured(speed.results).map(name => {
+    const { rate, p50, p99, p999, generatorDelayP99 } = speed.results[name]!.latency
+    return [titles[name], integer(rate), ...[p50, p99, p999].map(value => withSpread(value, milliseconds)), milliseconds(generatorDelayP99)]
+  })
+  return markdownTable(['', 'at refreshes/s', 'p50', 'p99', 'p99.9', 'of it the generator\'s own, p99'], rows)
+}
+
+function raceTable ({ race }: Results): string | undefined {
+  if (race === undefined) return undefined
+  const rows = measured(race.results).map(name => {
+    const { copies, rounds, doubleSpent, doubleSpentRounds, lostSessions } = race.results[name]!
+    return [titles[name], `${rounds} × ${copies}`, integer(doubleSpent), integer(doubleSpentRounds), integer(lostSessions)]
+  })
+  return markdownTable(['one token sent many times at once', 'races', 'tokens double-spent', 'races with such', 'sessions lost'], rows)
+}
+
+function growthTable ({ growth }: Results): string | undefined {
+  if (growth === undefined) return undefined
+  const rows = measured(growth.results).map(name => {
+    const { points, bytesPerRotation } = growth.results[name]!
+    const [first, last] = [points[0]!, points.at(-1)!]
+    const mib = (value: number): string => `${(value / 2 ** 20).toFixed(1)} MiB`
+    return [
+      titles[name], integer(last.rotations), `${mib(first.memory)} → ${mib(last.memory)}`, `${integer(first.keys)} → ${integer(last.keys)}`,
+      bytes(bytesPerRotation), `${integer(points[1]!.cpu)} → ${integer(last.cpu)} µs`
+    ]
+  })
+  return markdownTable(['the same sessions over and over', 'rotations', 'Redis memory', 'keys', 'left by a refresh', 'CPU a refresh'], rows)
+}
+
+function scaleTable ({ sessions, 'five-million': most, replicas }: Results): string | undefined {
+  const rows: string[][] = []
+  for (const part of [sessions, most]) {
+    if (part === undefined) continue
+    for (const { sessions, perSecond, redisCpu, memoryPerSession } of [part.results.few, part.results.many]) {
+      const memory = sessions < 100_000 ? '' : bytes(memoryPerSession)
+      rows.push([`1 replica, ${integer(sessions)} sessions`, withSpread(perSecond, integer), `${redisCpu.toFixed(1)} µs`, memory])
+    }
+  }
+  for (const { count, perSecond, redisCpu } of replicas?.results.replicas ?? []) {
+    const name = `${count} ${count === 1 ? 'replica' : 'replicas'}, unpinned`
+    rows.push([name, withSpread(perSecond, integer), `${redisCpu.median.toFixed(1)} µs`, ''])
+  }
+  if (rows.length === 0) return undefined
+  return markdownTable(['scale', 'refreshes/s', 'Redis CPU a refresh', 'Redis memory a session'], rows)
+}
+
+/** On what, with what and when: parts may have been run on different days. */
+function provenance (results: Results): string {
+  const runs = partNames.map(part => results[part]).filter(run => run !== undefined) as Array<Run<unknown>>
+  const lines = [...new Set(runs.map(({ machine, date }) => `${describe(machine)}, ${date}.`))]
+  if (runs.some(({ quick }) => quick)) lines.push('**A trial run (`--quick`): its figures mean nothing.**')
+  return lines.join('\n')
+}
+
+function describe ({ cpu, cores, memoryGiB, system, pinned, node, redis, packages }: Machine): string {
+  const versions = Object.entries(packages).map(([name, version]) => `${name} ${version}`).join(', ')
+  return `${cpu}, ${cores} cores, ${memoryGiB} GiB, ${system}, ${pinned ? '' : 'not pinned, '}Node ${node}, Redis ${redis}, ${versions}`
+}

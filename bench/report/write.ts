@@ -1,0 +1,36 @@
+import { readFile, writeFile } from 'node:fs/promises'
+import { fileURLToPath } from 'node:url'
+import { goals } from './goals.ts'
+import { plots } from './plots.ts'
+import { readResults } from './read.ts'
+import { fullReport, summary } from './tables.ts'
+
+const own = (relative: string): string => fileURLToPath(new URL(relative, import.meta.url))
+
+/** Where the results are kept that the READMEs show. */
+export const resultsFolder = own('../results')
+
+/**
+ * Makes tables and plots of all results in a folder, and puts them between the markers of the READMEs if it is the one
+ * they show. Returns the goals as text for a terminal.
+ */
+export async function writeReport (folder: string): Promise<string> {
+  const results = readResults(folder)
+  const [everything, short] = [fullReport(results), summary(results)]
+  await writeFile(`${folder}/report.md`, `${everything}\n`)
+  await writeFile(`${folder}/summary.md`, `${short}\n`)
+  for (const [name, svg] of Object.entries(plots(results))) await writeFile(`${folder}/${name}`, svg)
+  if (folder === resultsFolder) {
+    await putBetween(own('../README.md'), 'results', everything)
+    await putBetween(own('../../README.md'), 'bench', short)
+  }
+  return goals(results).map(({ name, goal, measured, met }) =>
+    `${met ? 'met   ' : 'MISSED'}  ${name}: ${measured} (${goal})`).join('\n')
+}
+
+/** Replaces what stands between `<!-- name -->` and `<!-- /name -->`; leaves a file without the markers as it is. */
+async function putBetween (file: string, name: string, text: string): Promise<void> {
+  const before = await readFile(file, 'utf8')
+  const after = before.replace(new RegExp(`(<!-- ${name} -->\n)[^]*(<!-- /${name} -->)`), (_, start, end) => `${start}\n${text}\n\n${end}`)
+  if (after !== before) await writeFile(file, after)
+}

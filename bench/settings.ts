@@ -1,0 +1,65 @@
+import type { ContenderName } from './harness/contenders.ts'
+
+/** How much is measured; times in seconds. */
+export interface Settings {
+  contenders: ContenderName[]
+  rounds: number
+  warmup: number
+  seconds: number
+  latencySeconds: number
+  connections: number
+  /** Sessions that the generator refreshes in turn. */
+  sessions: number
+  copies: number
+  raceRounds: number
+  memoryUsers: number
+  starts: number
+  /** Of the growth part: rotations in all, over how many sessions, in how many stretches. */
+  rotations: number
+  growthSessions: number
+  growthPoints: number
+  manySessions: number
+  mostSessions: number
+}
+
+/** Tells whoever waits how far it is. */
+export type Report = (line: string) => void
+
+type Amounts = Omit<Settings, 'contenders'>
+
+export const full: Amounts = {
+  rounds: 5,
+  warmup: 0.7,
+  seconds: 3,
+  latencySeconds: 4,
+  connections: 64,
+  sessions: 1000,
+  copies: 32,
+  raceRounds: 100,
+  memoryUsers: 100_000,
+  starts: 10,
+  rotations: 1_000_000,
+  growthSessions: 10_000,
+  growthPoints: 20,
+  manySessions: 1_000_000,
+  mostSessions: 5_000_000
+}
+
+/** Just enough to see that everything works; its figures mean nothing. */
+export const quick: Amounts = {
+  rounds: 1,
+  warmup: 0.05,
+  seconds: 0.2,
+  latencySeconds: 0.2,
+  connections: 8,
+  sessions: 32,
+  copies: 8,
+  raceRounds: 3,
+  memoryUsers: 200,
+  starts: 1,
+  rotations: 1000,
+  growthSessions: 16,
+  growthPoints: 2,
+  manySessions: 200,
+  mostSessions: 300
+}
