@@ -33,7 +33,11 @@ type LatencyRound = Record<'p50' | 'p99' | 'p999' | 'generatorDelay', number>
 export async function speed (settings: Settings, report: Report) {
   return await onStage(settings.contenders, async stage => {
     const { load, players, machine } = stage
-    for (const player of players) await load.sessions(player, await player.open(1, settings.sessions))
+    for (const player of players) {
+      await load.sessions(player, await player.open(1, settings.sessions))
+      // The first requests of a process are no measure of it.
+      await load.count(player.name, { connections: settings.connections, count: settings.sessions })
+    }
 
     const throughputs = await inTurns(players, settings.rounds, async player => {
       const round = await throughput(stage, player, settings)
