@@ -14,6 +14,8 @@ export interface Settings {
   raceRounds: number
   memoryUsers: number
   starts: number
+  /** How many replicas to try. */
+  replicas: number[]
   /** Of the growth part: rotations in all, over how many sessions, in how many stretches. */
   rotations: number
   growthSessions: number
@@ -38,6 +40,7 @@ export const full: Amounts = {
   raceRounds: 100,
   memoryUsers: 100_000,
   starts: 10,
+  replicas: [1, 2, 4],
   rotations: 1_000_000,
   growthSessions: 10_000,
   growthPoints: 20,
@@ -57,6 +60,7 @@ export const quick: Amounts = {
   raceRounds: 3,
   memoryUsers: 200,
   starts: 1,
+  replicas: [2],
   rotations: 1000,
   growthSessions: 16,
   growthPoints: 2,

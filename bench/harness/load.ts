@@ -22,7 +22,7 @@ export function startLoad (core: Core = 1): Load {
   const order = async <T>(what: Order): Promise<T> => await ask<T>(generator, what)
   const checked = async <T extends LoadResult>(what: Order): Promise<T> => {
     const result = await order<T>(what)
-    if (result.wrong > 0 || result.answered === 0) {
+    if (result.wrong > 0) {
       throw new Error(`${what.name}: ${result.wrong} of ${result.total} answers were wrong; the first:\n${result.firstWrong}`)
     }
     return result

@@ -21,10 +21,10 @@ export async function onStage<T> (names: ContenderName[], act: (stage: Stage) =>
     const load = startLoad()
     ends.push(load.stop)
     const players: Player[] = []
-    const answer = names.includes('ceiling') ? await ourAnswer() : ''
     for (const name of names) {
       const redis = await startRedis()
       ends.push(redis.stop)
+      const answer = name === 'ceiling' ? await ourAnswer(players.find(({ name }) => name === 'ours')) : ''
       const service = await startContender(name, redis.url, answer)
       ends.push(service.stop)
       players.push({ ...service, redis })
@@ -36,7 +36,8 @@ export async function onStage<T> (names: ContenderName[], act: (stage: Stage) =>
   }
 }
 
-async function ourAnswer (): Promise<string> {
+async function ourAnswer (ours: Player | undefined): Promise<string> {
+  if (ours !== undefined) return await sampleAnswer(ours)
   const redis = await startRedis()
   const service = await startOurs(redis.url)
   try {

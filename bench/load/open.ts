@@ -15,7 +15,7 @@ export interface Latencies {
  */
 export async function openLoop (sessions: Sessions, count: number, warmup: number, seconds: number, rate: number): Promise<Latencies> {
   const idle: Connection[] = [...await sessions.connect(count)]
-  const dueTimes = arrivals(rate, (warmup + seconds) * 1000)
+  const dueTimes = arrivals(rate, warmup * 1000, seconds * 1000)
   const latencies = new Float64Array(dueTimes.length)
   const delays = new Float64Array(dueTimes.length)
   const epoch = performance.timeOrigin + performance.now() + 200 // until the pacer has started
@@ -49,11 +49,16 @@ export async function openLoop (sessions: Sessions, count: number, warmup: numbe
   return { latencies: latencies.subarray(measuredFrom), delays: delays.subarray(measuredFrom) }
 }
 
-/** Moments in milliseconds with exponential gaps between them. */
-function arrivals (rate: number, length: number): Float64Array {
+/** Fewer say nothing about a percentile. */
+const LEAST = 20
+
+/** Moments in milliseconds with exponential gaps between them, up to the end or until enough are past the warm-up. */
+function arrivals (rate: number, warmup: number, length: number): Float64Array {
   const times: number[] = []
-  for (let time = 0; ; times.push(time)) {
-    time -= Math.log(1 - Math.random()) * 1000 / rate
-    if (time >= length) return Float64Array.from(times)
+  let measured = 0
+  for (let time = 0; time < warmup + length || measured < LEAST; time -= Math.log(1 - Math.random()) * 1000 / rate) {
+    times.push(time)
+    if (time >= warmup) measured++
   }
+  return Float64Array.from(times)
 }

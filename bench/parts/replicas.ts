@@ -15,7 +15,7 @@ export async function replicas (settings: Settings, report: Report) {
   const load = startLoad('any')
   try {
     const measured = []
-    for (const count of [1, 2, 4]) {
+    for (const count of settings.replicas) {
       const service = await startOurs(redis.url, 'any', count)
       const name = `${count} replicas`
       await load.sessions(service, await service.open(count * 1_000_000, settings.sessions), name)

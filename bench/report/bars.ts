@@ -23,8 +23,8 @@ export interface BarChart {
 const WIDTH = 760
 const LEFT = 190
 /** Where the longest bar ends; its label needs the rest. */
-const RIGHT = 540
-const TOP = 84
+const RIGHT = 520
+const TOP = 96
 const ROW = 44
 const THICKNESS = 20
 
@@ -32,7 +32,7 @@ const THICKNESS = 20
 export function barChart ({ title, subtitle, bars, goal }: BarChart): string {
   const longest = Math.max(...bars.map(({ value, range }) => range?.[1] ?? value), goal?.value ?? 0)
   const x = (value: number): number => LEFT + (RIGHT - LEFT) * value / longest
-  const height = TOP + bars.length * ROW + (goal === undefined ? 8 : 26)
+  const height = TOP + bars.length * ROW
   const shapes = [text(24, 54, subtitle, 'soft')]
   for (const [i, { name, value, range, label, note }] of bars.entries()) {
     const [y, whose] = [TOP + i * ROW, name === 'ours' ? 'ours' : 'other']
@@ -44,13 +44,14 @@ export function barChart ({ title, subtitle, bars, goal }: BarChart): string {
       shapes.push(line([[from, middle], [to, middle]], 'spread'))
       for (const end of [from, to]) shapes.push(line([[end, middle - 4], [end, middle + 4]], 'spread'))
     }
-    const behind = x(range?.[1] ?? value) + 10
+    const behind = x(Math.max(range?.[1] ?? value, whose === 'ours' ? goal?.value ?? 0 : 0)) + 10
     shapes.push(text(behind, note === undefined ? middle + 5 : middle - 1, label, whose === 'ours' ? 'strong' : ''))
     if (note !== undefined) shapes.push(text(behind, middle + 14, note, 'soft'))
   }
-  if (goal !== undefined) {
-    const [at, bottom] = [x(goal.value), TOP + bars.length * ROW - 8]
-    shapes.push(line([[at, TOP - 10], [at, bottom]], 'goal'), text(at, bottom + 16, goal.label, 'goal-text', 'middle'))
+  const own = bars.findIndex(({ name }) => name === 'ours')
+  if (goal !== undefined && own !== -1) {
+    const [at, y] = [x(goal.value), TOP + own * ROW]
+    shapes.push(line([[at, y - 8], [at, y + THICKNESS + 8]], 'goal'), text(at, y - 13, goal.label, 'goal-text', 'middle'))
   }
   const description = bars.map(({ name, label, note }) => `${titles[name]}: ${label}${note === undefined ? '' : `, ${note}`}.`).join(' ')
   return picture(title, description, WIDTH, height, shapes)

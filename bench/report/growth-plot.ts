@@ -33,7 +33,7 @@ export function growthPlot (results: GrowthResults): string {
   for (let rotations = 10 ** Math.ceil(Math.log10(least)); rotations <= most * 1.001; rotations *= 10) {
     shapes.push(text(x(rotations), BOTTOM + 20, integer(rotations), 'soft', 'middle'))
   }
-  const labels = apart(lines.map(({ points }) => y(points.at(-1)!.added)))
+  const labels = apart(lines.map(({ points }) => Math.min(y(points.at(-1)!.added), BOTTOM - 12)))
   for (const [i, { name, label, points }] of lines.entries()) {
     const whose = name === 'ours' ? 'ours' : 'other'
     const end = points.at(-1)!

@@ -21,8 +21,10 @@ export function latencyPlot (results: SpeedResult): string {
   const x = (ms: number): number => LEFT + (RIGHT - LEFT) * (Math.log10(ms) - first) / (last - first)
   const bottom = TOP + names.length * ROW - 14
   const shapes = [
-    text(24, 54, 'Milliseconds (logarithmic), each at half of its own maximum; requests at random moments; from when one was due to its answer', 'soft'),
-    text(24, 76, '○ median   ● 99 %   ● 99.9 %', 'soft')
+    text(24, 54, 'Milliseconds (logarithmic) from the moment a request was due to its answer; each at half of its own maximum', 'soft'),
+    dot(30, 74, 5, 'other hollow'), text(42, 78, 'median', 'soft'),
+    dot(104, 74, 6, 'other'), text(116, 78, '99 %', 'soft'),
+    dot(164, 74, 3.5, 'other'), text(174, 78, '99.9 %', 'soft')
   ]
   for (let exponent = first; exponent <= last; exponent++) {
     const at = x(10 ** exponent)
