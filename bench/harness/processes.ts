@@ -1,5 +1,6 @@
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
+import { rmSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { createInterface } from 'node:readline'
 
@@ -13,7 +14,14 @@ export type Core = 0 | 1 | 'any'
 export const canPin = availableParallelism() > 1 && spawnSync('taskset', ['--version']).status === 0
 
 const running = new Set<ChildProcess>()
-process.once('exit', () => { for (const child of running) child.kill('SIGKILL') })
+
+/** Removed at the end, however it comes. */
+export const temporaryFolders = new Set<string>()
+
+process.once('exit', () => {
+  for (const child of running) child.kill('SIGKILL')
+  for (const folder of temporaryFolders) rmSync(folder, { recursive: true, force: true })
+})
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1))
 
 export interface Spawned {

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { spawnSync } from 'node:child_process'
 import { Redis } from 'ioredis'
-import { spawnPinned, type Core } from './processes.ts'
+import { spawnPinned, temporaryFolders, type Core } from './processes.ts'
 
 /** A Redis server for one contender. */
 export interface PrivateRedis {
@@ -33,6 +33,7 @@ async function freePort (): Promise<number> {
  */
 export async function startRedis (core: Core = 1, settings: string[] = []): Promise<PrivateRedis> {
   const folder = await mkdtemp(join(tmpdir(), 'rts-bench-'))
+  temporaryFolders.add(folder)
   const port = await freePort()
   const server = spawnPinned(core, [
     binary, '--port', String(port), '--bind', '127.0.0.1', '--dir', folder, '--save', '', '--appendonly', 'yes',
@@ -58,6 +59,7 @@ export async function startRedis (core: Core = 1, settings: string[] = []): Prom
       client.disconnect()
       await server.stop()
       await rm(folder, { recursive: true, force: true })
+      temporaryFolders.delete(folder)
     }
   }
 }

@@ -27,9 +27,8 @@ export async function openLoop (sessions: Sessions, count: number, warmup: numbe
   await new Promise<void>((resolve, reject) => {
     const send = (): void => {
       while (sent < due && idle.length > 0) {
-        const connection = idle.pop()!
+        const connection = idle.shift()! // in turns, so that none is idle for long
         const index = sent++
-        delays[index] = now() - dueTimes[index]!
         sessions.refresh(connection, () => {
           latencies[index] = now() - dueTimes[index]!
           idle.push(connection)
@@ -42,6 +41,7 @@ export async function openLoop (sessions: Sessions, count: number, warmup: numbe
     pacer.on('error', reject)
     pacer.on('message', (index: number) => {
       due = index + 1
+      delays[index] = now() - dueTimes[index]!
       send()
     })
   })

@@ -9,7 +9,7 @@ export class Sessions {
   readonly #idle: Int32Array
   #first = 0
   #count: number
-  readonly connections: Connection[] = []
+  #connections: Connection[] = []
   /** All answers so far, and those that were wrong. */
   total = 0
   wrong = 0
@@ -22,13 +22,13 @@ export class Sessions {
     this.#count = tokens.length
   }
 
-  /** Has at least so many connections, spread over the replicas. */
+  /** So many connections, spread over the replicas; new ones, because servers close those that were idle between two runs. */
   async connect (count: number): Promise<Connection[]> {
     const { urls, protocol } = this.#target
-    while (this.connections.length < count) {
-      this.connections.push(await Connection.open(urls[this.connections.length % urls.length]!, protocol))
-    }
-    return this.connections.slice(0, count)
+    for (const connection of this.#connections) connection.close()
+    this.#connections = await Promise.all(Array.from({ length: count }, async (_, i) =>
+      await Connection.open(urls[i % urls.length]!, protocol)))
+    return this.#connections
   }
 
   /** Refreshes the session that has been idle longest; `done` is called with whether the answer was right. */

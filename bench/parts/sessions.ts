@@ -72,8 +72,13 @@ async function settle (load: Load, name: string, count: number): Promise<Group> 
   const before = (await redis.info()).memory
   const samples = await writeRecords(redis.client, 1, count, 1, Math.ceil(count / HELD))
   const memory = (await redis.info()).memory - before
-  await load.sessions(service, samples.map(signGeneration), name)
+  // Neighbours by id are neighbours in memory.
+  await load.sessions(service, shuffled(samples).map(signGeneration), name)
   return { name, count, service, redis, memory, rounds: [] }
+}
+
+function shuffled<T> (list: T[]): T[] {
+  return list.map(value => ({ value, order: Math.random() })).sort((a, b) => a.order - b.order).map(({ value }) => value)
 }
 
 async function measure (load: Load, { name, service, redis }: Group, { connections, warmup, seconds }: Settings): Promise<Group['rounds'][number]> {
