@@ -47,10 +47,14 @@ export function summary (results: Results): string {
       of === undefined ? '' : milliseconds(of.latency.p99.median),
       cell(memory?.results[name], ({ perUser }) => bytes(perUser)),
       cell(growth?.results[name], ({ bytesPerRotation }) => bytes(Math.max(0, bytesPerRotation))),
-      raced === undefined ? '' : `${integer(raced.doubleSpent)} tokens in ${raced.rounds} races`
+      cell(raced, ({ doubleSpent }) => integer(doubleSpent)),
+      cell(raced, ({ lostSessions, rounds }) => `${lostSessions} of ${rounds}`)
     ]
   })
-  const head = ['', 'speed, ceiling = 1', 'p99 at half load', 'Redis memory a session', 'left behind by a refresh', 'double-spent']
+  const head = [
+    '', 'speed, ceiling = 1', 'p99 at half load', 'Redis memory a session', 'left behind by a refresh', 'tokens double-spent in races',
+    'sessions lost in them'
+  ]
   return `${markdownTable(head, rows)}\n\n${provenance(results)}`
 }
 
