@@ -3,6 +3,8 @@ import type { ContenderName } from './harness/contenders.ts'
 /** How much is measured; times in seconds. */
 export interface Settings {
   contenders: ContenderName[]
+  /** Whether a service may say that it can't now: in a trial on a busy machine. */
+  patient: boolean
   rounds: number
   warmup: number
   seconds: number
@@ -30,6 +32,7 @@ export type Report = (line: string) => void
 type Amounts = Omit<Settings, 'contenders'>
 
 export const full: Amounts = {
+  patient: false,
   rounds: 5,
   warmup: 0.7,
   seconds: 3,
@@ -50,6 +53,7 @@ export const full: Amounts = {
 
 /** Just enough to see that everything works; its figures mean nothing. */
 export const quick: Amounts = {
+  patient: true,
   rounds: 1,
   warmup: 0.05,
   seconds: 0.2,

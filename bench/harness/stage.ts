@@ -2,6 +2,7 @@ import { sampleAnswer, startContender, startOurs, type ContenderName, type Servi
 import { startLoad, type Load } from './load.ts'
 import { describeMachine, type Machine } from './machine.ts'
 import { startRedis, type PrivateRedis } from './redis.ts'
+import type { Settings } from '../settings.ts'
 
 /** What runs during a part: the contenders, each with its own Redis, and the generator. */
 export interface Stage {
@@ -15,10 +16,10 @@ export interface Player extends Service {
 }
 
 /** Starts the contenders, all at once alive so that their rounds can take turns, and ends everything after `act`. */
-export async function onStage<T> (names: ContenderName[], act: (stage: Stage) => Promise<T>): Promise<T> {
+export async function onStage<T> ({ patient }: Settings, names: ContenderName[], act: (stage: Stage) => Promise<T>): Promise<T> {
   const ends: Array<() => Promise<void>> = []
   try {
-    const load = startLoad()
+    const load = startLoad(patient)
     ends.push(load.stop)
     const players: Player[] = []
     for (const name of names) {

@@ -20,7 +20,7 @@ export async function closedLoop (sessions: Sessions, connections: number, warmu
   const loops = (await sessions.connect(connections)).map(async connection => await new Promise<void>(resolve => {
     const again = (right: boolean): void => {
       if (right) answered++
-      if (answered > before || !right) answeredOne()
+      if (answered > before || sessions.wrong >= MOST_WRONG) answeredOne()
       if (going && sessions.wrong < MOST_WRONG) sessions.refresh(connection, again)
       else resolve()
     }

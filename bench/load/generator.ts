@@ -36,7 +36,7 @@ const perSecond = ({ answered, seconds }: { answered: number, seconds: number })
 
 /** Runs it, and says what it cost and whether every answer was right. */
 async function measure<T extends LoadResult> (sessions: Sessions, run: () => Promise<Omit<T, Exclude<keyof LoadResult, 'answered' | 'perSecond'>>>): Promise<T> {
-  const { total, wrong } = sessions
+  const { total, wrong, unavailable } = sessions
   const cpu = process.cpuUsage()
   const start = performance.now()
   const result = await run()
@@ -45,6 +45,7 @@ async function measure<T extends LoadResult> (sessions: Sessions, run: () => Pro
     ...result,
     total: sessions.total - total,
     wrong: sessions.wrong - wrong,
+    unavailable: sessions.unavailable - unavailable,
     ...(sessions.firstWrong === undefined ? {} : { firstWrong: sessions.firstWrong }),
     generatorCpu: (user + system) / 1000 / (performance.now() - start)
   } as unknown as T

@@ -32,8 +32,9 @@ export interface LoadResult {
   perSecond: number
   /** All of the run, the warm-up and what was in flight at the end included. */
   total: number
-  /** Answers that were not 200 with a new token; the first of them as text. */
+  /** Answers that were not 200 with a new token, those of them that were 500, and the first as text. */
   wrong: number
+  unavailable: number
   firstWrong?: string
   /** CPU of the generator, as a share of one core. */
   generatorCpu: number

@@ -1,6 +1,6 @@
 import type { RaceResult } from './protocol.ts'
-import type { Sessions } from './sessions.ts'
-import type { Connection } from './connection.ts'
+import type { Connection, Done } from './connection.ts'
+import { saysTryAgain, type Sessions } from './sessions.ts'
 
 /**
  * Sends one token many times at once, each copy on a connection of its own, then tries every successor that was handed
@@ -17,6 +17,12 @@ export async function race (sessions: Sessions, copies: number, token: string): 
   return { successors: successors.size, working, refused: answers.filter(next => next === undefined).length }
 }
 
-async function refresh (connection: Connection, token: string): Promise<string | undefined> {
-  return await new Promise(resolve => { connection.refresh(token, resolve) })
+const TRIES = 5
+
+/** A client that is told to try again does so. */
+async function refresh (connection: Connection, token: string, tries = TRIES): Promise<string | undefined> {
+  const [next, wrong] = await new Promise<Parameters<Done>>(resolve => {
+    connection.refresh(token, (...answer) => { resolve(answer) })
+  })
+  return saysTryAgain(wrong) && tries > 1 ? await refresh(connection, token, tries - 1) : next
 }

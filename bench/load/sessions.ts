@@ -1,6 +1,8 @@
 import { Connection } from './connection.ts'
 import type { Target } from './protocol.ts'
 
+export const saysTryAgain = (answer = ''): boolean => answer.startsWith('HTTP/1.1 500 ')
+
 /** The clients of one service: every session's current token, and the connections they share. */
 export class Sessions {
   readonly #target: Target
@@ -10,9 +12,10 @@ export class Sessions {
   #first = 0
   #count: number
   #connections: Connection[] = []
-  /** All answers so far, and those that were wrong. */
+  /** All answers so far, those that were wrong, and those of the wrong that said "try again": a 500 is no judgement on the token. */
   total = 0
   wrong = 0
+  unavailable = 0
   firstWrong: string | undefined
 
   constructor (target: Target, tokens: string[]) {
@@ -43,6 +46,7 @@ export class Sessions {
         this.#tokens[session] = next
       } else {
         this.wrong++
+        if (saysTryAgain(wrong)) this.unavailable++
         this.firstWrong ??= wrong
       }
       this.#idle[(this.#first + this.#count) % this.#idle.length] = session

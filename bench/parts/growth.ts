@@ -26,7 +26,7 @@ export type GrowthResults = Partial<Record<ContenderName, GrowthOf>>
 const fractions: Partial<Record<ContenderName, number>> = { ours: 1, tutorial: 0.1, 'oidc-provider': 0.03, 'better-auth': 0.01 }
 
 export async function growth (settings: Settings, report: Report) {
-  return await onStage(settings.contenders.filter(name => name in fractions), async stage => {
+  return await onStage(settings, settings.contenders.filter(name => name in fractions), async stage => {
     const results: GrowthResults = {}
     for (const player of stage.players) {
       const points = await rotate(stage, player, settings, report)

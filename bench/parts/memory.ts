@@ -15,8 +15,9 @@ export type MemoryResults = Partial<Record<ContenderName, MemoryOf>>
 
 const SESSIONS_EACH = 5
 
-export async function memory ({ contenders, memoryUsers: users }: Settings, report: Report) {
-  return await onStage(contenders.filter(name => name !== 'ceiling'), async ({ players, machine }) => {
+export async function memory (settings: Settings, report: Report) {
+  const { contenders, memoryUsers: users } = settings
+  return await onStage(settings, contenders.filter(name => name !== 'ceiling'), async ({ players, machine }) => {
     const results: MemoryResults = {}
     for (const player of players) {
       // Others open their sessions one by one.

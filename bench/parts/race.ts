@@ -18,8 +18,9 @@ export interface RaceOf {
 export type RaceResults = Partial<Record<ContenderName, RaceOf>>
 
 /** The ceiling decides nothing, so there is nothing to race for. */
-export async function race ({ contenders, raceRounds: rounds, copies }: Settings, report: Report) {
-  return await onStage(contenders.filter(name => name !== 'ceiling'), async ({ load, players, machine }) => {
+export async function race (settings: Settings, report: Report) {
+  const { contenders, raceRounds: rounds, copies } = settings
+  return await onStage(settings, contenders.filter(name => name !== 'ceiling'), async ({ load, players, machine }) => {
     const results: RaceResults = {}
     for (const player of players) {
       await load.sessions(player, [])

@@ -12,7 +12,7 @@ export interface ReplicasResult {
 
 export async function replicas (settings: Settings, report: Report) {
   const redis = await startRedis('any')
-  const load = startLoad('any')
+  const load = startLoad(settings.patient, 'any')
   try {
     const measured = []
     for (const count of settings.replicas) {

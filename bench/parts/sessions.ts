@@ -40,7 +40,7 @@ const HELD = 100_000
 
 /** Two services, one with few sessions and one with `count`, in turns. */
 export async function sessions (settings: Settings, count: number, report: Report) {
-  const load = startLoad()
+  const load = startLoad(settings.patient)
   const groups: Group[] = []
   try {
     groups.push(await settle(load, 'few', settings.sessions), await settle(load, 'many', count))

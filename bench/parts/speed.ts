@@ -31,7 +31,7 @@ type Round = Record<'perSecond' | 'cpu' | 'redisCpu' | 'serviceShare' | 'redisSh
 type LatencyRound = Record<'p50' | 'p99' | 'p999' | 'generatorDelay', number>
 
 export async function speed (settings: Settings, report: Report) {
-  return await onStage(settings.contenders, async stage => {
+  return await onStage(settings, settings.contenders, async stage => {
     const { load, players, machine } = stage
     for (const player of players) {
       await load.sessions(player, await player.open(1, settings.sessions))
