@@ -17,7 +17,7 @@ export const RATE_LIMIT_TIMEOUT = 100
 
 /**
  * Connections of the public listener, of which Node closes any more at once. Turning a request away takes some 30 µs of
- * CPU, so when all of them ask at the same time the last one still hears within the promise.
+ * CPU, so when all of them ask once at the same time the last one still hears within the promise.
  */
 export const MAX_CONNECTIONS = 10_000
 

@@ -109,6 +109,27 @@ t.test('a Redis that can\'t count limits nobody', async t => {
   for (let i = 0; i < 3; i++) t.equal((await service.refresh(refreshToken)).statusCode, 200)
 })
 
+t.test('nor does one that is slow: the refresh goes ahead while the count is still due', async t => {
+  const redis = await startRedis(t)
+  const [service] = await buildReplicas(t, redis, { RATE_LIMIT_PER_SESSION: '1/60' })
+  const { refreshToken } = await service.open()
+  t.equal((await service.refresh(refreshToken)).statusCode, 200)
+  t.equal((await service.refresh(refreshToken)).statusCode, 429)
+  redis.freeze()
+  const { redis: connection, sessions } = service.public
+  const { rotate } = sessions
+  const goesAhead = new Promise<string>(resolve => {
+    sessions.rotate = async (...args) => {
+      resolve(connection.status)
+      return await rotate(...args)
+    }
+  })
+  const answered = service.refresh(refreshToken)
+  t.equal(await goesAhead, 'ready', 'before the connection counts as dead')
+  redis.thaw()
+  t.not((await answered).statusCode, 429)
+})
+
 for (const [how, begin, end] of [
   ['frozen', (redis: PrivateRedis) => redis.freeze(), (redis: PrivateRedis) => redis.thaw()],
   ['killed', async (redis: PrivateRedis) => await redis.kill(), async (redis: PrivateRedis) => await redis.start()]
