@@ -1,0 +1,2 @@
+process.env.TEST_REDIS = 'sentinel'
+await import('../protection/rates-count.test.ts')

@@ -1,0 +1,14 @@
+import t from 'tap'
+import { build, startRedis } from '../helper.ts'
+
+/** On whatever Redis, as the user that deploy/redis/users.acl has for the service. */
+t.test('rates are counted, by address and by session', async t => {
+  const redis = await startRedis(t)
+  const service = await build(t, redis, { RATE_LIMIT_PER_ADDRESS: '100/60', RATE_LIMIT_PER_SESSION: '2/60' })
+  for (let userId = 1; userId <= 5; userId++) {
+    const { refreshToken } = await service.open({ userId })
+    const statuses = []
+    for (let i = 0; i < 3; i++) statuses.push((await service.refresh(refreshToken)).statusCode)
+    t.same(statuses, [200, 200, 429], `user ${userId}`)
+  }
+})
