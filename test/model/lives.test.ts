@@ -14,7 +14,7 @@ import { createWorlds } from './world.ts'
 
 const rules: Rules = { idleTtl: 100, absoluteTtl: 600, retryWindow: 30, maxSessionsPerUser: 2 }
 
-/** Too long for a listpack, so that the hash has no order of its own. */
+/** Too long for a listpack here, so that the hash has no order of its own. */
 const longEmail = `${'x'.repeat(80)}@keygenqt.com`
 
 const login = (device: string, email = 'one@keygenqt.com'): Command => open(device, '', email, 'GUEST')
@@ -68,7 +68,7 @@ const lives: Record<string, Life> = {
 }
 
 let redis: PrivateRedis
-t.before(async () => { redis = await startRedis(t, ['--appendonly', 'no']) })
+t.before(async () => { redis = await startRedis(t, ['--appendonly', 'no', '--hash-max-listpack-value', '64']) })
 
 for (const [i, [name, life]] of Object.entries(lives).entries()) {
   t.test(name, async t => {

@@ -110,7 +110,7 @@ const others: Record<string, Array<[string, string]>> = {
     ["local removed = remove(ARGV[4], 'logout')", 'local removed = false']
   ],
   'revoke-all': [
-    ["redis.call('DEL', key)\nfor", 'for'],
+    ["if redis.call('DEL', key) == 0 then touch() end\n", ''],
     ["announce('logout', session.sid)", ''],
     ["announce('logout', session.sid)", "announce('evicted', session.sid)"]
   ],
