@@ -1,5 +1,6 @@
 import type { Redis } from 'ioredis'
 import { NotReplicated } from '../errors.ts'
+import type { Reply } from './outcomes.ts'
 import { eachScript, sources, type ServerScripts } from './scripts.ts'
 
 /**
@@ -59,7 +60,8 @@ async function sendAndWait (redis: Redis, replicas: number, calls: Call[]): Prom
     if (asking) results.shift()
     const [err, reply] = results.shift()!
     if (err !== null || waitError !== null) reject((err ?? waitError)!)
-    else if (reached < replicas) reject(new NotReplicated(reached, replicas))
+    // What came too late has changed nothing that a replica could lack.
+    else if (reached < replicas && (reply as Reply)[0] !== 'late') reject(new NotReplicated(reached, replicas))
     else resolve(reply)
   }
 }

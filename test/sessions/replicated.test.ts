@@ -1,6 +1,7 @@
 import t, { type Test } from 'tap'
 import { createServer, type AddressInfo } from 'node:net'
 import { once } from 'node:events'
+import { createSessionStore } from '../../src/sessions/store.ts'
 import { build, claimsOf, guest, startRedis, type PrivateRedis, type Service, type TokensBody } from '../helper.ts'
 
 /** REDIS_WAIT_REPLICAS on a real master with a real replica. */
@@ -116,6 +117,16 @@ t.test('on: calls made while one waits go out together, and rotations wait for n
   t.equal((await service.refresh(refreshToken)).statusCode, 200)
   const waits = Number(/cmdstat_wait:calls=(\d+)/.exec(await pair.master.client.info('commandstats'))![1])
   t.ok(waits >= 1 && waits < 50, `${waits} WAITs`)
+})
+
+t.test('on: what came too late is not said to be done', async t => {
+  const redis = await startRedis(t)
+  const service = await build(t, redis, { REDIS_WAIT_REPLICAS: '1' })
+  const { redis: client, replicated } = service.internal
+  const options = { prefix: 'late:', idleTtl: 100, absoluteTtl: 100, retryWindow: 30, maxSessionsPerUser: 5, replicated }
+  const store = createSessionStore(client, options, () => ({ observe: () => {}, reset: () => {}, deadline: () => 1 }))
+  await t.rejects(store.open(guest), { code: 'RTS_STORE_UNAVAILABLE' })
+  t.equal(await redis.client.exists('late:1'), 0)
 })
 
 t.test('a Redis that is gone is said as ever', async t => {
