@@ -11,6 +11,7 @@ import { refreshOutcomes } from '../src/metrics/definitions.ts'
 import { createMetrics } from '../src/metrics/metrics.ts'
 import { refusedOutcome } from '../src/metrics/requests.ts'
 import { createRedisClock } from '../src/sessions/clock.ts'
+import { scriptResults } from '../src/sessions/runner.ts'
 import { createSessionStore } from '../src/sessions/store.ts'
 import { apiKey, build, claimsOf, guest, startRedis, type PrivateRedis, type Service, type TokensBody } from './helper.ts'
 import { parseMetrics, promtool, scrape, type Scrape } from './metrics-text.ts'
@@ -344,7 +345,7 @@ t.test('processes count for themselves', async t => {
   t.match(await b.registry.metrics(), 'rts_refresh_requests_total{outcome="rotated"} 0')
 })
 
-t.test('docs/metrics.md names every metric with its type and labels, every outcome, and no other', async t => {
+t.test('docs/metrics.md names every metric with its type and labels, every outcome and result, and no other', async t => {
   const service = await build(t, redis)
   await service.refresh((await service.open()).refreshToken)
   const { types, labels } = await scrape(service.internal)
@@ -359,4 +360,6 @@ t.test('docs/metrics.md names every metric with its type and labels, every outco
   t.same(documented.sort(), live.sort())
   const outcomes = [...docs.matchAll(/^\| `(\w+)` \| \d{3} \|/gm)].map(([, outcome]) => outcome!)
   t.same(outcomes.sort(), [...refreshOutcomes].sort())
+  const results = /^\| `rts_redis_script_duration_seconds`.*`result`: (.*)$/m.exec(docs)![1]!
+  t.same([...results.matchAll(/(?:^|; )`(\w+)`/g)].map(([, result]) => result!).sort(), [...scriptResults].sort())
 })

@@ -14,7 +14,9 @@ export const TIMEOUT = 700
 const DETOURS = 3
 
 /** `late` and `timeout` are our own refusals; `unreplicated` is done, but on too few replicas; `error` is Redis's, or the connection's. */
-export type ScriptResult = 'ok' | 'late' | 'timeout' | 'unreplicated' | 'error'
+export const scriptResults = ['ok', 'late', 'timeout', 'unreplicated', 'error'] as const
+
+export type ScriptResult = typeof scriptResults[number]
 
 /** Is told of every call once it is settled: how long it took as a whole, in seconds, and the reply of one that is `ok`. */
 export type ScriptObserver = (script: ScriptName, seconds: number, result: ScriptResult, reply?: Reply) => void
