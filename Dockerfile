@@ -17,7 +17,7 @@ ENV NODE_ENV=production \
 COPY --from=build /app/package.json ./
 COPY --from=build /app/node_modules ./node_modules
 COPY --from=build /app/dist ./dist
-# The command line by its name: docker compose exec refresh-token-service refresh-token-service doctor
+# The command line by its name: docker compose exec replica-1 refresh-token-service doctor
 RUN ln -s /app/dist/src/cli/main.js /usr/local/bin/refresh-token-service
 USER node
 EXPOSE 3000 3001
