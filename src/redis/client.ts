@@ -1,15 +1,22 @@
 import { Cluster, Redis } from 'ioredis'
 import { behaviour, SILENCE_TIMEOUT } from './behaviour.ts'
-import { readTlsFiles, type TlsFiles } from './tls.ts'
+import type { TlsOptions } from './tls.ts'
 import type { RedisAddress } from './url.ts'
 
 /** One server, the master that sentinels name, or a Cluster. */
 export type RedisClient = Redis | Cluster
 
-/** What of the configuration is about reaching Redis, besides the URL. */
-export interface ClientSettings extends TlsFiles {
-  REDIS_SENTINEL_USERNAME?: string
-  REDIS_SENTINEL_PASSWORD?: string
+/** What is to be known for reaching Redis besides the URL. */
+export interface ClientOptions {
+  tls?: TlsOptions | undefined
+  sentinelUsername?: string | undefined
+  sentinelPassword?: string | undefined
+}
+
+/** What a reader has otherwise than the service. */
+interface Differences {
+  connectionName?: string
+  enableReadyCheck?: boolean
 }
 
 /** Milliseconds that one sentinel, or one node asked for the slots, has for its answer: there are others to ask. */
@@ -21,10 +28,12 @@ const SLOTS_INTERVAL = 5000
 /** Milliseconds between two connections given up because the server is read-only. */
 const READONLY_PAUSE = 1000
 
-/** A client that is not connected yet. Reads the files of TLS. */
-export function createClient (address: RedisAddress, settings: ClientSettings): RedisClient {
-  const tls = address.options.tls && { ...address.options.tls, ...readTlsFiles(settings) }
-  const options = { ...behaviour, ...address.options, ...(tls === undefined ? {} : { tls }) }
+/** A client that is not connected yet. */
+export function createClient (
+  address: RedisAddress, { tls: pem, sentinelUsername, sentinelPassword }: ClientOptions, differences: Differences = {}
+): RedisClient {
+  const tls = address.options.tls && { ...address.options.tls, ...pem }
+  const options = { ...behaviour, ...differences, ...address.options, ...(tls === undefined ? {} : { tls }) }
   switch (address.topology) {
     case 'single':
       return new Redis({ ...options, reconnectOnError: createReadonlyCheck() })
@@ -38,8 +47,8 @@ export function createClient (address: RedisAddress, settings: ClientSettings): 
         sentinelCommandTimeout: QUESTION_TIMEOUT,
         sentinelRetryStrategy: behaviour.retryStrategy,
         sentinelReconnectStrategy: () => SILENCE_TIMEOUT,
-        ...(settings.REDIS_SENTINEL_USERNAME === undefined ? {} : { sentinelUsername: settings.REDIS_SENTINEL_USERNAME }),
-        ...(settings.REDIS_SENTINEL_PASSWORD === undefined ? {} : { sentinelPassword: settings.REDIS_SENTINEL_PASSWORD }),
+        ...(sentinelUsername === undefined ? {} : { sentinelUsername }),
+        ...(sentinelPassword === undefined ? {} : { sentinelPassword }),
         ...(tls === undefined ? {} : { sentinelTLS: tls, enableTLSForSentinelMode: true })
       })
     case 'cluster':

@@ -1,10 +1,11 @@
-import { Cluster, type Redis } from 'ioredis'
 import type { FastifyBaseLogger } from 'fastify'
 import type { RunnableConfig } from '../config.ts'
 import { StartError } from '../errors.ts'
 import { checkRedis } from './checks.ts'
 import { createClient, type RedisClient } from './client.ts'
 import { logChanges, watchReasons } from './connection-log.ts'
+import { whenReady } from './ready.ts'
+import { readTlsFiles } from './tls.ts'
 import { parseRedisUrl } from './url.ts'
 
 /** The part of the configuration that says where Redis is, and as whom to go there. */
@@ -23,7 +24,11 @@ const START_TIMEOUT = 8000
 export async function connectRedis (settings: RedisSettings, log: FastifyBaseLogger): Promise<RedisClient> {
   const address = parseRedisUrl(settings.REDIS_URL)!
   const { display } = address
-  const redis = createClient(address, settings)
+  const redis = createClient(address, {
+    tls: readTlsFiles(settings),
+    sentinelUsername: settings.REDIS_SENTINEL_USERNAME,
+    sentinelPassword: settings.REDIS_SENTINEL_PASSWORD
+  })
   const { lastReason, refused } = watchReasons(redis)
 
   log.debug({ redis: display }, 'waiting for Redis')
@@ -46,20 +51,4 @@ export async function connectRedis (settings: RedisSettings, log: FastifyBaseLog
   }
   logChanges(redis, display, lastReason, log)
   return redis
-}
-
-/** Resolves when commands can be sent; in a Cluster, to every master that can be reached at all. */
-async function whenReady (redis: RedisClient): Promise<void> {
-  await new Promise(resolve => redis.once(redis instanceof Cluster ? 'refresh' : 'ready', resolve))
-  if (!(redis instanceof Cluster)) return
-  const reached = await Promise.all(redis.nodes('master').map(isReached))
-  if (!reached.includes(true)) await whenReady(redis)
-}
-
-async function isReached (node: Redis): Promise<boolean> {
-  if (node.status === 'ready') return true
-  return await new Promise(resolve => {
-    node.once('ready', () => resolve(true))
-    node.once('end', () => resolve(false))
-  })
 }

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs'
-import { createSecureContext } from 'node:tls'
+import { createSecureContext, type SecureContextOptions } from 'node:tls'
 
 /** The part of the configuration that names PEM files. */
 export interface TlsFiles {
@@ -10,11 +10,7 @@ export interface TlsFiles {
 }
 
 /** PEM, as `tls.connect` takes it. */
-export interface TlsOptions {
-  ca?: string
-  cert?: string
-  key?: string
-}
+export type TlsOptions = Pick<SecureContextOptions, 'ca' | 'cert' | 'key'>
 
 const fileOf = { ca: 'REDIS_CA_FILE', cert: 'REDIS_CERT_FILE', key: 'REDIS_KEY_FILE' } as const
 

@@ -1,38 +1,77 @@
 import type { Redis } from 'ioredis'
+import { behaviour } from '../redis/behaviour.ts'
 import type { SessionCache } from './cache.ts'
+import { hangUp } from './connections.ts'
 
 /** Milliseconds between two proofs that events would arrive. With the connection's time-out, a silent death is noticed in twice that. */
 const HEARTBEAT = 1000
 
+export interface Ears {
+  /** The first subscription. */
+  heard: Promise<void>
+  /** Hears and remembers nothing from now on; resolves when the connection is gone. */
+  stop (): Promise<void>
+}
+
 /**
- * Feeds a cache with the events of a channel for as long as the connection lives, and pauses it while they can't be heard.
- * Resolves with the first subscription.
+ * Feeds a cache with the events of a channel, and pauses it while they can't be heard. `create` gives a connection that is
+ * not open yet and ends when it is lost; another takes its place then. It may have none to give for a while.
  */
-export async function follow (redis: Redis, channel: string, cache: SessionCache): Promise<void> {
-  await new Promise<void>(resolve => {
-    // A subscription can be made again at no cost. So this is the heartbeat too: a subscriber that only listened would
-    // never learn that the other side is gone. And it is the next attempt when Redis refused the last.
-    const subscribe = (): void => {
-      redis.subscribe(channel).then(() => {
-        cache.resume()
-        resolve()
-      }, () => {})
-    }
-    let heartbeat: NodeJS.Timeout
-    redis.on('ready', () => {
-      subscribe()
-      heartbeat = setInterval(subscribe, HEARTBEAT)
+export function follow (create: () => Redis | undefined, channel: string, cache: SessionCache): Ears {
+  let subscriber: Redis | undefined
+  let renewal: NodeJS.Timeout | undefined
+  let failures = 0
+  let onHeard: () => void
+  const heard = new Promise<void>(resolve => { onHeard = resolve })
+
+  const listen = (): void => {
+    subscriber = create()
+    if (subscriber === undefined) return renew()
+    subscriber.on('end', renew)
+    feed(subscriber, channel, cache, () => {
+      failures = 0
+      onHeard()
     })
-    redis.on('close', () => {
-      clearInterval(heartbeat)
+  }
+  const renew = (): void => {
+    cache.pause()
+    renewal = setTimeout(listen, behaviour.retryStrategy(++failures))
+  }
+  listen()
+
+  return {
+    heard,
+    async stop () {
+      clearTimeout(renewal)
+      subscriber?.off('end', renew)
+      if (subscriber !== undefined) await hangUp(subscriber)
       cache.pause()
-    })
-    redis.on('message', (_channel, text: string) => {
-      const id = userOf(text)
-      if (id === undefined) cache.clear()
-      else cache.forget(id)
-    })
+    }
+  }
+}
+
+/** Feeds a cache from one connection for as long as that lives. */
+function feed (redis: Redis, channel: string, cache: SessionCache, onHeard: () => void): void {
+  // A subscription can be made again at no cost. So this is the heartbeat too: a subscriber that only listened would
+  // never learn that the other side is gone. And it is the next attempt when Redis refused the last.
+  const subscribe = (): void => {
+    redis.subscribe(channel).then(() => {
+      cache.resume()
+      onHeard()
+    }, () => {})
+  }
+  let heartbeat: NodeJS.Timeout
+  redis.on('ready', () => {
+    subscribe()
+    heartbeat = setInterval(subscribe, HEARTBEAT)
   })
+  redis.on('end', () => clearInterval(heartbeat))
+  redis.on('message', (_channel, text: string) => {
+    const id = userOf(text)
+    if (id === undefined) cache.clear()
+    else cache.forget(id)
+  })
+  redis.connect().catch(() => {})
 }
 
 /**

@@ -1,52 +1,17 @@
-import { Redis } from 'ioredis'
-import { behaviour, SILENCE_TIMEOUT } from '../redis/behaviour.ts'
+import { SILENCE_TIMEOUT } from '../redis/behaviour.ts'
+import type { RedisClient } from '../redis/client.ts'
 import { withoutArguments } from '../redis/message.ts'
-import { parseRedisUrl } from '../redis/url.ts'
 import { expiryOf, userKey } from '../sessions/record.ts'
 import type { AccessClaims } from '../tokens/claims.ts'
 import { SessionValidationError } from './errors.ts'
 import type { ValidSession } from './session.ts'
-
-/** INFO, which ioredis would ask for, is more than a reader may; a server that still loads refuses by itself. */
-const readerBehaviour = {
-  ...behaviour,
-  connectionName: 'session-validator',
-  lazyConnect: false,
-  enableReadyCheck: false,
-  disconnectTimeout: SILENCE_TIMEOUT
-}
-
-/** Connects by URL; the connection heals by itself and is never heard of. */
-export function connectReader (url: string): Redis {
-  return silenced(new Redis({ ...readerBehaviour, ...parseRedisUrl(url)!.options }))
-}
-
-/** Another connection to the same place, for a subscription that its owner renews. */
-export function connectSubscriber (redis: Redis): Redis {
-  return silenced(redis.duplicate({ ...readerBehaviour, autoResubscribe: false }))
-}
-
-/** What fails is told to whoever asks then. */
-function silenced (redis: Redis): Redis {
-  return redis.on('error', () => {})
-}
-
-/** Resolves when the connection is gone, which a frozen server delays by `SILENCE_TIMEOUT`. */
-export async function hangUp (redis: Redis): Promise<void> {
-  if (redis.status === 'end') return
-  // There is no connection then: ioredis ends its waiting, and no event tells of it.
-  if (redis.status === 'reconnecting') return redis.disconnect()
-  const ended = new Promise<void>(resolve => { redis.once('end', resolve) })
-  redis.disconnect()
-  await ended
-}
 
 /**
  * Looks the session of a verified token up: one HMGET. Its expiry is compared with this machine's clock, as the token's
  * is: exact to the difference of the clocks, and without a second command. The record as a whole expires by Redis's own.
  * @throws SessionValidationError `revoked`, or `unavailable` within `SILENCE_TIMEOUT`.
  */
-export async function lookUp (redis: Redis, prefix: string, { id, sid, exp }: AccessClaims): Promise<ValidSession> {
+export async function lookUp (redis: RedisClient, prefix: string, { id, sid, exp }: AccessClaims): Promise<ValidSession> {
   const [value, email, role] = await answerOf(redis.hmget(userKey(prefix, id), `s:${sid}`, 'email', 'role'))
   if (value == null) throw new SessionValidationError('revoked', 'the session has ended')
   const expiry = expiryOf(value)

@@ -1,13 +1,21 @@
-import type { Redis } from 'ioredis'
+import { createSecureContext } from 'node:tls'
+import type { Cluster, Redis } from 'ioredis'
+import type { ClientOptions, RedisClient } from '../redis/client.ts'
+import type { TlsOptions } from '../redis/tls.ts'
 import { parseRedisUrl } from '../redis/url.ts'
 import { MIN_SECRET_BYTES, splitSecrets } from '../tokens/keys.ts'
 
 /** How to reach the service's Redis, one of two, and how to verify its access tokens, one of two. */
 export interface SessionValidatorOptions {
-  /** `redis://`, `rediss://` or `redis+socket:///path`, as the service's `REDIS_URL`. A user that may only read will do. */
+  /** Any that the service takes as its `REDIS_URL`: one server, a Sentinel group, a Cluster. A user that may only read will do. */
   redisUrl?: string | undefined
-  /** An ioredis client of your own instead; a duplicate of it subscribes to events. It stays yours to close. */
-  redis?: Redis | undefined
+  /** For a `redisUrl` over TLS: PEM, as `tls.connect` takes it. `ca` instead of those that Node trusts, `cert` and `key` together. */
+  tls?: TlsOptions | undefined
+  /** The login of the sentinels, where they ask for one. */
+  sentinelUsername?: string | undefined
+  sentinelPassword?: string | undefined
+  /** An ioredis client of your own instead; a connection like it subscribes to events. It stays yours to close. */
+  redis?: Redis | Cluster | undefined
   /** The service's `REDIS_PREFIX`; default `rt:`. */
   prefix?: string
   /** The service's `JWT_ISSUER`; default `ktor.io`. */
@@ -28,8 +36,8 @@ export interface SessionCacheOptions {
 }
 
 /** Options that were checked, with their defaults. */
-export interface Settings {
-  redis: Redis | string
+export interface Settings extends ClientOptions {
+  redis: RedisClient | string
   prefix: string
   issuer: string
   /** A comma-separated list, or an address. */
@@ -43,16 +51,28 @@ export interface Settings {
  */
 export function readOptions (options: SessionValidatorOptions): Settings {
   if (typeof options !== 'object' || options === null) throw new TypeError('createSessionValidator takes an object of options')
-  const { redisUrl, redis, prefix = 'rt:', issuer = 'ktor.io', secrets, jwksUrl, cache = {}, ...others } = options
+  const {
+    redisUrl, tls, sentinelUsername, sentinelPassword, redis, prefix = 'rt:', issuer = 'ktor.io', secrets, jwksUrl, cache = {}, ...others
+  } = options
   refuseUnknown(others)
   check((redisUrl === undefined) !== (redis === undefined), 'redisUrl', 'be given, or else redis, and not both')
-  check(redisUrl === undefined || isRedisUrl(redisUrl), 'redisUrl', 'be redis://host:port/db, rediss://host:port/db or redis+socket:///path')
-  check(redis === undefined || isClient(redis), 'redis', 'be an ioredis client, no Cluster, without a keyPrefix')
+  const address = typeof redisUrl === 'string' ? parseRedisUrl(redisUrl) : undefined
+  check(redisUrl === undefined || address !== undefined, 'redisUrl',
+    'be redis://host:port/db, redis+sentinel://host:port,…/master/db, redis+cluster://host:port,…, one of them with rediss, or redis+socket:///path')
+  check(redis === undefined || isClient(redis), 'redis', 'be an ioredis client that asks masters, without a keyPrefix')
+  check(tls === undefined || (address?.options.tls !== undefined && isPem(tls)), 'tls',
+    'be { ca, cert, key } in PEM, the key that of the certificate, and go with a redisUrl over TLS')
+  for (const [name, value] of Object.entries({ sentinelUsername, sentinelPassword })) {
+    check(value === undefined || (address !== undefined && isText(value)), name, 'be a text, and go with a redisUrl')
+  }
   check(isText(prefix), 'prefix', 'be a text: the REDIS_PREFIX of the service')
   check(isText(issuer), 'issuer', 'be a text: the JWT_ISSUER of the service')
   check((secrets === undefined) !== (jwksUrl === undefined), 'secrets', 'be given, or else jwksUrl, and not both')
   return {
     redis: redis ?? redisUrl!,
+    tls,
+    sentinelUsername,
+    sentinelPassword,
     prefix,
     issuer,
     keys: secrets === undefined ? readAddress(jwksUrl!) : readSecrets(secrets),
@@ -96,13 +116,23 @@ function check (holds: boolean, name: string, demand: string): asserts holds {
   if (!holds) throw new TypeError(`${name} must ${demand}`)
 }
 
-function isRedisUrl (value: unknown): boolean {
-  return typeof value === 'string' && parseRedisUrl(value) !== undefined
+/** Told by its shape: the caller's ioredis may be another copy than ours. A replica may not have heard of a log-out yet. */
+function isClient (value: Partial<Redis | Cluster> | null): boolean {
+  if (typeof value?.hmget !== 'function' || typeof value.isCluster !== 'boolean') return false
+  const { keyPrefix, role = 'master', scaleReads = 'master' } = value.options as { keyPrefix?: string, role?: string, scaleReads?: unknown }
+  return !keyPrefix && role === 'master' && scaleReads === 'master'
 }
 
-/** Told by its shape: the caller's ioredis may be another copy than ours. */
-function isClient (value: Partial<Redis> | null): boolean {
-  return typeof value?.hmget === 'function' && value.isCluster === false && !value.options?.keyPrefix
+function isPem (tls: TlsOptions | null): boolean {
+  if (typeof tls !== 'object' || tls === null) return false
+  const { ca, cert, key, ...others } = tls
+  if (Object.keys(others).length > 0 || (cert === undefined) !== (key === undefined)) return false
+  try {
+    createSecureContext({ ca, cert, key })
+    return true
+  } catch {
+    return false
+  }
 }
 
 function isText (value: unknown): boolean {

@@ -1,9 +1,10 @@
-import type { Redis } from 'ioredis'
+import type { RedisClient } from '../redis/client.ts'
 import { eventsChannel } from '../sessions/record.ts'
-import { createSessionCache, type SessionCache } from './cache.ts'
+import { createSessionCache } from './cache.ts'
+import { connectReader, createSubscriber, hangUp } from './connections.ts'
 import { follow } from './events.ts'
-import { answerOf, connectReader, connectSubscriber, hangUp, lookUp } from './lookup.ts'
-import { readOptions, type SessionValidatorOptions } from './options.ts'
+import { answerOf, lookUp } from './lookup.ts'
+import { readOptions, type SessionValidatorOptions, type Settings } from './options.ts'
 import type { ValidSession } from './session.ts'
 import { createVerify } from './verify.ts'
 
@@ -30,8 +31,9 @@ export function createSessionValidator (options: SessionValidatorOptions): Sessi
   const settings = readOptions(options)
   const { prefix } = settings
   const verify = createVerify(settings.keys, settings.issuer)
-  const { redis, connected, disconnect } = reach(settings.redis)
-  const { cache, heard, leave } = listen(redis, prefix, settings.cache)
+  const { redis, connected, disconnect } = reach(settings)
+  const cache = settings.cache && createSessionCache(settings.cache)
+  const ears = cache && follow(() => createSubscriber(redis), eventsChannel(prefix), cache)
 
   return {
     async validate (token) {
@@ -46,51 +48,27 @@ export function createSessionValidator (options: SessionValidatorOptions): Sessi
     },
     async ready () {
       await connected()
-      if (heard !== undefined) await answerOf(heard, () => 'no subscription')
+      if (ears !== undefined) await answerOf(ears.heard, () => 'no subscription')
     },
     async close () {
-      await Promise.all([leave(), disconnect()])
+      await Promise.all([ears?.stop(), disconnect()])
     }
   }
 }
 
-interface Reader {
-  redis: Redis
-  /** Waits for the first connection. After it, what can't be asked at once is `unavailable`. */
+interface Reach {
+  redis: RedisClient
+  /** Waits for the first connection. @throws SessionValidationError `unavailable` */
   connected (): Promise<void>
   disconnect (): Promise<void>
 }
 
-function reach (place: Redis | string): Reader {
+function reach ({ redis: place, ...options }: Settings): Reach {
   if (typeof place !== 'string') return { redis: place, connected: async () => {}, disconnect: async () => {} }
-  const redis = connectReader(place)
-  let reason = 'no connection'
-  redis.on('error', err => { reason = err.message })
-  const first = new Promise<void>(resolve => { redis.once('ready', resolve) })
+  const { redis, ready, reason } = connectReader(place, options)
   return {
     redis,
-    connected: async () => { await answerOf(first, () => reason) },
+    connected: async () => { await answerOf(ready, reason) },
     disconnect: async () => await hangUp(redis)
-  }
-}
-
-interface Ears {
-  cache?: SessionCache
-  /** The first subscription. */
-  heard?: Promise<void>
-  leave (): Promise<void>
-}
-
-function listen (redis: Redis, prefix: string, options: { max: number, maxStaleness: number } | undefined): Ears {
-  if (options === undefined) return { leave: async () => {} }
-  const cache = createSessionCache(options)
-  const subscriber = connectSubscriber(redis)
-  return {
-    cache,
-    heard: follow(subscriber, eventsChannel(prefix), cache),
-    leave: async () => {
-      cache.pause()
-      await hangUp(subscriber)
-    }
   }
 }

@@ -22,8 +22,12 @@ export interface PrivateRedis {
   env: Record<string, string>
   /** Of the one server, or the master that was the first. */
   folder: string
+  /** The same as the user `reader` of users.acl, where there are users. */
+  readerUrl: string
   /** To look at and to prepare what is stored. */
   client: Redis
+  /** To look at and to prepare each of its servers. */
+  clients: Redis[]
   /** A connection to the server that has the key, which hears announcements in step with its scripts. */
   subscriber (t: Test, key: string): Promise<Redis>
   masters (): Promise<RedisServer[]>
@@ -48,7 +52,9 @@ export interface PrivateRedis {
 export async function startRedis (t: Test, settings: string[] = []): Promise<PrivateRedis> {
   if (topology === 'single') return await startSingle(t, settings)
   const deployment = await (shared ??= startShared())
-  const redis = ofServers(deployment.servers, deployment)
+  const { url, passwords } = deployment
+  const readerUrl = url.replace(`service:${passwords.service}@`, `reader:${passwords.reader}@`)
+  const redis = ofServers(deployment.servers, { ...deployment, readerUrl })
   for (let i = 0; i < settings.length; i += 2) {
     const [name, value] = [settings[i]!.replace('--', ''), settings[i + 1]!]
     const [, before] = await deployment.servers[0]!.client.config('GET', name) as [string, string]
@@ -77,16 +83,20 @@ async function startSingle (t: Test, settings: string[]): Promise<PrivateRedis> 
   const server = await startServer({ folder, socket, config: () => conf })
   t.teardown(server.stop)
   return ofServers([server], {
-    url: `redis+socket://${socket}`, env: {}, client: server.client, masters: async () => [server], masterOf: async () => server
+    url: `redis+socket://${socket}`, readerUrl: `redis+socket://${socket}`, env: {}, client: server.client, masters: async () => [server], masterOf: async () => server
   })
 }
 
-function ofServers (servers: RedisServer[], { url, env, client, masters, masterOf }: Pick<Deployment, 'url' | 'env' | 'client' | 'masters' | 'masterOf'>): PrivateRedis {
+type Place = Pick<Deployment, 'url' | 'env' | 'client' | 'masters' | 'masterOf'> & { readerUrl: string }
+
+function ofServers (servers: RedisServer[], { url, readerUrl, env, client, masters, masterOf }: Place): PrivateRedis {
   return {
     url,
+    readerUrl,
     env,
     folder: servers[0]!.folder,
     client,
+    clients: servers.map(({ client }) => client),
     masters,
     async subscriber (t, key) {
       const subscriber = (await masterOf(key)).client.duplicate({ retryStrategy: null })

@@ -1,10 +1,11 @@
 import { createHmac } from 'node:crypto'
-import { once } from 'node:events'
 import { setTimeout as delay } from 'node:timers/promises'
-import { Redis } from 'ioredis'
+import { Cluster, Redis } from 'ioredis'
 import type { Test } from 'tap'
-import { createSessionValidator, type SessionValidator, type SessionValidatorOptions } from '../../src/validator/index.ts'
+import type { RedisClient } from '../../src/redis/client.ts'
+import { parseRedisUrl } from '../../src/redis/url.ts'
 import { parseKeys } from '../../src/tokens/keys.ts'
+import { createSessionValidator, type SessionValidator, type SessionValidatorOptions } from '../../src/validator/index.ts'
 import type { PrivateRedis, Service } from '../helper.ts'
 
 /** Milliseconds that no test lasts: what ends an answer of this age is not its age. */
@@ -24,27 +25,40 @@ export async function validatorFor (t: Test, service: Service, overrides: Sessio
   return validator
 }
 
-/** A client of the caller's own, and the subscriber that a validator makes of it. */
-export async function clientOf (t: Test, redis: PrivateRedis): Promise<{ client: Redis, subscriber: Promise<Redis> }> {
-  const client = new Redis({ path: `${redis.folder}/redis.sock`, retryStrategy: () => 20 })
+/** Where a reader goes, and as whom. */
+export function readerOf (redis: Pick<PrivateRedis, 'readerUrl' | 'env'>): SessionValidatorOptions {
+  return { redisUrl: redis.readerUrl, sentinelPassword: redis.env.REDIS_SENTINEL_PASSWORD }
+}
+
+/** A reader's client of the caller's own, with ioredis's habits; as `user` if not as the reader. */
+export function clientOf (t: Test, redis: PrivateRedis, user: { username?: string, password?: string } = {}): RedisClient {
+  const client = connect(redis, user)
   client.on('error', () => {})
   t.teardown(() => { client.disconnect() })
-  await once(client, 'ready')
-  const duplicate = client.duplicate.bind(client)
-  const subscriber = new Promise<Redis>(resolve => {
-    client.duplicate = options => {
-      const copy = duplicate(options)
-      resolve(copy)
-      return copy
-    }
-  })
-  return { client, subscriber }
+  return client
+}
+
+function connect ({ readerUrl, env }: PrivateRedis, user: object): RedisClient {
+  const address = parseRedisUrl(readerUrl)!
+  const options = { ...address.options, ...user, enableReadyCheck: false }
+  switch (address.topology) {
+    case 'single': return new Redis(options)
+    case 'sentinel': return new Redis({ ...options, sentinels: address.sentinels, name: address.master, sentinelPassword: env.REDIS_SENTINEL_PASSWORD! })
+    case 'cluster': return new Cluster(address.nodes, { enableReadyCheck: false, redisOptions: options })
+  }
 }
 
 /** How often Redis was asked for a session, or a script asked for itself. */
-export async function lookups (redis: PrivateRedis): Promise<number> {
-  const stats = await redis.client.info('commandstats')
-  return Number(/cmdstat_hmget:calls=(\d+)/.exec(stats)?.[1] ?? 0)
+export async function lookups ({ clients }: Pick<PrivateRedis, 'clients'>): Promise<number> {
+  const stats = await Promise.all(clients.map(async client => await client.info('commandstats')))
+  return stats.reduce((sum, text) => sum + Number(/cmdstat_hmget:calls=(\d+)/.exec(text)?.[1] ?? 0), 0)
+}
+
+/** Validates; says whether Redis was asked. */
+export async function asksRedis (validator: SessionValidator, token: string, redis: Pick<PrivateRedis, 'clients'>): Promise<boolean> {
+  const before = await lookups(redis)
+  await validator.validate(token)
+  return await lookups(redis) > before
 }
 
 /** Resolves when `attempt` resolves to true; the test's own time-out is the limit. For what announces itself to nobody here. */

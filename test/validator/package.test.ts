@@ -28,7 +28,9 @@ t.test('it loads four packages and pure modules', async t => {
   const outside = all.filter(name => !name.startsWith('src/validator/') && !name.startsWith('node:'))
   t.same(outside.sort(), [
     'fastify-plugin', 'ioredis', 'jose', 'lru-cache',
-    'src/bearer.ts', 'src/redis/behaviour.ts', 'src/redis/message.ts', 'src/redis/socket-path.ts', 'src/redis/url.ts', 'src/sessions/record.ts', 'src/tokens/claims.ts', 'src/tokens/keys.ts'
+    'src/bearer.ts',
+    ...['behaviour', 'client', 'connection-log', 'message', 'ready', 'socket-path', 'topology', 'url'].map(name => `src/redis/${name}.ts`),
+    'src/sessions/record.ts', 'src/tokens/claims.ts', 'src/tokens/keys.ts'
   ])
 })
 

@@ -4,7 +4,7 @@ import { Cluster, Redis } from 'ioredis'
 import t from 'tap'
 import { createSessionValidator, SessionValidationError, type SessionValidatorOptions } from '../../src/validator/index.ts'
 import { build, claimsOf, guest, secret, startRedis, type PrivateRedis } from '../helper.ts'
-import { clientOf, codeOf, handmade, lookups, optionsFor, until, validatorFor } from './helper.ts'
+import { codeOf, handmade, lookups, validatorFor } from './helper.ts'
 
 /** The answer and its four refusals, over a real Redis and tokens of the real service. */
 
@@ -163,69 +163,11 @@ t.test('no message and no property of an error holds a token', async t => {
   }
 })
 
-t.test('a frozen Redis is unavailable, and heals', async t => {
-  const redis = await startRedis(t)
-  const service = await build(t, redis)
-  for (const own of [false, true]) {
-    const client = own ? { redisUrl: undefined, redis: (await clientOf(t, redis)).client } : {}
-    const validator = await validatorFor(t, service, { cache: false, ...client })
-    const { token } = await service.open()
-    redis.freeze()
-    await t.rejects(validator.validate(token), { code: 'unavailable', message: /^Redis could not be used: / })
-    redis.thaw()
-    await until(async () => await codeOf(validator.validate(token)) === undefined)
-  }
-})
-
-t.test('a Redis that comes late, goes and comes back', async t => {
-  const redis = await startRedis(t)
-  const service = await build(t, redis)
-  const { token } = await service.open()
-  await redis.kill()
-  const validator = createSessionValidator(optionsFor(service))
-  t.teardown(async () => await validator.close())
-  await t.rejects(validator.ready(), { code: 'unavailable', message: /connect (ENOENT|ECONNREFUSED)/ })
-  t.equal(await codeOf(validator.validate(token)), 'unavailable')
-  await redis.start()
-  await until(async () => await codeOf(validator.ready()) === undefined)
-  t.match(await validator.validate(token), { id: 1 })
-  await redis.kill()
-  await until(async () => await codeOf(validator.validate(token)) === 'unavailable')
-  await redis.start()
-  await until(async () => await codeOf(validator.validate(token)) === undefined)
-})
-
-t.test('the first call waits for the connection', async t => {
-  const service = await build(t, redis)
-  const { token } = await service.open()
-  const validator = createSessionValidator(optionsFor(service))
-  t.teardown(async () => await validator.close())
-  t.match(await validator.validate(token), { id: 1 })
-})
-
-t.test('close ends what was opened, and nothing else', async t => {
-  const service = await build(t, redis)
-  const { client, subscriber } = await clientOf(t, redis)
-  const validator = await validatorFor(t, service, { redisUrl: undefined, redis: client })
-  await validator.close()
-  t.equal((await subscriber).status, 'end')
-  t.equal(await client.ping(), 'PONG')
-
-  const byUrl = await validatorFor(t, service)
-  const { token } = await service.open()
-  await byUrl.validate(token)
-  await byUrl.close()
-  t.equal(await codeOf(byUrl.validate(token)), 'unavailable', 'not even from memory')
-  await byUrl.close()
-  await until(async () => !/name=session-validator/.test(await redis.client.client('LIST') as string))
-})
-
 t.test('a user who may do nothing but read the records and hear the events', async t => {
   const service = await build(t, redis)
   const prefix = service.config.REDIS_PREFIX
   await redis.client.acl('SETUSER', 'reader', 'on', '>sesame', 'resetchannels', `~${prefix}*`, `&${prefix}events`, '+hmget', '+subscribe')
-  const { client } = await clientOf(t, redis)
-  const reader = client.duplicate({ username: 'reader', password: 'sesame', enableReadyCheck: false })
+  const reader = redis.client.duplicate({ username: 'reader', password: 'sesame', enableReadyCheck: false })
   t.teardown(() => { reader.disconnect() })
   const validator = await validatorFor(t, service, { redisUrl: undefined, redis: reader })
   t.match(await validator.validate((await service.open()).token), { id: 1 })
@@ -237,12 +179,23 @@ t.test('a wrong option is said by name, and never its value', t => {
     const message = new RegExp(`^${name} (must|is not)`)
     t.throws(() => createSessionValidator({ ...right, ...options } as SessionValidatorOptions), { name: 'TypeError', message }, name)
   }
-  const cluster = new Cluster([{ host: 'localhost' }], { lazyConnect: true })
-  const prefixed = new Redis({ lazyConnect: true, keyPrefix: 'x:' })
+  const nodes = [{ host: 'localhost' }]
+  const clients = [
+    new Redis({ lazyConnect: true, keyPrefix: 'x:' }),
+    new Redis({ lazyConnect: true, sentinels: nodes, name: 'refresh', role: 'slave' }),
+    new Cluster(nodes, { lazyConnect: true, redisOptions: { keyPrefix: 'x:' } }),
+    new Cluster(nodes, { lazyConnect: true, scaleReads: 'slave' })
+  ]
   wrong('redisUrl', { redisUrl: undefined })
-  wrong('redisUrl', { redis: prefixed })
+  wrong('redisUrl', { redis: new Redis({ lazyConnect: true }) })
   for (const redisUrl of ['http://localhost', 'x', 1, null]) wrong('redisUrl', { redisUrl })
-  for (const redis of [{}, null, 1, cluster, prefixed]) wrong('redis', { redisUrl: undefined, redis })
+  for (const redis of [{}, null, 1, { hmget () {} }, ...clients]) wrong('redis', { redisUrl: undefined, redis })
+  for (const tls of [null, 1, { ca: 'x' }, { cert: 'x' }, { key: 'x' }, { pfx: 'x' }]) wrong('tls', { redisUrl: 'rediss://localhost', tls })
+  wrong('tls', { tls: {} })
+  for (const name of ['sentinelUsername', 'sentinelPassword']) {
+    for (const value of ['', 1, null]) wrong(name, { redisUrl: 'redis+sentinel://localhost/refresh', [name]: value })
+    wrong(name, { redisUrl: undefined, redis: new Redis({ lazyConnect: true }), [name]: 'x' })
+  }
   for (const prefix of ['', 1, null]) wrong('prefix', { prefix })
   for (const issuer of ['', 1, null]) wrong('issuer', { issuer })
   wrong('secrets', { secrets: undefined })

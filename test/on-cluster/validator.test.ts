@@ -1,0 +1,2 @@
+process.env.TEST_REDIS = 'cluster'
+await import('../validator/redis.test.ts')

@@ -1,0 +1,2 @@
+process.env.TEST_REDIS = 'sentinel'
+await import('../validator/redis.test.ts')

@@ -1,0 +1,60 @@
+import t, { type Test } from 'tap'
+import type { SessionValidator } from '../../src/validator/index.ts'
+import { build, tempFolder, type Service } from '../helper.ts'
+import { startCluster } from '../redis-servers/cluster.ts'
+import type { Deployment } from '../redis-servers/deployment.ts'
+import { startSentinelGroup } from '../redis-servers/sentinel-group.ts'
+import type { RedisServer } from '../redis-servers/server.ts'
+import { asksRedis, until, validatorFor } from './helper.ts'
+
+/** A master dies: nobody restarts a validator, nobody is let in who has left, and its memory is fed again. */
+
+/** Milliseconds of silence after which a master is replaced in these tests. */
+const patience = 1000
+
+interface Setup {
+  service: Service
+  validator: SessionValidator
+}
+
+async function setup (t: Test, { url, env, passwords }: Deployment): Promise<Setup> {
+  // The very prefix of users.acl.
+  const service = await build(t, { url, env }, { REDIS_PREFIX: 'rt:' })
+  const redisUrl = url.replace(`service:${passwords.service}@`, `reader:${passwords.reader}@`)
+  return { service, validator: await validatorFor(t, service, { redisUrl, sentinelPassword: env.REDIS_SENTINEL_PASSWORD }) }
+}
+
+/** What a promise resolves with, or the code that it rejects with. */
+const outcome = async <T> (promise: Promise<T>): Promise<T | string> => await promise.catch(err => err.code)
+
+/** The master is killed and replaced: the sessions are valid again, also from memory, and a log-out is heard there. */
+async function survives (t: Test, redis: Deployment, { service, validator }: Setup, userId: number, old: RedisServer): Promise<void> {
+  const { token } = await service.open({ userId })
+  const clients = redis.servers.filter(server => server !== old).map(({ client }) => client)
+  await validator.validate(token)
+  await old.kill()
+  await until(async () => await outcome(validator.validate(token)) === 'unavailable')
+  await until(async () => await outcome(asksRedis(validator, token, { clients })) === false)
+  t.pass('sessions are validated from memory again')
+  await until(async () => (await service.call('DELETE', `/internal/users/${userId}/sessions`)).statusCode === 204)
+  await until(async () => await outcome(validator.validate(token)) === 'revoked')
+  t.pass('and a log-out is heard')
+}
+
+t.test('Sentinel: the master is killed', async t => {
+  const redis = await startSentinelGroup(await tempFolder(t), { patience })
+  t.teardown(redis.stop)
+  await redis.watched()
+  await survives(t, redis, await setup(t, redis), 1, await redis.masterOf(''))
+})
+
+t.test('Cluster: the master is killed that has the session, and tells the events', async t => {
+  const redis = await startCluster(await tempFolder(t), { patience })
+  t.teardown(redis.stop)
+  const all = await setup(t, redis)
+  const listened = await Promise.all(redis.servers.map(async ({ client }) => await client.pubsub('NUMSUB', 'rt:events')))
+  const old = redis.servers[listened.findIndex(([, count]) => count === 1)]!
+  let userId = 1
+  while (await redis.masterOf(`rt:${userId}`) !== old) userId++
+  await survives(t, redis, all, userId, old)
+})
