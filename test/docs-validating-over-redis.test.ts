@@ -33,7 +33,7 @@ t.test('the page', async t => {
 
   await t.test('its Redis user', async t => {
     const reader = new Redis({
-      path: `${redis.folder}/redis.sock`, username: 'rts-reader', password, enableReadyCheck: false, connectionName: 'reader'
+      path: `${redis.folder}/redis.sock`, username: 'reader', password, enableReadyCheck: false, connectionName: 'reader'
     })
     t.teardown(() => reader.disconnect())
     await postSession(service.internalUrl)
@@ -52,7 +52,7 @@ t.test('the page', async t => {
       ['publish', 'rt:events', '{}'], ['publish', 'other', '{}'], ['subscribe', 'other'], ['psubscribe', 'rt:*'], ['ssubscribe', 'rt:events'],
       ['eval', 'return redis.call("HGET", KEYS[1], "role")', '1', 'rt:1'], ['evalsha', '0'.repeat(40), '0'], ['script', 'flush'],
       ['fcall', 'f', '0'], ['keys', '*'], ['scan', '0'], ['info'], ['config', 'get', '*'], ['acl', 'list'], ['client', 'list'],
-      ['flushall'], ['select', '1'], ['monitor'], ['shutdown', 'nosave'], ['multi']
+      ['flushall'], ['cluster', 'nodes'], ['cluster', 'reset'], ['monitor'], ['shutdown', 'nosave'], ['multi']
     ]
     for (const [command, ...args] of forbidden) {
       await t.rejects(reader.call(command, ...args), { message: /^NOPERM/ }, `${command} ${args.join(' ')}`)

@@ -1,3 +1,4 @@
+import { X509Certificate } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { createSecureContext, type SecureContextOptions } from 'node:tls'
 
@@ -33,10 +34,18 @@ export function * tlsMistakes (config: TlsFiles): Generator<string> {
       return
     }
   }
+  if (!isPem(options)) yield `${given.join(', ')} must be PEM, and the key that of the certificate.`
+}
+
+/** Whether all of it is PEM, and the key that of the certificate. Of authorities that are none, Node would say nothing. */
+export function isPem (options: TlsOptions): boolean {
   try {
     createSecureContext(options)
+    const authorities = [options.ca ?? []].flat()
+    authorities.forEach(pem => new X509Certificate(pem))
+    return true
   } catch {
-    yield `${given.join(', ')} must be PEM, and the key that of the certificate.`
+    return false
   }
 }
 

@@ -1,7 +1,6 @@
-import { createSecureContext } from 'node:tls'
 import type { Cluster, Redis } from 'ioredis'
 import type { ClientOptions, RedisClient } from '../redis/client.ts'
-import type { TlsOptions } from '../redis/tls.ts'
+import { isPem, type TlsOptions } from '../redis/tls.ts'
 import { parseRedisUrl } from '../redis/url.ts'
 import { MIN_SECRET_BYTES, splitSecrets } from '../tokens/keys.ts'
 
@@ -60,7 +59,7 @@ export function readOptions (options: SessionValidatorOptions): Settings {
   check(redisUrl === undefined || address !== undefined, 'redisUrl',
     'be redis://host:port/db, redis+sentinel://host:port,…/master/db, redis+cluster://host:port,…, one of them with rediss, or redis+socket:///path')
   check(redis === undefined || isClient(redis), 'redis', 'be an ioredis client that asks masters, without a keyPrefix')
-  check(tls === undefined || (address?.options.tls !== undefined && isPem(tls)), 'tls',
+  check(tls === undefined || (address?.options.tls !== undefined && isTls(tls)), 'tls',
     'be { ca, cert, key } in PEM, the key that of the certificate, and go with a redisUrl over TLS')
   for (const [name, value] of Object.entries({ sentinelUsername, sentinelPassword })) {
     check(value === undefined || (address !== undefined && isText(value)), name, 'be a text, and go with a redisUrl')
@@ -123,16 +122,10 @@ function isClient (value: Partial<Redis | Cluster> | null): boolean {
   return !keyPrefix && role === 'master' && scaleReads === 'master'
 }
 
-function isPem (tls: TlsOptions | null): boolean {
+function isTls (tls: TlsOptions | null): boolean {
   if (typeof tls !== 'object' || tls === null) return false
   const { ca, cert, key, ...others } = tls
-  if (Object.keys(others).length > 0 || (cert === undefined) !== (key === undefined)) return false
-  try {
-    createSecureContext({ ca, cert, key })
-    return true
-  } catch {
-    return false
-  }
+  return Object.keys(others).length === 0 && (cert === undefined) === (key === undefined) && isPem({ ca, cert, key })
 }
 
 function isText (value: unknown): boolean {

@@ -34,4 +34,8 @@ t.test('files want an address over TLS, a certificate its key, and all of them t
     await writeFile(other, text)
     t.same(sentencesOf({ REDIS_URL, REDIS_CERT_FILE: cert, REDIS_KEY_FILE: other }), ['REDIS_CERT_FILE, REDIS_KEY_FILE must be PEM, and the key that of the certificate.'])
   }
+  for (const text of ['', 'nonsense']) {
+    await writeFile(other, text)
+    t.same(sentencesOf({ REDIS_URL, REDIS_CA_FILE: other }), ['REDIS_CA_FILE must be PEM, and the key that of the certificate.'])
+  }
 })

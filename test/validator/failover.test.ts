@@ -2,7 +2,7 @@ import t, { type Test } from 'tap'
 import type { SessionValidator } from '../../src/validator/index.ts'
 import { build, tempFolder, type Service } from '../helper.ts'
 import { startCluster } from '../redis-servers/cluster.ts'
-import type { Deployment } from '../redis-servers/deployment.ts'
+import { roleOf, type Deployment } from '../redis-servers/deployment.ts'
 import { startSentinelGroup } from '../redis-servers/sentinel-group.ts'
 import type { RedisServer } from '../redis-servers/server.ts'
 import { asksRedis, until, validatorFor } from './helper.ts'
@@ -48,13 +48,41 @@ t.test('Sentinel: the master is killed', async t => {
   await survives(t, redis, await setup(t, redis), 1, await redis.masterOf(''))
 })
 
+/** The server of a Cluster at which the validator listens. */
+async function stationOf ({ servers }: Deployment): Promise<RedisServer> {
+  const counts = await Promise.all(servers.map(async ({ client }) => await client.pubsub('NUMSUB', 'rt:events')))
+  return servers[counts.findIndex(([, count]) => count === 1)]!
+}
+
 t.test('Cluster: the master is killed that has the session, and tells the events', async t => {
   const redis = await startCluster(await tempFolder(t), { patience })
   t.teardown(redis.stop)
   const all = await setup(t, redis)
-  const listened = await Promise.all(redis.servers.map(async ({ client }) => await client.pubsub('NUMSUB', 'rt:events')))
-  const old = redis.servers[listened.findIndex(([, count]) => count === 1)]!
+  const old = await stationOf(redis)
   let userId = 1
   while (await redis.masterOf(`rt:${userId}`) !== old) userId++
   await survives(t, redis, all, userId, old)
+})
+
+t.test('Cluster: the server leaves it that tells the events, and lives on', async t => {
+  const redis = await startCluster(await tempFolder(t))
+  t.teardown(redis.stop)
+  const { service, validator } = await setup(t, redis)
+  const { token } = await service.open()
+  const old = await stationOf(redis)
+
+  const id = await old.client.cluster('MYID')
+  const replicas = await old.client.cluster('REPLICAS', id) as string[]
+  const heir = redis.servers.find(({ port }) => replicas[0]!.includes(`:${port}@`))!
+  await heir.client.cluster('FAILOVER')
+  await until(async () => await roleOf(old) === 'slave')
+  await old.client.cluster('RESET')
+  const others = redis.servers.filter(server => server !== old)
+  for (const { client } of others) await until(async () => await client.cluster('FORGET', id).then(() => true, () => false))
+
+  await until(async () => await stationOf(redis) !== old)
+  await until(async () => await outcome(asksRedis(validator, token, { clients: others.map(({ client }) => client) })) === false)
+  await until(async () => (await service.call('DELETE', '/internal/users/1/sessions')).statusCode === 204)
+  await until(async () => await outcome(validator.validate(token)) === 'revoked')
+  t.pass('a log-out is heard')
 })

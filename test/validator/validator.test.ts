@@ -1,10 +1,12 @@
+import { readFile } from 'node:fs/promises'
 import { inspect } from 'node:util'
 import fc from 'fast-check'
 import { Cluster, Redis } from 'ioredis'
 import t from 'tap'
 import { createSessionValidator, SessionValidationError, type SessionValidatorOptions } from '../../src/validator/index.ts'
-import { build, claimsOf, guest, secret, startRedis, type PrivateRedis } from '../helper.ts'
-import { codeOf, handmade, lookups, validatorFor } from './helper.ts'
+import { build, claimsOf, guest, secret, startRedis, tempFolder, type PrivateRedis } from '../helper.ts'
+import { makeAuthority } from '../redis/authority.ts'
+import { codeOf, handmade, lookups, optionsFor, validatorFor } from './helper.ts'
 
 /** The answer and its four refusals, over a real Redis and tokens of the real service. */
 
@@ -173,6 +175,25 @@ t.test('a user who may do nothing but read the records and hear the events', asy
   t.match(await validator.validate((await service.open()).token), { id: 1 })
 })
 
+t.test('over TLS, with a certificate of its own', async t => {
+  const folder = await tempFolder(t)
+  const { ca, issue } = await makeAuthority(folder)
+  const [server, client] = [await issue('server'), await issue('client')]
+  const redis = await startRedis(t, ['--tls-port', '0'])
+  const port = 10_000 + Math.floor(Math.random() * 20_000)
+  for (const [name, value] of [['tls-cert-file', server.cert], ['tls-key-file', server.key], ['tls-ca-cert-file', ca], ['tls-port', String(port)]] as const) {
+    await redis.client.config('SET', name, value)
+  }
+  const service = await build(t, redis)
+  const { token } = await service.open()
+  const tls = { ca: await readFile(ca), cert: await readFile(client.cert, 'utf8'), key: await readFile(client.key) }
+  const redisUrl = `rediss://localhost:${port}`
+  t.match(await (await validatorFor(t, service, { redisUrl, tls })).validate(token), { id: 1 })
+  const strange = createSessionValidator(optionsFor(service, { redisUrl }))
+  t.teardown(async () => await strange.close())
+  await t.rejects(strange.ready(), { code: 'unavailable', message: /certificate/ })
+})
+
 t.test('a wrong option is said by name, and never its value', t => {
   const right = { redisUrl: 'redis://localhost', secrets: secret() }
   const wrong = (name: string, options: object): void => {
@@ -192,6 +213,7 @@ t.test('a wrong option is said by name, and never its value', t => {
   for (const redis of [{}, null, 1, { hmget () {} }, ...clients]) wrong('redis', { redisUrl: undefined, redis })
   for (const tls of [null, 1, { ca: 'x' }, { cert: 'x' }, { key: 'x' }, { pfx: 'x' }]) wrong('tls', { redisUrl: 'rediss://localhost', tls })
   wrong('tls', { tls: {} })
+  wrong('tls', { redisUrl: undefined, redis: new Redis({ lazyConnect: true }), tls: {} })
   for (const name of ['sentinelUsername', 'sentinelPassword']) {
     for (const value of ['', 1, null]) wrong(name, { redisUrl: 'redis+sentinel://localhost/refresh', [name]: value })
     wrong(name, { redisUrl: undefined, redis: new Redis({ lazyConnect: true }), [name]: 'x' })
