@@ -43,7 +43,7 @@ t.test('a wrong password or database is said at once', async t => {
 
 t.test('a server that knows no AUTH does not make us print the password', async t => {
   const port = await freePort()
-  await startRedis(t, ['--port', String(port), '--rename-command', 'AUTH', '', '--rename-command', 'HELLO', ''])
+  await startRedis(t, ['--port', String(port), '--rename-command', 'AUTH ""', '--rename-command', 'HELLO ""'])
   const err = await connectRedis(settings(`redis://bob:sesame-open@127.0.0.1:${port}`), log).catch(err => err)
   t.match(err, { name: 'StartError', message: /unknown command/ })
   t.notMatch(err.message, /sesame|bob/)
