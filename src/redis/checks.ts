@@ -1,4 +1,5 @@
 import { Cluster, type Redis } from 'ioredis'
+import { parseRate } from '../protection/rate.ts'
 import { eventsChannel, userKey } from '../sessions/record.ts'
 import { readScript } from '../sessions/scripts.ts'
 import type { RedisClient } from './client.ts'
@@ -10,23 +11,31 @@ export interface Finding {
   text: string
 }
 
+/** The part of the configuration that says what is asked of Redis. */
+export interface Needs {
+  REDIS_PREFIX: string
+  REDIS_WAIT_REPLICAS?: number
+  RATE_LIMIT_PER_ADDRESS?: string
+  RATE_LIMIT_PER_SESSION?: string
+}
+
 /** The servers that hold records: the one, or every master of a Cluster that is connected. */
 export function masters (redis: RedisClient): Redis[] {
   return redis instanceof Cluster ? redis.nodes('master').filter(node => node.status === 'ready') : [redis]
 }
 
 /**
- * Looks at every master: its version, what it does when its memory is full, and whether we may run the scripts.
+ * Looks at every master: its version, what it does when its memory is full, and whether we may do what is configured.
  * `place` names the one server of a client that is no Cluster.
  * @throws what Redis answers when a question itself is forbidden (NOPERM).
  */
-export async function checkRedis (redis: RedisClient, prefix: string, place: string): Promise<Finding[]> {
+export async function checkRedis (redis: RedisClient, needs: Needs, place: string): Promise<Finding[]> {
   const found = await Promise.all(masters(redis).map(async server => {
     const where = redis instanceof Cluster ? `${addressOf(server)} of ${place}` : place
     return [
       ...checkVersion(await server.hello() as unknown[], where),
       ...checkPolicy(await server.info('memory'), where),
-      ...await checkPermissions(server, prefix, where)
+      ...await checkPermissions(server, needs, where)
     ]
   }))
   return found.flat()
@@ -54,11 +63,38 @@ function checkPolicy (memory: string, place: string): Finding[] {
   }]
 }
 
-async function checkPermissions (server: Redis, prefix: string, place: string): Promise<Finding[]> {
-  const forbidden = await server.eval(readScript('permissions'), 0, userKey(prefix, 1), eventsChannel(prefix)) as string[]
+/** A command with arguments that tell where. */
+type Command = [name: string, ...words: string[]]
+
+/** What the service and its scripts run. */
+export function neededCommands (needs: Needs): Command[] {
+  const { REDIS_PREFIX: prefix, REDIS_WAIT_REPLICAS: replicas = 0, RATE_LIMIT_PER_ADDRESS: address = 'off', RATE_LIMIT_PER_SESSION: session = 'off' } = needs
+  const key = userKey(prefix, 1)
+  const commands: Command[] = [
+    ['EVALSHA', '', '1', key],
+    ['TIME'],
+    ['HMGET', key, 'email'],
+    ['HGETALL', key],
+    ['HSET', key, 'email', ''],
+    ['HDEL', key, 'email'],
+    ['EXPIREAT', key, '0'],
+    ['DEL', key],
+    ['PUBLISH', eventsChannel(prefix), '']
+  ]
+  if (replicas > 0) commands.push(['WAIT', '1', '1'])
+  // A limiter that can't count lets everybody through, and says nothing.
+  if (parseRate(address) !== undefined || parseRate(session) !== undefined) commands.push(['INCR', key], ['PEXPIRE', key, '1'], ['PTTL', key])
+  return commands
+}
+
+/** Asks only, with no effect, so it also works on a full server and on a read-only replica. */
+async function checkPermissions (server: Redis, needs: Needs, place: string): Promise<Finding[]> {
+  const commands = neededCommands(needs)
+  const answers = await server.eval(readScript('may'), 0, ...commands.map(words => JSON.stringify(words))) as number[]
+  const forbidden = commands.filter((_, i) => answers[i] === 0).map(([name]) => name)
   if (forbidden.length === 0) return []
   return [{
     fatal: true,
-    text: `The user of REDIS_URL may not run ${forbidden.join(', ')} on ${prefix}* at ${place}: deploy/redis/users.acl has what it needs.`
+    text: `The user of REDIS_URL may not run ${forbidden.join(', ')} on ${needs.REDIS_PREFIX}* at ${place}: deploy/redis/users.acl has what it needs.`
   }]
 }

@@ -1,15 +1,15 @@
 import type { FastifyBaseLogger } from 'fastify'
 import type { RunnableConfig } from '../config.ts'
 import { StartError } from '../errors.ts'
-import { checkRedis } from './checks.ts'
+import { checkRedis, type Needs } from './checks.ts'
 import { createClient, type RedisClient } from './client.ts'
 import { logChanges, watchReasons } from './connection-log.ts'
 import { whenReady } from './ready.ts'
 import { readTlsFiles } from './tls.ts'
 import { parseRedisUrl } from './url.ts'
 
-/** The part of the configuration that says where Redis is, and as whom to go there. */
-export type RedisSettings = Pick<RunnableConfig, 'REDIS_URL' | 'REDIS_PREFIX' | 'REDIS_CA_FILE' | 'REDIS_CERT_FILE' |
+/** The part of the configuration that says where Redis is, as whom to go there, and for what. */
+export type RedisSettings = Needs & Pick<RunnableConfig, 'REDIS_URL' | 'REDIS_CA_FILE' | 'REDIS_CERT_FILE' |
   'REDIS_KEY_FILE' | 'REDIS_SENTINEL_USERNAME' | 'REDIS_SENTINEL_PASSWORD'>
 
 /** Milliseconds that the start waits for Redis: it may be starting too, but the process has to end within ten seconds. */
@@ -37,7 +37,7 @@ export async function connectRedis (settings: RedisSettings, log: FastifyBaseLog
   try {
     const ready = whenReady(redis)
     redis.connect().catch(() => {}) // it goes on trying by itself
-    const findings = await Promise.race([ready.then(async () => await checkRedis(redis, settings.REDIS_PREFIX, display)), refused, timeout])
+    const findings = await Promise.race([ready.then(async () => await checkRedis(redis, settings, display)), refused, timeout])
     for (const { fatal, text } of findings) {
       if (fatal) throw new StartError(text)
       log.warn({ redis: display }, text)

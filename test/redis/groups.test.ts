@@ -3,7 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { Redis } from 'ioredis'
 import { pino } from 'pino'
 import t from 'tap'
-import { checkRedis } from '../../src/redis/checks.ts'
+import { checkRedis, neededCommands } from '../../src/redis/checks.ts'
 import { connectRedis, type RedisSettings } from '../../src/redis/connect.ts'
 import { startRedis, tempFolder } from '../helper.ts'
 import { startCluster, type RedisCluster } from '../redis-servers/cluster.ts'
@@ -77,9 +77,9 @@ t.test('a policy that throws sessions away is warned of, and a user who may not 
   for (const { url, env, client: admin, servers: [server] } of [group, cluster]) {
     const client = await connectRedis(at(url, env), silent)
     t.teardown(() => { client.disconnect() })
-    t.same(await checkRedis(client, 'rt:', 'here'), [])
+    t.same(await checkRedis(client, { REDIS_PREFIX: 'rt:' }, 'here'), [])
     await server!.client.config('SET', 'maxmemory-policy', 'allkeys-lru')
-    t.match(await checkRedis(client, 'rt:', 'here'), [{ fatal: false, text: /^maxmemory-policy of .*here is allkeys-lru: .* Set it to noeviction\.$/ }])
+    t.match(await checkRedis(client, { REDIS_PREFIX: 'rt:' }, 'here'), [{ fatal: false, text: /^maxmemory-policy of .*here is allkeys-lru: .* Set it to noeviction\.$/ }])
     const lines: string[] = []
     const other = await connectRedis(at(url, env), pino({ level: 'warn' }, { write: line => { lines.push(line) } }))
     other.disconnect()
@@ -89,6 +89,10 @@ t.test('a policy that throws sessions away is warned of, and a user who may not 
     await server!.client.acl('SETUSER', 'service', '-hdel', 'resetchannels')
     await t.rejects(connectRedis(at(url, env), silent), { name: 'StartError', message: /^The user of REDIS_URL may not run HDEL, PUBLISH on rt:\* at .*users\.acl/ })
     await t.rejects(connectRedis(at(url, { ...env, REDIS_PREFIX: 'other:' }), silent), { message: /may not run EVALSHA, HMGET, HGETALL, HSET, HDEL, EXPIREAT, DEL, PUBLISH on other:/ })
+    const limits = { RATE_LIMIT_PER_ADDRESS: 'off', RATE_LIMIT_PER_SESSION: '30/60' }
+    await server!.client.acl('SETUSER', 'service', '+hdel', 'allchannels', '-wait', '-incr', '-pexpire', '-pttl')
+    t.match(await checkRedis(client, { REDIS_PREFIX: 'rt:', REDIS_WAIT_REPLICAS: 1, ...limits }, 'here'), [{ fatal: true, text: /may not run WAIT, INCR, PEXPIRE, PTTL on rt:/ }])
+    t.same(await checkRedis(client, { REDIS_PREFIX: 'rt:', REDIS_WAIT_REPLICAS: 0, RATE_LIMIT_PER_SESSION: 'off' }, 'here'), [], 'what is off needs no permission')
     await server!.client.acl('SETUSER', 'service', '-eval')
     await t.rejects(connectRedis(at(url, env), silent), { name: 'StartError', message: /NOPERM.*'?eval'?/ })
     await server!.client.acl('LOAD')
@@ -98,9 +102,9 @@ t.test('a policy that throws sessions away is warned of, and a user who may not 
 
 t.test('what is asked permission for is what the scripts call', async t => {
   const folder = new URL('../../src/sessions/lua/', import.meta.url)
-  const texts: Record<string, string> = Object.fromEntries(await Promise.all((await readdir(folder)).map(async name => [name, await readFile(new URL(name, folder), 'utf8')])))
-  const called = Object.values(texts).flatMap(text => [...text.matchAll(/redis\.p?call\('(\w+)'/g)].map(([, name]) => name))
-  const asked = [...texts['permissions.lua']!.matchAll(/^ {2}\{ '(\w+)'/gm)].map(([, name]) => name)
+  const texts = await Promise.all((await readdir(folder)).map(async name => await readFile(new URL(name, folder), 'utf8')))
+  const called = texts.flatMap(text => [...text.matchAll(/redis\.p?call\('(\w+)'/g)].map(([, name]) => name))
+  const asked = neededCommands({ REDIS_PREFIX: 'rt:' }).map(([name]) => name)
   t.same(new Set(asked), new Set([...called, 'EVALSHA']))
 })
 
