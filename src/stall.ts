@@ -40,8 +40,12 @@ function readOn (turns: number): void {
   }
 }
 
+/** Whether a request that is taken up now may have waited while the process stood still. */
+export function isCatchingUp (): boolean {
+  return performance.now() - awakeAt > STALL
+}
+
 /** Since when a request that is taken up now may have been waiting, by `performance.now()`: now, but for a stall. */
 export function waitingSince (): number {
-  const now = performance.now()
-  return now - awakeAt > STALL ? awakeAt : now
+  return isCatchingUp() ? awakeAt : performance.now()
 }

@@ -1,6 +1,7 @@
 import rateLimit from '@fastify/rate-limit'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { TurnedAway } from '../errors.ts'
+import { isCatchingUp } from '../stall.ts'
 import type { Gate } from './gate.ts'
 import type { Rate } from './rate.ts'
 import { RATE_LIMIT_TIMEOUT } from './thresholds.ts'
@@ -34,6 +35,9 @@ export async function createLimiter (app: FastifyInstance, by: 'address' | 'sess
   })
 
   return async (request, name) => {
+    // What may have waited in a frozen process is refused as late, but only if it asks Redis at once: counted first, it would
+    // come to the refresh when all that waited has been read, and look new.
+    if (isCatchingUp()) return
     gate.enter()
     let timer
     const timeout = new Promise<undefined>(resolve => { timer = setTimeout(() => resolve(undefined), RATE_LIMIT_TIMEOUT) })

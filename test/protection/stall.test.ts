@@ -1,0 +1,47 @@
+import { once } from 'node:events'
+import { request } from 'node:http'
+import { connect, createServer, type AddressInfo } from 'node:net'
+import { setTimeout as delay } from 'node:timers/promises'
+import t from 'tap'
+import { environment, guest, postRefresh, postSession, startRedis, startService, type TokensBody } from '../helper.ts'
+
+/** Milliseconds that the process stands still: more than those after which its clients count as gone. */
+const STANDSTILL = 1500
+
+/** Milliseconds that an answer of Redis is on its way: longer than reading on takes. */
+const DISTANCE = 40
+
+t.test('limits do not make what waited in a frozen process look new', async t => {
+  const redis = await startRedis(t)
+  const proxy = createServer(client => {
+    const server = connect(new URL(redis.url).pathname)
+    server.on('data', data => { setTimeout(() => client.write(data), DISTANCE) })
+    client.on('data', data => server.write(data))
+    for (const [socket, other] of [[client, server], [server, client]] as const) socket.on('error', () => {}).on('close', () => other.destroy())
+  }).listen(0, '127.0.0.1')
+  await once(proxy, 'listening')
+  t.teardown(() => { proxy.close() })
+  const env = environment(`redis://127.0.0.1:${(proxy.address() as AddressInfo).port}`, {
+    LOG_LEVEL: 'info', RATE_LIMIT_PER_ADDRESS: '100/60', RATE_LIMIT_PER_SESSION: '100/60'
+  })
+  const [frozen, other] = await Promise.all([startService(t, env), startService(t, env)])
+  const { refreshToken } = await postSession(frozen.internalUrl)
+
+  frozen.child.kill('SIGSTOP')
+  const sent = request(`${frozen.publicUrl}/api/ps/refresh`, { method: 'POST', agent: false, headers: { 'content-type': 'application/json' } })
+  sent.on('error', () => {})
+  sent.end(JSON.stringify({ deviceId: guest.deviceId, refreshToken }))
+  await once(sent, 'finish')
+  await delay(STANDSTILL)
+  sent.destroy()
+
+  const refresh = async (refreshToken: string): Promise<string> => {
+    const response = await postRefresh(other.publicUrl, refreshToken)
+    t.equal(response.status, 200)
+    return (await response.json() as TokensBody).refreshToken
+  }
+  const later = await refresh(await refresh(refreshToken))
+  frozen.child.kill('SIGCONT')
+  t.match(JSON.parse(await frozen.line('"reqId"')), { msg: 'request failed', err: { code: 'RTS_STORE_UNAVAILABLE' } })
+  await refresh(later)
+})
