@@ -9,6 +9,8 @@ import { connectRedis } from '../src/redis/connect.ts'
  */
 export default fp(async app => {
   const client = await connectRedis(app.config, app.log)
+  // Every request has been answered by then. QUIT would wait for a Redis that may be frozen.
+  app.addHook('onClose', async () => { client.disconnect() })
   await app.register(fastifyRedis, { client })
   const { REDIS_WAIT_REPLICAS: replicas } = app.config
   // Nothing of what the public surface does is waited for.
@@ -16,11 +18,7 @@ export default fp(async app => {
     ? { redis: await connectRedis(app.config, app.log.child({ connection: 'replicated' })), replicas }
     : undefined
   app.decorate('replicated', replicated)
-  // Every request has been answered by now. QUIT would wait for a Redis that may be frozen.
-  app.addHook('onClose', async () => {
-    client.disconnect()
-    replicated?.redis.disconnect()
-  })
+  app.addHook('onClose', async () => { replicated?.redis.disconnect() })
 }, { name: 'redis' })
 
 declare module 'fastify' {

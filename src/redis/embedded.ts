@@ -152,14 +152,28 @@ function killGroup (child: ChildProcess): void {
   }
 }
 
-/** Waits until something accepts connections; false when the child ends before, or time is up. */
+/** Waits until the server answers; false when the child ends before, or time is up. */
 async function listens (socketPath: string, child: ChildProcess): Promise<boolean> {
   const end = Date.now() + START_TIMEOUT
   while (child.exitCode === null && Date.now() < end) {
-    if (await accepts(socketPath)) return true
+    if (await answers(socketPath)) return true
     await delay(10)
   }
   return false
+}
+
+/** Whether there is any answer to a PING: a server listens before it finds that it can't read its data. */
+async function answers (socketPath: string): Promise<boolean> {
+  const socket = connect(socketPath).setTimeout(START_TIMEOUT, () => socket.destroy())
+  try {
+    await once(socket, 'connect')
+    socket.write('PING\r\n')
+    return await Promise.race([once(socket, 'data').then(() => true), once(socket, 'close').then(() => false)])
+  } catch {
+    return false
+  } finally {
+    socket.destroy()
+  }
 }
 
 async function accepts (socketPath: string): Promise<boolean> {
