@@ -9,11 +9,12 @@ import { createTally, type Tally } from '../src/protection/tally.ts'
  * the message of an error never reaches a client unless it comes from our own schemas, on a route behind the API key.
  */
 export default fp(async app => {
+  const isPublic = app.surface === 'public'
   // First of all, so that every answer carries it (RFC 6749 section 5.1), and none waits for a body nobody will read.
   app.addHook('onRequest', (request, reply, done) => {
     reply.header('cache-control', 'no-store')
-    // No route is for OPTIONS; the preflights that are answered have been by now.
-    if (!request.is404 && request.method !== 'OPTIONS') return done()
+    // No public route is for OPTIONS but the one of CORS; the preflights that it answers have been by now.
+    if (!request.is404 && !(isPublic && request.method === 'OPTIONS')) return done()
     app.metrics.unmatched[app.surface]++
     reply.code(404).send(errorBody(404))
   })
