@@ -23,7 +23,10 @@ export const masterKilled: Fault = async redis => {
   await delay(CALM)
 }
 
-/** It goes on when another is master, with what it was about to do. */
+/**
+ * It goes on once another is master, and before everybody knows: for a moment there are two, and a replica may still follow
+ * the old one.
+ */
 export const masterFrozen: Fault = async redis => {
   await delay(CALM)
   const master = await redis.masterOf(USER)
