@@ -35,20 +35,24 @@ export function connectReader (url: string, options: ClientOptions): Reader {
  * `undefined` while no node is known.
  */
 export function createSubscriber (redis: RedisClient): Redis | undefined {
-  if (!isCluster(redis)) return silenced(redis.duplicate(subscriberBehaviour))
+  if (!isCluster(redis)) return duplicateOf(redis)
   const nodes = redis.status === 'ready' ? redis.nodes('master') : []
   const node = nodes[Math.floor(Math.random() * nodes.length)]
   if (node === undefined) return undefined
 
-  const subscriber = silenced(node.duplicate(subscriberBehaviour))
+  const subscriber = duplicateOf(node)
   const onGone = (gone: Redis): void => { if (gone === node) subscriber.disconnect() }
   redis.on('-node', onGone)
   subscriber.once('end', () => redis.off('-node', onGone))
   return subscriber
 }
 
-function silenced (redis: Redis): Redis {
-  return redis.on('error', () => {})
+function duplicateOf (redis: Redis): Redis {
+  const copy = redis.duplicate(subscriberBehaviour)
+  copy.on('error', () => {})
+  // ioredis would watch the sentinels for one that is no more.
+  copy.once('end', () => copy.disconnect())
+  return copy
 }
 
 /** By its own word: the caller's ioredis may be another copy than ours. */

@@ -1,6 +1,6 @@
 import t, { type Test } from 'tap'
-import type { SessionValidator } from '../../src/validator/index.ts'
-import { build, tempFolder, type Service } from '../helper.ts'
+import { createSessionValidator, type SessionValidator, type SessionValidatorOptions } from '../../src/validator/index.ts'
+import { build, secret, tempFolder, type Service } from '../helper.ts'
 import { startCluster } from '../redis-servers/cluster.ts'
 import { roleOf, type Deployment } from '../redis-servers/deployment.ts'
 import { startSentinelGroup } from '../redis-servers/sentinel-group.ts'
@@ -17,11 +17,15 @@ interface Setup {
   validator: SessionValidator
 }
 
-async function setup (t: Test, { url, env, passwords }: Deployment): Promise<Setup> {
+const readerOf = ({ url, env, passwords }: Deployment): SessionValidatorOptions => ({
+  redisUrl: url.replace(`service:${passwords.service}@`, `reader:${passwords.reader}@`),
+  sentinelPassword: env.REDIS_SENTINEL_PASSWORD
+})
+
+async function setup (t: Test, redis: Deployment): Promise<Setup> {
   // The very prefix of users.acl.
-  const service = await build(t, { url, env }, { REDIS_PREFIX: 'rt:' })
-  const redisUrl = url.replace(`service:${passwords.service}@`, `reader:${passwords.reader}@`)
-  return { service, validator: await validatorFor(t, service, { redisUrl, sentinelPassword: env.REDIS_SENTINEL_PASSWORD }) }
+  const service = await build(t, { url: redis.url, env: redis.env }, { REDIS_PREFIX: 'rt:' })
+  return { service, validator: await validatorFor(t, service, readerOf(redis)) }
 }
 
 /** What a promise resolves with, or the code that it rejects with. */
@@ -41,10 +45,23 @@ async function survives (t: Test, redis: Deployment, { service, validator }: Set
   t.pass('and a log-out is heard')
 }
 
-t.test('Sentinel: the master is killed', async t => {
+t.test('Sentinel: a subscription that broke, and the master is killed', async t => {
   const redis = await startSentinelGroup(await tempFolder(t), { patience })
   t.teardown(redis.stop)
   await redis.watched()
+  /** Whether every sentinel is watched by so many. */
+  const watchers = async (count: number): Promise<boolean> => (await Promise.all(redis.sentinels.map(async ({ client }) =>
+    (await client.client('LIST') as string).match(/ sub=1/g)?.length ?? 0))).every(found => found === count)
+
+  const first = createSessionValidator({ ...readerOf(redis), secrets: secret() })
+  await until(async () => await watchers(2))
+  await redis.client.call('CLIENT', 'KILL', 'TYPE', 'pubsub')
+  const isHeard = async (): Promise<boolean> => /name=session-validator .* sub=1/.test(await redis.client.client('LIST') as string)
+  await until(isHeard)
+  await first.close()
+  await until(async () => await watchers(0))
+  t.pass('what it left behind watches nobody')
+
   await survives(t, redis, await setup(t, redis), 1, await redis.masterOf(''))
 })
 
