@@ -29,6 +29,14 @@ export function connectReader (url: string, options: ClientOptions): Reader {
   return { redis, ready, reason }
 }
 
+/** A client of the caller's. A Cluster knows its servers only once it is connected, which this sees to. */
+export function useReader (redis: RedisClient): Reader {
+  const knows = !isCluster(redis) || redis.status === 'ready'
+  const ready = knows ? Promise.resolve() : new Promise<void>(resolve => { redis.once('ready', resolve) })
+  if (isCluster(redis) && redis.status === 'wait') redis.connect().catch(() => {})
+  return { redis, ready, reason: () => 'no connection' }
+}
+
 /**
  * A connection to where events are heard, not open yet: to the place that a client leads to, or to a master of a Cluster,
  * which tells all of its nodes. It ends when it is lost, and when its node leaves the Cluster and would hear no more.
@@ -56,7 +64,7 @@ function duplicateOf (redis: Redis): Redis {
 }
 
 /** By its own word: the caller's ioredis may be another copy than ours. */
-function isCluster (redis: RedisClient): redis is Cluster {
+export function isCluster (redis: RedisClient): redis is Cluster {
   return redis.isCluster
 }
 

@@ -1,9 +1,9 @@
 import { SILENCE_TIMEOUT } from '../redis/behaviour.ts'
-import type { RedisClient } from '../redis/client.ts'
 import { withoutArguments } from '../redis/message.ts'
 import { expiryOf, userKey } from '../sessions/record.ts'
 import type { AccessClaims } from '../tokens/claims.ts'
 import { SessionValidationError } from './errors.ts'
+import type { ReadRecord } from './records.ts'
 import type { ValidSession } from './session.ts'
 
 /**
@@ -11,8 +11,8 @@ import type { ValidSession } from './session.ts'
  * is: exact to the difference of the clocks, and without a second command. The record as a whole expires by Redis's own.
  * @throws SessionValidationError `revoked`, or `unavailable` within `SILENCE_TIMEOUT`.
  */
-export async function lookUp (redis: RedisClient, prefix: string, { id, sid, exp }: AccessClaims): Promise<ValidSession> {
-  const [value, email, role] = await answerOf(redis.hmget(userKey(prefix, id), `s:${sid}`, 'email', 'role'))
+export async function lookUp (read: ReadRecord, prefix: string, { id, sid, exp }: AccessClaims): Promise<ValidSession> {
+  const [value, email, role] = await answerOf(read(userKey(prefix, id), `s:${sid}`, 'email', 'role'))
   if (value == null) throw new SessionValidationError('revoked', 'the session has ended')
   const expiry = expiryOf(value)
   if (expiry === undefined || email == null || role == null) {

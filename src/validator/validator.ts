@@ -1,10 +1,11 @@
 import type { RedisClient } from '../redis/client.ts'
 import { eventsChannel } from '../sessions/record.ts'
 import { createSessionCache } from './cache.ts'
-import { connectReader, createSubscriber, hangUp } from './connections.ts'
+import { connectReader, createSubscriber, hangUp, useReader } from './connections.ts'
 import { follow } from './events.ts'
 import { answerOf, lookUp } from './lookup.ts'
 import { readOptions, type SessionValidatorOptions, type Settings } from './options.ts'
+import { createReadRecord } from './records.ts'
 import type { ValidSession } from './session.ts'
 import { createVerify } from './verify.ts'
 
@@ -32,6 +33,7 @@ export function createSessionValidator (options: SessionValidatorOptions): Sessi
   const { prefix } = settings
   const verify = createVerify(settings.keys, settings.issuer)
   const { redis, connected, disconnect } = reach(settings)
+  const read = createReadRecord(redis)
   const cache = settings.cache && createSessionCache(settings.cache)
   const ears = cache && follow(() => createSubscriber(redis), eventsChannel(prefix), cache)
 
@@ -42,7 +44,7 @@ export function createSessionValidator (options: SessionValidatorOptions): Sessi
       const claims = await verify(token)
       await connected()
       const remember = cache?.lookingUp(claims.id)
-      const session = await lookUp(redis, prefix, claims)
+      const session = await lookUp(read, prefix, claims)
       remember?.(token, session)
       return session
     },
@@ -64,11 +66,11 @@ interface Reach {
 }
 
 function reach ({ redis: place, ...options }: Settings): Reach {
-  if (typeof place !== 'string') return { redis: place, connected: async () => {}, disconnect: async () => {} }
-  const { redis, ready, reason } = connectReader(place, options)
+  const given = typeof place !== 'string'
+  const { redis, ready, reason } = given ? useReader(place) : connectReader(place, options)
   return {
     redis,
     connected: async () => { await answerOf(ready, reason) },
-    disconnect: async () => await hangUp(redis)
+    disconnect: async () => { if (!given) await hangUp(redis) }
   }
 }

@@ -1,5 +1,6 @@
-import type { Redis } from 'ioredis'
+import { Cluster, type Redis } from 'ioredis'
 import t, { type Test } from 'tap'
+import { createTopology } from '../../src/redis/topology.ts'
 import { createSessionValidator, type SessionValidator } from '../../src/validator/index.ts'
 import { build, claimsOf, guest, startRedis, type PrivateRedis, type Service, type TokensBody } from '../helper.ts'
 import { asksRedis, clientOf, codeOf, optionsFor, readerOf, until, validatorFor } from './helper.ts'
@@ -28,6 +29,12 @@ async function setup (t: Test, overrides: Record<string, string> = {}): Promise<
 
 /** Validates; says whether Redis was asked. */
 const fromRedis = async (validator: SessionValidator, token: string): Promise<boolean> => await asksRedis(validator, token, redis)
+
+/** A Cluster's connection to the master that has a key. */
+function masterOf (cluster: Cluster, key: string): Redis {
+  const topology = createTopology(cluster)
+  return topology.node(topology.ownerOf(key))!
+}
 
 t.test('every end of a session is heard', async t => {
   const ends: Record<string, (setup: Setup) => Promise<unknown>> = {
@@ -83,24 +90,25 @@ t.test('a changed profile holds at once, whoever changed it', async t => {
 
 t.test('an answer overtaken by an event is given, but not kept', async t => {
   const service = await build(t, redis)
-  const client = clientOf(t, redis) as Redis
+  const client = clientOf(t, redis)
   const validator = await validatorFor(t, service, { redisUrl: undefined, redis: client })
   const { token } = await service.open()
   const laptop = await service.open({ deviceId: 'laptop' })
   await validator.validate(laptop.token)
 
   // Redis has answered, and the answer is held back on its way.
-  const hmget = client.hmget.bind(client) as (...args: unknown[]) => Promise<unknown>
   let release!: () => void
   const released = new Promise<void>(resolve => { release = resolve })
+  const server = client instanceof Cluster ? masterOf(client, `${service.config.REDIS_PREFIX}1`) : client
+  const hmget = server.hmget.bind(server) as (...args: unknown[]) => Promise<unknown>
   const answered = new Promise<void>(resolve => {
-    client.hmget = (async (...args: unknown[]) => {
+    server.hmget = (async (...args: unknown[]) => {
       const answer = await hmget(...args)
-      client.hmget = hmget as typeof client.hmget
+      server.hmget = hmget as typeof server.hmget
       resolve()
       await released
       return answer
-    }) as typeof client.hmget
+    }) as typeof server.hmget
   })
   const early = validator.validate(token)
   await answered

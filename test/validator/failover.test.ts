@@ -85,7 +85,6 @@ t.test('Cluster: the server leaves it that tells the events, and lives on', asyn
   const redis = await startCluster(await tempFolder(t))
   t.teardown(redis.stop)
   const { service, validator } = await setup(t, redis)
-  const { token } = await service.open()
   const old = await stationOf(redis)
 
   const id = await old.client.cluster('MYID')
@@ -98,8 +97,32 @@ t.test('Cluster: the server leaves it that tells the events, and lives on', asyn
   for (const { client } of others) await until(async () => await client.cluster('FORGET', id).then(() => true, () => false))
 
   await until(async () => await stationOf(redis) !== old)
+  const { token } = await service.open()
   await until(async () => await outcome(asksRedis(validator, token, { clients: others.map(({ client }) => client) })) === false)
   await until(async () => (await service.call('DELETE', '/internal/users/1/sessions')).statusCode === 204)
   await until(async () => await outcome(validator.validate(token)) === 'revoked')
   t.pass('a log-out is heard')
+})
+
+t.test('Cluster: a slot moves to another master', async t => {
+  const redis = await startCluster(await tempFolder(t))
+  t.teardown(redis.stop)
+  const { service, validator } = await setup(t, redis)
+  const tokens = await Promise.all(['phone', 'laptop', 'watch', 'car'].map(async deviceId => (await service.open({ deviceId })).token))
+  const from = await redis.masterOf('rt:1')
+  let steps = 0
+  await redis.moveSlot('rt:1', async () => {
+    t.match(await validator.validate(tokens.shift()!), { id: 1 })
+    if (++steps === 1) return
+    // The keys are there already, the slot is not: to be asked for with ASKING.
+    for (const { client } of (await redis.masters()).filter(server => server !== from)) {
+      await client.pipeline().asking().set('rt:1', 'no hash').exec()
+    }
+    t.equal(await outcome(validator.validate(tokens.shift()!)), 'unavailable')
+    for (const { client } of (await redis.masters()).filter(server => server !== from)) {
+      await client.pipeline().asking().del('rt:1').exec()
+    }
+  })
+  t.not(await redis.masterOf('rt:1'), from)
+  t.equal(await outcome(validator.validate(tokens.shift()!)), 'revoked')
 })

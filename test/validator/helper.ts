@@ -44,7 +44,7 @@ function connect ({ readerUrl, env }: PrivateRedis, user: object): RedisClient {
   switch (address.topology) {
     case 'single': return new Redis(options)
     case 'sentinel': return new Redis({ ...options, sentinels: address.sentinels, name: address.master, sentinelPassword: env.REDIS_SENTINEL_PASSWORD! })
-    case 'cluster': return new Cluster(address.nodes, { enableReadyCheck: false, redisOptions: options })
+    case 'cluster': return new Cluster(address.nodes, { lazyConnect: true, enableReadyCheck: false, redisOptions: options })
   }
 }
 
