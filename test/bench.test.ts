@@ -39,14 +39,14 @@ t.test('the bench', async t => {
       cwd: folder, env: { PATH }, encoding: 'utf8'
     })
   // The others are of the same pieces.
-  const parts = ['speed', 'race', 'memory', 'start', 'growth', 'sessions']
+  const parts = ['speed', 'race', 'growth']
 
   await t.test('runs its parts and writes a file for each, tables and plots', async t => {
     const { status, stdout, stderr } = bench('--quick', '--only', 'ours,ceiling', ...parts)
     t.equal(status, 0, stderr)
     t.match(stdout, /(met|MISSED) +Throughput, by the ceiling's: /)
     t.same((await readdir(results)).sort(), [
-      ...parts.map(part => `${part}.json`), 'report.md', 'summary.md', 'growth.svg', 'latency.svg', 'memory.svg', 'speed.svg'
+      ...parts.map(part => `${part}.json`), 'report.md', 'summary.md', 'growth.svg', 'latency.svg', 'speed.svg'
     ].sort())
     const { machine, results: { ours, ceiling } } = JSON.parse(await readFile(join(results, 'speed.json'), 'utf8'))
     t.match(machine, { node: process.versions.node, packages: { fastify: String } })
