@@ -1,7 +1,7 @@
 import type { FastifyBaseLogger } from 'fastify'
 import type { RunnableConfig } from '../config.ts'
 import { StartError } from '../errors.ts'
-import { checkRedis, type Needs } from './checks.ts'
+import { checkRedis, type Finding, type Needs } from './checks.ts'
 import { createClient, type RedisClient } from './client.ts'
 import { logChanges, watchReasons } from './connection-log.ts'
 import { whenReady } from './ready.ts'
@@ -35,9 +35,9 @@ export async function connectRedis (settings: RedisSettings, log: FastifyBaseLog
   let timer
   const timeout = new Promise<never>((_resolve, reject) => { timer = setTimeout(reject, START_TIMEOUT) })
   try {
-    const ready = whenReady(redis)
+    const checked = check(redis, settings, display)
     redis.connect().catch(() => {}) // it goes on trying by itself
-    const findings = await Promise.race([ready.then(async () => await checkRedis(redis, settings, display)), refused, timeout])
+    const findings = await Promise.race([checked, refused, timeout])
     for (const { fatal, text } of findings) {
       if (fatal) throw new StartError(text)
       log.warn({ redis: display }, text)
@@ -51,4 +51,15 @@ export async function connectRedis (settings: RedisSettings, log: FastifyBaseLog
   }
   logChanges(redis, display, lastReason, log)
   return redis
+}
+
+/** Once it is ready; again when a connection was lost on the way, for that is no answer. */
+async function check (redis: RedisClient, settings: RedisSettings, display: string): Promise<Finding[]> {
+  await whenReady(redis)
+  try {
+    return await checkRedis(redis, settings, display)
+  } catch (err) {
+    if ((err as Error).name === 'ReplyError') throw err
+    return await check(redis, settings, display)
+  }
 }

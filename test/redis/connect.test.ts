@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process'
 import { once } from 'node:events'
-import { createServer, type AddressInfo } from 'node:net'
+import { connect, createServer, type AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { pino } from 'pino'
 import t, { type Test } from 'tap'
@@ -74,6 +74,24 @@ t.test('something that never answers is not waited for', async t => {
   t.teardown(() => { silent.close() })
   const { port } = silent.address() as AddressInfo
   await t.rejects(connectRedis(settings(`redis://127.0.0.1:${port}`), log), { name: 'StartError', message: /can't be used/ })
+})
+
+t.test('a connection that is lost while the start asks is not the end of it', async t => {
+  const redis = await startRedis(t)
+  let questions = 0
+  const wire = createServer(client => {
+    const server = connect(new URL(redis.url).pathname).on('error', () => {})
+    server.pipe(client).on('error', () => {}).on('close', () => { server.destroy() })
+    client.on('data', data => {
+      if (data.includes('memory') && ++questions === 1) client.destroy()
+      else server.write(data)
+    })
+  }).listen(0, '127.0.0.1')
+  await once(wire, 'listening')
+  t.teardown(() => { wire.close() })
+  const client = await connectRedis(settings(`redis://127.0.0.1:${(wire.address() as AddressInfo).port}`), log)
+  client.disconnect()
+  t.equal(questions, 2)
 })
 
 t.test('what can\'t be sent now is not kept for later', async t => {
