@@ -21,7 +21,7 @@ const TTL = 2
 const CACHED = 200
 
 /** Milliseconds between two rounds of a client. */
-const PACE = 25
+const PACE = 100
 
 const users = [1, 2, 3]
 
