@@ -33,6 +33,15 @@ export interface Runner {
   probe (): Promise<void>
 }
 
+/** One script on one record, and when nobody waits for it any more, by `performance.now()`. */
+interface Call {
+  name: ScriptName
+  key: string
+  userId: number
+  args: Array<string | number>
+  givenUpAt: number
+}
+
 export function createRunner (servers: Servers, prefix: string, observe: ScriptObserver = () => {}): Runner {
   const channel = eventsChannel(prefix)
   const probeOne = async (key: string): Promise<void> => {
@@ -41,26 +50,44 @@ export function createRunner (servers: Servers, prefix: string, observe: ScriptO
     server.clock.observe(nowMs)
   }
 
+  /** Where the servers' answers lead, until one of them has run it or it is given up. */
+  async function pursue (call: Call): Promise<Reply> {
+    try {
+      let server = servers.of(call.key)
+      for (let left = DETOURS; ; left--) {
+        try {
+          return await attempt(server, call)
+        } catch (err) {
+          const next = err instanceof LateError ? server : await servers.follow(err as Error)
+          if (next === undefined || left === 0) throw err
+          server = next
+        }
+      }
+    } catch (err) {
+      return await giveUp(err as Error, call.givenUpAt)
+    }
+  }
+
+  async function attempt (server: Server, { name, key, userId, args, givenUpAt }: Call): Promise<Reply> {
+    const { clock, scripts } = server
+    let deadline = clock.deadline(givenUpAt)
+    if (deadline === undefined) {
+      await server.readClock()
+      deadline = clock.deadline(givenUpAt)!
+    }
+    const reply = await scripts[name](key, channel, userId, deadline, ...args) as Reply
+    clock.observe(reply[1])
+    if (reply[0] === 'late') throw new LateError()
+    return reply
+  }
+
   return {
     async run (name, userId, ...args) {
-      const key = userKey(prefix, userId)
       const startedAt = performance.now()
       const givenUpAt = waitingSince() + TIMEOUT
-      const attempt = async (server = servers.of(key)): Promise<Reply> => {
-        if (server.clock.deadline(givenUpAt) === undefined) await server.readClock()
-        const reply = await server.scripts[name](key, channel, userId, server.clock.deadline(givenUpAt)!, ...args) as Reply
-        server.clock.observe(reply[1])
-        if (reply[0] === 'late') throw new LateError(server)
-        return reply
-      }
-      const detour = async (err: Error, left: number): Promise<Reply> => {
-        const server = err instanceof LateError ? err.server : await servers.follow(err)
-        if (server === undefined || left === 0) throw err
-        return await attempt(server).catch(async err => await detour(err, left - 1))
-      }
+      const call = { name, key: userKey(prefix, userId), userId, args, givenUpAt }
       try {
-        const reply = await within(TIMEOUT, attempt().catch(async err => await detour(err, DETOURS))
-          .catch(async err => await giveUp(err, givenUpAt)))
+        const reply = await within(TIMEOUT, pursue(call))
         observe(name, (performance.now() - startedAt) / 1000, 'ok', reply)
         return reply
       } catch (err) {
@@ -84,12 +111,6 @@ export function createRunner (servers: Servers, prefix: string, observe: ScriptO
  */
 class LateError extends Error {
   override message = 'the command arrived too late to count'
-  readonly server: Server
-
-  constructor (server: Server) {
-    super()
-    this.server = server
-  }
 }
 
 class TimeoutError extends Error {}
@@ -116,13 +137,12 @@ function toStoreError (err: Error): Error {
 
 /** Settles as the promise does, or rejects after `ms`. */
 async function within<T> (ms: number, promise: Promise<T>): Promise<T> {
-  let timer
-  const timeout = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => reject(new TimeoutError(`no answer within ${ms} ms`)), ms)
+  return await new Promise((resolve, reject) => {
+    const timer = setTimeout(() => reject(new TimeoutError(`no answer within ${ms} ms`)), ms)
+    const settle = <V>(how: (value: V) => void) => (value: V): void => {
+      clearTimeout(timer)
+      how(value)
+    }
+    promise.then(settle(resolve), settle(reject))
   })
-  try {
-    return await Promise.race([promise, timeout])
-  } finally {
-    clearTimeout(timer)
-  }
 }

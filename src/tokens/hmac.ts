@@ -1,0 +1,27 @@
+import { createHmac, createSecretKey, type KeyObject } from 'node:crypto'
+
+/**
+ * A JWS in compact serialization (RFC 7515 section 3.1), signed with HMAC (RFC 7518 section 3.2) of the hash that
+ * `alg` in the header tells: the caller has them agree.
+ *
+ * @param header encoded, with the dot that follows it
+ * @param payload as it is to be read
+ */
+export function signCompact (hash: 'sha256' | 'sha512', key: KeyObject, header: string, payload: string): string {
+  const input = header + encode(payload)
+  return `${input}.${createHmac(hash, key).update(input).digest('base64url')}`
+}
+
+/**
+ * Signs claims with one secret, byte for byte as @fastify/jwt does, which takes twice as long: it reads the clock, copies the
+ * claims and makes a key of the secret each time. Tests hold the two and jose together.
+ */
+export function createHs512Signer (kid: string, secret: Buffer): (claims: object) => string {
+  const key = createSecretKey(secret)
+  const header = encode(JSON.stringify({ alg: 'HS512', typ: 'JWT', kid })) + '.'
+  return claims => signCompact('sha512', key, header, JSON.stringify(claims))
+}
+
+function encode (text: string): string {
+  return Buffer.from(text).toString('base64url')
+}
