@@ -1,6 +1,6 @@
 import fp from 'fastify-plugin'
 import type { FastifyError } from 'fastify'
-import { errorBody, RefreshRefused, TurnedAway } from '../src/errors.ts'
+import { errorBody, RefreshRefused, StoreUnavailable, TurnedAway } from '../src/errors.ts'
 import { refusedOutcome } from '../src/metrics/requests.ts'
 import { createTally, type Tally } from '../src/protection/tally.ts'
 
@@ -38,7 +38,9 @@ export default fp(async app => {
       turnedAway.count(err.reason)
       return reply.code(err.statusCode).header('retry-after', err.retryAfter).send(errorBody(err.statusCode))
     }
-    if (status === 500) {
+    if (err instanceof StoreUnavailable && isRefresh && !turnedAway.count('redis')) {
+      // One of many: the first of a second has its line.
+    } else if (status === 500) {
       request.log.error({ err, req: request }, 'request failed')
     } else if (explains) {
       request.log.info({ code: err.code, req: request }, 'request refused')

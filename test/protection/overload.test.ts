@@ -82,6 +82,22 @@ t.test('no more wait for Redis than may; the others are told at once, before any
   t.notOk(service.log.some(({ msg, err }) => msg === 'request failed' && /turned away/.test(JSON.stringify(err))), 'no line for each')
 })
 
+t.test('refreshes that Redis fails: a line a second, and their number', async t => {
+  const redis = await startRedis(t)
+  const service = await build(t, redis)
+  const { refreshToken } = await service.open()
+  redis.freeze()
+  const answers = await Promise.all(Array.from({ length: 20 }, async () => await service.refresh(refreshToken)))
+  t.ok(answers.every(({ statusCode }) => statusCode === 500))
+  redis.thaw()
+  await service.public.close()
+  const counted = (await warnings(service)).map(({ turnedAway }) => (turnedAway as { redis: number }).redis)
+  t.equal(counted.reduce((sum, count) => sum + count), 20)
+  const lines = service.log.filter(({ msg }) => msg === 'request failed')
+  t.equal(lines.length, counted.length, `${counted.length} seconds`)
+  t.match(lines[0], { level: 50, err: { code: 'RTS_STORE_UNAVAILABLE' } })
+})
+
 t.test('a sender whose body does not come takes nobody\'s room', async t => {
   const redis = await startRedis(t)
   const service = await build(t, redis, { MAX_REFRESHES_IN_FLIGHT: '1' })
