@@ -5,6 +5,7 @@ import { available, contenders, type ContenderName } from './harness/contenders.
 import { canPin } from './harness/processes.ts'
 import { growth } from './parts/growth.ts'
 import { memory } from './parts/memory.ts'
+import { profile } from './parts/profile.ts'
 import { race } from './parts/race.ts'
 import { replicas } from './parts/replicas.ts'
 import { sessions } from './parts/sessions.ts'
@@ -22,6 +23,7 @@ const parts: Record<string, Part> = {
   race,
   memory,
   start,
+  profile,
   growth,
   sessions: async (settings, report) => await sessions(settings, settings.manySessions, report),
   replicas,

@@ -12,7 +12,13 @@ export interface Service {
   protocol: Protocol
   /** Opens `count` sessions, of users `from` and so on, in the contender's own way; their refresh tokens. */
   open (from: number, count: number): Promise<string[]>
+  /** Ends it at once. */
   stop (): Promise<void>
+}
+
+/** Ours can also be told to end by itself, as production ends it. */
+export interface OurService extends Service {
+  end (): Promise<void>
 }
 
 /** In the order of tables and plots. */
@@ -72,8 +78,8 @@ const made = (): string => randomBytes(64).toString('base64url')
 export const secrets = { access: made(), refresh: made(), apiKey: randomBytes(32).toString('hex') }
 
 /** The compiled product as production runs it, `replicas` processes of it. */
-export async function startOurs (redisUrl: string, core: Core = 0, replicas = 1): Promise<Service> {
-  const processes = Array.from({ length: replicas }, () => spawnOurs(redisUrl, core))
+export async function startOurs (redisUrl: string, core: Core = 0, replicas = 1, flags: string[] = []): Promise<OurService> {
+  const processes = Array.from({ length: replicas }, () => spawnOurs(redisUrl, core, flags))
   const ready = await Promise.all(processes.map(async service => JSON.parse(await service.line('is ready'))))
   const [{ internal }] = ready
   return {
@@ -82,18 +88,20 @@ export async function startOurs (redisUrl: string, core: Core = 0, replicas = 1)
     urls: ready.map(line => line.public),
     protocol: documented,
     open: async (from, count) => await openOurs(internal, from, count),
-    stop: async () => { await Promise.all(processes.map(async service => await service.stop())) }
+    stop: async () => { await Promise.all(processes.map(async service => await service.stop())) },
+    end: async () => { await Promise.all(processes.map(async service => await service.end())) }
   }
 }
 
-export function spawnOurs (redisUrl: string, core: Core): Spawned {
-  return spawnPinned(core, [process.execPath, ...nodeFlags, path('../../dist/src/server.js')], {
+export function spawnOurs (redisUrl: string, core: Core, flags: string[] = []): Spawned {
+  return spawnPinned(core, [process.execPath, ...nodeFlags, ...flags, path('../../dist/src/server.js')], {
     REDIS_URL: redisUrl,
     PORT: '0',
     INTERNAL_PORT: '0',
     ACCESS_TOKEN_SECRETS: secrets.access,
     REFRESH_TOKEN_SECRETS: secrets.refresh,
-    INTERNAL_API_KEY: secrets.apiKey
+    INTERNAL_API_KEY: secrets.apiKey,
+    SHUTDOWN_DELAY: '0'
   })
 }
 

@@ -29,7 +29,10 @@ export interface Spawned {
   pid: number
   /** Resolves with the first line of its output that contains the text; rejects when it ends before. */
   line (text: string): Promise<string>
+  /** Kills it. */
   stop (): Promise<void>
+  /** Asks it to end, and waits until it has. */
+  end (): Promise<void>
 }
 
 /** Starts a process with an IPC channel if `ipc`, and with nothing of our environment but the PATH. */
@@ -56,6 +59,10 @@ export function spawnPinned (core: Core, command: string[], env: Record<string, 
     }),
     stop: async () => {
       child.kill('SIGKILL')
+      await exited
+    },
+    end: async () => {
+      child.kill('SIGTERM')
       await exited
     }
   }

@@ -22,7 +22,9 @@ const BATCH = 20_000
  * Writes users `from` and so on with so many sessions each. Returns the generations of every `sample`-th user's first
  * session, spread over all.
  */
-export async function writeRecords (redis: Redis, from: number, users: number, sessionsEach = 1, sample = Infinity): Promise<Generation[]> {
+export async function writeRecords (
+  redis: Redis, from: number, users: number, sessionsEach = 1, sample = Infinity, emailOf = (id: number) => `user${id}@example.com`
+): Promise<Generation[]> {
   const now = Number((await redis.time())[0])
   const exp = now + idleTtl
   const devices = Array.from({ length: sessionsEach }, (_, i) => hashDevice(i === 0 ? DEVICE_ID : `${DEVICE_ID} ${i}`))
@@ -30,7 +32,7 @@ export async function writeRecords (redis: Redis, from: number, users: number, s
   let pipeline = redis.pipeline()
   for (let id = from; id < from + users; id++) {
     const key = userKey(prefix, id)
-    const fields = ['email', `user${id}@example.com`, 'role', 'GUEST']
+    const fields = ['email', emailOf(id), 'role', 'GUEST']
     for (const device of devices) {
       const sid = newSessionId()
       fields.push(`s:${sid}`, `1:${now}:${now}:${exp}:${device}`)

@@ -7,6 +7,8 @@ import type { Report, Settings } from '../settings.ts'
 export interface MemoryOf {
   users: number
   perUser: number
+  /** The same with an e-mail address of 32 characters: Redis allocates in steps. */
+  perUserLong?: number
   /** Of each session beyond a user's first. */
   perFurtherSession?: number
 }
@@ -14,6 +16,9 @@ export interface MemoryOf {
 export type MemoryResults = Partial<Record<ContenderName, MemoryOf>>
 
 const SESSIONS_EACH = 5
+
+/** The one of the endpoint's documentation, and a long one. */
+const [EMAIL, LONG_EMAIL] = ['guest@keygenqt.com', `${'long'.repeat(5)}@example.com`]
 
 export async function memory (settings: Settings, report: Report) {
   const { contenders, memoryUsers: users } = settings
@@ -24,6 +29,7 @@ export async function memory (settings: Settings, report: Report) {
       const result = player.name === 'ours' ? await ofOurs(player, users) : await ofOther(player, Math.ceil(users / 20))
       results[player.name] = result
       report(`${player.name.padEnd(14)} ${result.perUser.toFixed(0)} bytes a user with one session` +
+        (result.perUserLong === undefined ? '' : ` (${result.perUserLong.toFixed(0)} with a long e-mail address)`) +
         (result.perFurtherSession === undefined ? '' : `, ${result.perFurtherSession.toFixed(0)} for each further one`))
     }
     return { machine, results }
@@ -33,12 +39,17 @@ export async function memory (settings: Settings, report: Report) {
 async function ofOurs (player: Player, users: number): Promise<MemoryOf> {
   const { redis: { client } } = player
   await assertSameRecord(player, client)
-  const grown = async (sessionsEach: number): Promise<number> => {
+  const grown = async (sessionsEach: number, email = EMAIL): Promise<number> => {
     await client.flushall()
-    return await growth(player, async () => { await writeRecords(client, 1, users, sessionsEach) }) / users
+    return await growth(player, async () => { await writeRecords(client, 1, users, sessionsEach, Infinity, () => email) }) / users
   }
   const perUser = await grown(1)
-  return { users, perUser, perFurtherSession: (await grown(SESSIONS_EACH) - perUser) / (SESSIONS_EACH - 1) }
+  return {
+    users,
+    perUser,
+    perUserLong: await grown(1, LONG_EMAIL),
+    perFurtherSession: (await grown(SESSIONS_EACH) - perUser) / (SESSIONS_EACH - 1)
+  }
 }
 
 async function ofOther (player: Player, users: number): Promise<MemoryOf> {

@@ -25,6 +25,7 @@ export function fullReport (results: Results): string {
     speedTable(results),
     results.speed && '![Latency at half of the maximum load](results/latency.svg)',
     latencyTable(results),
+    profileTable(results),
     raceTable(results),
     results.memory && '![Redis memory of a user with one session](results/memory.svg)',
     results.growth && '![Redis memory that rotations leave behind](results/growth.svg)',
@@ -95,6 +96,13 @@ function latencyTable ({ speed }: Results): string | undefined {
     return [titles[name], integer(rate), ...[p50, p99, p999].map(value => withSpread(value, milliseconds)), milliseconds(generatorDelayP99)]
   })
   return markdownTable(['', 'at refreshes/s', 'p50', 'p99', 'p99.9', 'of it the generator\'s own, p99'], rows)
+}
+
+function profileTable ({ profile }: Results): string | undefined {
+  if (profile === undefined) return undefined
+  const { cpu, parts } = profile.results
+  const rows = parts.map(part => [part.name, `${part.cpu.toFixed(1)} µs`, `${(100 * part.cpu / cpu).toFixed(0)} %`])
+  return markdownTable(['where the time of a refresh goes', 'CPU', ''], [...rows, ['in all', `${cpu.toFixed(1)} µs`, '']])
 }
 
 function raceTable ({ race }: Results): string | undefined {

@@ -1,0 +1,58 @@
+import { mkdtempSync, readdirSync, readFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { startOurs, type Service } from '../harness/contenders.ts'
+import { onStage, type Stage } from '../harness/stage.ts'
+import { temporaryFolders } from '../harness/processes.ts'
+import { cpuOf } from '../harness/usage.ts'
+import { classify } from '../profile/classes.ts'
+import { timeByClass, type CpuProfile } from '../profile/cpu-profile.ts'
+import type { Report, Settings } from '../settings.ts'
+
+/** Where the time of a refresh goes: microseconds of CPU, by part of the path, the largest first. */
+export interface ProfileResult {
+  /** Without the profiler. */
+  cpu: number
+  /** The profiler's shares of that. */
+  parts: Array<{ name: string, cpu: number }>
+}
+
+/** Microseconds between two samples. */
+const INTERVAL = 200
+
+export async function profile (settings: Settings, report: Report) {
+  const folder = mkdtempSync(join(tmpdir(), 'rts-profile-'))
+  temporaryFolders.add(folder)
+  return await onStage(settings, ['ours'], async ({ load, machine, players: [ours] }) => {
+    const { cpu } = await run(load, ours!, settings)
+    const flags = ['--cpu-prof', `--cpu-prof-dir=${folder}`, `--cpu-prof-interval=${INTERVAL}`]
+    const profiled = await startOurs(ours!.redis.url, 0, 1, flags)
+    const { from, to } = await run(load, profiled, settings)
+    await profiled.end()
+    const times = timeByClass(readProfile(folder), classify, from, to)
+    times.delete('idle')
+    const sum = [...times.values()].reduce((sum, time) => sum + time, 0)
+    const parts = [...times].map(([name, time]) => ({ name, cpu: cpu * time / sum })).sort((a, b) => b.cpu - a.cpu)
+    for (const { name, cpu } of parts) report(`${cpu.toFixed(1).padStart(6)} µs  ${name}`)
+    report(`${cpu.toFixed(1).padStart(6)} µs  in all`)
+    return { machine, results: { cpu, parts } satisfies ProfileResult }
+  })
+}
+
+/** Microseconds of CPU a refresh, and the stretch of the monotonic clock it was measured over. */
+async function run (load: Stage['load'], service: Service, settings: Settings): Promise<{ cpu: number, from: number, to: number }> {
+  const { connections, warmup, seconds, rounds } = settings
+  await load.sessions(service, await service.open(1, settings.sessions))
+  await load.closed('ours', { connections, warmup, seconds })
+  const [from, before] = [monotonic(), cpuOf(service.pid)]
+  const { total } = await load.closed('ours', { connections, warmup: 0, seconds: seconds * rounds })
+  return { cpu: (cpuOf(service.pid) - before) / total, from, to: monotonic() }
+}
+
+/** Microseconds, as V8 has them. */
+const monotonic = (): number => Number(process.hrtime.bigint() / 1000n)
+
+function readProfile (folder: string): CpuProfile {
+  const [file] = readdirSync(folder)
+  return JSON.parse(readFileSync(join(folder, file!), 'utf8'))
+}
