@@ -179,6 +179,9 @@ function * contradictions (config: Config): Generator<string> {
     }
     for (const secret of secrets) seen.add(secret)
   }
+  if (config.INTERNAL_API_KEY !== undefined && seen.has(config.INTERNAL_API_KEY)) {
+    yield 'INTERNAL_API_KEY must be no secret of tokens: whoever calls the internal API could forge them.'
+  }
 
   if (!isProduction(config)) return
   for (const name of [...(config.REDIS_URL === undefined ? ['REDIS_URL'] : []), ...missingSecrets(config)]) {

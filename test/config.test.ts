@@ -93,6 +93,9 @@ t.test('a secret serves one purpose, once', async t => {
   const shared = secret()
   t.match(sentences({ ACCESS_TOKEN_SECRETS: shared, REFRESH_TOKEN_SECRETS: `${secret()},${shared}` }), [/^REFRESH_TOKEN_SECRETS must share no secret/])
   t.match(sentences({ ACCESS_TOKEN_SECRETS: `${shared}, ${shared}` }), [/^ACCESS_TOKEN_SECRETS must be .* no two alike/])
+  for (const name of ['ACCESS_TOKEN_SECRETS', 'REFRESH_TOKEN_SECRETS']) {
+    t.match(sentences({ [name]: `${secret()},${shared}`, INTERNAL_API_KEY: shared }), [/^INTERNAL_API_KEY must be no secret of tokens/])
+  }
 })
 
 t.test('origins of pages', async t => {
