@@ -187,13 +187,15 @@ t.test('SCRIPT FLUSH goes unnoticed, under load too', async t => {
   }
 })
 
-t.test('a refresh is one round trip', async t => {
+t.test('a refresh is one round trip, and none with a forged token', async t => {
   const redis = await startRedis(t)
   const service = await build(t, redis)
   const { refreshToken } = await service.open()
   let token = (await service.refresh(refreshToken)).json().refreshToken
   const before = await commandCount()
   for (let i = 0; i < 10; i++) token = (await service.refresh(token)).json().refreshToken
+  t.equal(await commandCount() - before, 10)
+  for (let i = 0; i < 10; i++) t.equal((await service.refresh(token.replace(/.$/, (last: string) => last === 'A' ? 'Q' : 'A'))).statusCode, 400)
   t.equal(await commandCount() - before, 10)
 
   /** Commands that came from clients; those inside a script count apart. */

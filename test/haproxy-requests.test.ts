@@ -102,6 +102,29 @@ t.test('who asks, and under which id, is HAProxy\'s word', async t => {
   t.not(ids[0], ids[1])
 })
 
+t.test('no request is smuggled in the body of another', async t => {
+  const { haproxy, arrivals } = await startFakes(t, answers(200, '{}'))
+  const inner = 'GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n'
+  const chunked = `0\r\n\r\n${inner}`
+  const length = (body: string): string => `Content-Length: ${body.length}\r\n`
+  const framings: Record<string, string> = {
+    'a length and chunks': `${length(chunked)}Transfer-Encoding: chunked\r\n\r\n${chunked}`,
+    'chunks and a length': `Transfer-Encoding: chunked\r\n${length(chunked)}\r\n${chunked}`,
+    'two lengths': `${length('')}${length(inner)}\r\n${inner}`,
+    'an unknown coding': `${length(chunked)}Transfer-Encoding: xchunked\r\n\r\n${chunked}`,
+    'a blank before the colon': `${length(chunked)}Transfer-Encoding : chunked\r\n\r\n${chunked}`,
+    'a tab after the coding': `${length(chunked)}Transfer-Encoding: chunked\t\r\n\r\n${chunked}`,
+    'a folded line': `${length(chunked)}Transfer-Encoding:\r\n chunked\r\n\r\n${chunked}`,
+    'a bare line feed': `${length(chunked)}X: y\nTransfer-Encoding: chunked\r\n\r\n${chunked}`
+  }
+  for (const [what, framing] of Object.entries(framings)) {
+    arrivals.length = 0
+    const answer = await raw(haproxy, `POST /api/ps/refresh HTTP/1.1\r\nHost: a\r\nConnection: close\r\n${framing}`)
+    t.match(answer, /^HTTP\/1\.1 [24]00 /, what)
+    t.same(arrivals.filter(({ url }) => url !== '/api/ps/refresh'), [], what)
+  }
+})
+
 t.test('a request that one replica fails is repeated at another', async t => {
   const failures: Record<string, Behaviour> = {
     'closes without an answer': response => response.socket!.destroy(),
