@@ -69,6 +69,7 @@ t.test('everything that it names is there', async t => {
 t.test('the replicas are alike, and their configuration is good', async t => {
   const [first] = replicas.map(name => services[name]!)
   for (const name of replicas) t.same(services[name], first)
+  t.match(first, { read_only: true, cap_drop: ['ALL'], security_opt: ['no-new-privileges:true'] })
   const unknown = Object.keys(first!.environment!).filter(name => !(name in Environment.properties))
   t.same(unknown, [], 'no variable that the service does not know')
   const config = loadConfig({ NODE_ENV: 'production', ...first!.environment })

@@ -49,4 +49,5 @@ t.test('nothing secret is in Redis, in its append-only file or in the log', asyn
     }
     t.notOk(place.includes('a very own identifier'), 'nor the identifier of a device')
   }
+  t.notOk(JSON.stringify(service.log).includes(guest.email), 'nor, in the log, whose it is')
 })
