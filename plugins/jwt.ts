@@ -3,7 +3,7 @@ import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
 import type { RunnableConfig } from '../src/config.ts'
 import { leavesSigningToSecrets } from '../src/key-files.ts'
-import { createHs512Signer } from '../src/tokens/hmac.ts'
+import { createHs512Signer, encodeHeader } from '../src/tokens/hmac.ts'
 import { parseKeys } from '../src/tokens/keys.ts'
 import { parsePrivateKeys, type PrivateKey, type PublicJwk } from '../src/tokens/private-keys.ts'
 import { createTokens, type KeyedJwt, type Tokens } from '../src/tokens/tokens.ts'
@@ -72,7 +72,7 @@ async function register (app: FastifyInstance, sub: string, issuer: string, { ki
   })
   const jwt = (app.jwt as unknown as Record<string, JWT>)[namespace]!
   const sign = algorithm === 'HS512' ? createHs512Signer(kid, secret as Buffer) : (claims: object) => jwt.sign(claims)
-  return { kid, sign, verify: token => jwt.verify<object>(token) }
+  return { header: encodeHeader(algorithm, kid), sign, verify: token => jwt.verify<object>(token) }
 }
 
 declare module 'fastify' {

@@ -8,7 +8,7 @@ const functions: Array<[RegExp, string]> = [
   [/^\(program\)$/, 'Node and the kernel'],
   [/^validate\d+$/, 'schema'],
   [/^(sign|signRefresh|signAccess|signCompact)$/, 'sign'],
-  [/^(verifyRefresh|readKid)$/, 'verify']
+  [/^(verifyRefresh|headerOf)$/, 'verify']
 ]
 
 /** By file. What none of them names is its caller's: crypto, buffers and sockets of Node serve all of them. */

@@ -1,4 +1,4 @@
-import { createHash, randomBytes } from 'node:crypto'
+import { hash, randomBytes } from 'node:crypto'
 
 /**
  * The Redis record, one place for its names. Other services read this format: it is public.
@@ -25,7 +25,7 @@ export function newSessionId (): string {
  * client calls its own never reaches Redis.
  */
 export function hashDevice (deviceId: string): string {
-  return createHash('sha256').update(deviceId).digest('base64url').slice(0, 16)
+  return hash('sha256', deviceId, 'base64url').slice(0, 16)
 }
 
 /**

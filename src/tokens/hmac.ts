@@ -18,8 +18,13 @@ export function signCompact (hash: 'sha256' | 'sha512', key: KeyObject, header: 
  */
 export function createHs512Signer (kid: string, secret: Buffer): (claims: object) => string {
   const key = createSecretKey(secret)
-  const header = encode(JSON.stringify({ alg: 'HS512', typ: 'JWT', kid })) + '.'
+  const header = `${encodeHeader('HS512', kid)}.`
   return claims => signCompact('sha512', key, header, JSON.stringify(claims))
+}
+
+/** The one header that tokens signed with a key have, by us and by @fastify/jwt. */
+export function encodeHeader (alg: string, kid: string): string {
+  return encode(JSON.stringify({ alg, typ: 'JWT', kid }))
 }
 
 function encode (text: string): string {

@@ -29,6 +29,12 @@ function handmade (key: string, claims: object, header: object = {}, digest = 's
   return `${input}.${createHmac(digest, key).update(input).digest('base64url')}`
 }
 
+/** Claims that are good, below any header, signed as HS512. */
+function resigned (key: string, header: object): string {
+  const input = `${Buffer.from(JSON.stringify(header)).toString('base64url')}.${handmade(key, refreshClaims).split('.')[1]}`
+  return `${input}.${createHmac('sha512', key).update(input).digest('base64url')}`
+}
+
 const refreshClaims = { sub: 'Refresh', iss: 'ktor.io', ...generation }
 
 t.test('a refresh token is a pure function of its generation and key', async t => {
@@ -76,6 +82,8 @@ t.test('what is not exactly ours is refused', async t => {
     'no kid': handmade(secretA, refreshClaims, { kid: undefined }),
     'a kid that is an object': handmade(secretA, refreshClaims, { kid: { a: 1 } }),
     'a kid of the prototype': handmade(secretA, refreshClaims, { kid: 'constructor' }),
+    'another spelling of the header': resigned(secretA, { typ: 'JWT', alg: 'HS512', kid: parseKeys(secretA)[0].kid }),
+    'one more member in it': resigned(secretA, { alg: 'HS512', typ: 'JWT', kid: parseKeys(secretA)[0].kid, jku: 'https://keys.example' }),
     'alg none': handmade(secretA, refreshClaims, { alg: 'none' }),
     'alg none without a signature': `${handmade(secretA, refreshClaims, { alg: 'none' }).split('.').slice(0, 2).join('.')}.`,
     'alg HS256': handmade(secretA, refreshClaims, { alg: 'HS256' }, 'sha256'),
