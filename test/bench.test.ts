@@ -5,6 +5,8 @@ import { createServer, type RequestListener } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join, resolve } from 'node:path'
 import t, { type Test } from 'tap'
+import type { ProfileResult } from '../bench/parts/profile.ts'
+import { plan } from '../bench/report/model.ts'
 import { tempFolder } from './helper.ts'
 
 /**
@@ -39,7 +41,7 @@ t.test('the bench', async t => {
       cwd: folder, env: { PATH }, encoding: 'utf8'
     })
   // The others are of the same pieces.
-  const parts = ['speed', 'race', 'growth']
+  const parts = ['speed', 'race', 'growth', 'profile']
 
   await t.test('runs its parts and writes a file for each, tables and plots', async t => {
     const { status, stdout, stderr } = bench('--quick', '--only', 'ours,ceiling', ...parts)
@@ -53,6 +55,10 @@ t.test('the bench', async t => {
     t.ok(ours.refreshes > 0 && ceiling.refreshes > 0)
     t.match(JSON.parse(await readFile(join(results, 'race.json'), 'utf8')), { results: { ours: { doubleSpent: 0, lostSessions: 0 } } })
     t.match(JSON.parse(await readFile(join(results, 'growth.json'), 'utf8')), { results: { ours: { points: [{ keys: 16 }, { keys: 16 }, { keys: 16 }] } } })
+
+    const { cpu, parts: shares } = JSON.parse(await readFile(join(results, 'profile.json'), 'utf8')).results as ProfileResult
+    t.ok(Math.abs(shares.reduce((sum, part) => sum + part.cpu, 0) - cpu) < 1e-6)
+    t.ok(['HTTP', 'Redis client', 'verify', 'sign'].every(part => shares.some(({ name }) => name === part)))
 
     const report = await readFile(join(results, 'report.md'), 'utf8')
     for (const text of ['| refresh-token-service | ', '| ceiling | ', '![Latency', 'its figures mean nothing']) t.match(report, text)
@@ -85,4 +91,11 @@ t.test('a run with a wrong answer has no figures', async t => {
     await t.rejects(load.count(title, { connections: 1, count: 3 }), { message: `${title}: 3 of 3 answers were wrong; the first:\n` }, title)
     server.close()
   }
+})
+
+t.test('the model of scale', async t => {
+  const costs = { service: 50, redis: 20, session: 250 }
+  t.match(plan(900, costs), { refreshesPerSecond: 1, replicas: 3, shards: 1 }, 'never less than it takes to lose one')
+  t.match(plan(900e6, costs), { refreshesPerSecond: 1e6, replicas: 100, shards: 40 }, 'cores half busy')
+  t.match(plan(900e6, { ...costs, redis: 1 }), { shards: 14, gib: 900e6 * 250 / 2 ** 30 }, 'or as many as the memory takes')
 })

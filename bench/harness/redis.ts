@@ -19,7 +19,7 @@ export interface PrivateRedis {
 
 const binary = ['redis-server', 'valkey-server'].find(name => spawnSync(name, ['--version']).status === 0)!
 
-async function freePort (): Promise<number> {
+export async function freePort (): Promise<number> {
   const server = createServer()
   await once(server.listen(0, '127.0.0.1'), 'listening')
   const { port } = server.address() as AddressInfo

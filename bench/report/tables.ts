@@ -2,6 +2,7 @@ import { contenders, type ContenderName } from '../harness/contenders.ts'
 import type { Machine } from '../harness/machine.ts'
 import { bytes, factor, integer, markdownTable, milliseconds, withSpread } from './format.ts'
 import { goals } from './goals.ts'
+import { modelTable } from './model.ts'
 import { partNames, type Results, type Run } from './read.ts'
 
 export const titles: Record<ContenderName, string> = {
@@ -31,6 +32,7 @@ export function fullReport (results: Results): string {
     results.growth && '![Redis memory that rotations leave behind](results/growth.svg)',
     growthTable(results),
     scaleTable(results),
+    modelTable(results),
     provenance(results)
   ].filter(text => text !== undefined).join('\n\n')
 }
@@ -137,8 +139,8 @@ function scaleTable ({ sessions, 'five-million': most, replicas }: Results): str
       rows.push([`1 replica, ${integer(sessions)} sessions`, withSpread(perSecond, integer), `${redisCpu.toFixed(1)} µs`, memory])
     }
   }
-  for (const { count, perSecond, redisCpu } of replicas?.results.replicas ?? []) {
-    const name = `${count} ${count === 1 ? 'replica' : 'replicas'}, unpinned`
+  for (const { redis, count, perSecond, redisCpu } of replicas?.results.replicas ?? []) {
+    const name = `${count} ${count === 1 ? 'replica' : 'replicas'} on ${redis}, unpinned`
     rows.push([name, withSpread(perSecond, integer), `${redisCpu.median.toFixed(1)} µs`, ''])
   }
   if (rows.length === 0) return undefined
