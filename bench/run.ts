@@ -5,6 +5,7 @@ import { available, contenders, type ContenderName } from './harness/contenders.
 import { canPin } from './harness/processes.ts'
 import { growth } from './parts/growth.ts'
 import { memory } from './parts/memory.ts'
+import { pieces } from './parts/pieces.ts'
 import { profile } from './parts/profile.ts'
 import { race } from './parts/race.ts'
 import { replicas } from './parts/replicas.ts'
@@ -24,6 +25,7 @@ const parts: Record<string, Part> = {
   memory,
   start,
   profile,
+  pieces,
   growth,
   sessions: async (settings, report) => await sessions(settings, settings.manySessions, report),
   replicas,

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import type { Machine } from '../harness/machine.ts'
 import type { GrowthResults } from '../parts/growth.ts'
 import type { MemoryResults } from '../parts/memory.ts'
+import type { PiecesResult } from '../parts/pieces.ts'
 import type { ProfileResult } from '../parts/profile.ts'
 import type { RaceResults } from '../parts/race.ts'
 import type { ReplicasResult } from '../parts/replicas.ts'
@@ -17,6 +18,7 @@ export interface Findings {
   memory: MemoryResults
   start: StartResult
   profile: ProfileResult
+  pieces: PiecesResult
   growth: GrowthResults
   sessions: SessionsResult
   replicas: ReplicasResult
@@ -36,7 +38,9 @@ export interface Run<T> {
 
 export type Results = { [Part in keyof Findings]?: Run<Findings[Part]> }
 
-export const partNames = ['speed', 'race', 'memory', 'start', 'profile', 'growth', 'sessions', 'replicas', 'five-million'] as const
+export const partNames = [
+  'speed', 'race', 'memory', 'start', 'profile', 'pieces', 'growth', 'sessions', 'replicas', 'five-million'
+] as const
 
 /** All parts that have been run; each may be run alone, so their dates may differ. */
 export function readResults (folder: string): Results {

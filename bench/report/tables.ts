@@ -27,6 +27,7 @@ export function fullReport (results: Results): string {
     results.speed && '![Latency at half of the maximum load](results/latency.svg)',
     latencyTable(results),
     profileTable(results),
+    piecesTable(results),
     raceTable(results),
     results.memory && '![Redis memory of a user with one session](results/memory.svg)',
     results.growth && '![Redis memory that rotations leave behind](results/growth.svg)',
@@ -105,6 +106,12 @@ function profileTable ({ profile }: Results): string | undefined {
   const { cpu, parts } = profile.results
   const rows = parts.map(part => [part.name, `${part.cpu.toFixed(1)} µs`, `${(100 * part.cpu / cpu).toFixed(0)} %`])
   return markdownTable(['where the time of a refresh goes', 'CPU', ''], [...rows, ['in all', `${cpu.toFixed(1)} µs`, '']])
+}
+
+function piecesTable ({ pieces }: Results): string | undefined {
+  if (pieces === undefined) return undefined
+  const rows = pieces.results.pieces.map(({ name, instead, is, was }) => [`${name}, not ${instead}`, `${is.toFixed(2)} µs`, `${was.toFixed(2)} µs`])
+  return markdownTable(['pieces alone', 'is', 'would be'], rows)
 }
 
 function raceTable ({ race }: Results): string | undefined {
