@@ -2,8 +2,9 @@ import { setImmediate } from 'node:timers/promises'
 import t from 'tap'
 import { userKey } from '../../src/sessions/record.ts'
 import { build, claimsOf, startRedis, type PrivateRedis, type Service } from '../helper.ts'
+import { createRandom } from '../random.ts'
 import { linearize, type Operation, type Specification } from './checker.ts'
-import { createRandom, record, recordCall, type History, type Perform } from './history.ts'
+import { record, recordCall, type History, type Perform } from './history.ts'
 import { sessions, type Answer, type Call, type Held } from './sessions.ts'
 
 /** The checker can fail: on histories made by hand, and on a store that reads, then writes. */

@@ -1,3 +1,4 @@
+import { pick, type Random } from '../random.ts'
 import type { Operation } from './checker.ts'
 import type { Answer, Call, Held } from './sessions.ts'
 
@@ -11,23 +12,8 @@ export type History = Array<Operation<Call, Answer>>
  */
 export type Perform = (call: Call) => Promise<{ answer: Answer | undefined, lateBy?: number }>
 
-/** Numbers from 0 to 1, the same for the same seed (Mulberry32). */
-export type Random = () => number
-
-export function createRandom (seed: number): Random {
-  let state = seed
-  return () => {
-    state = state + 0x6D2B79F5 | 0
-    let t = Math.imul(state ^ state >>> 15, 1 | state)
-    t = t + Math.imul(t ^ t >>> 7, 61 | t) ^ t
-    return ((t ^ t >>> 14) >>> 0) / 2 ** 32
-  }
-}
-
 const CALLERS = 3
 const CALLS_EACH = 3
-
-const pick = <T>(random: Random, values: T[]): T => values[Math.floor(random() * values.length)]!
 
 /** Opens a session, and lets callers do at the same time what comes to their minds. */
 export async function record (perform: Perform, random: Random): Promise<History> {

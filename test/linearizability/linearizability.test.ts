@@ -1,8 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import t from 'tap'
+import { createRandom } from '../random.ts'
 import { isSoak, seeds } from '../soak.ts'
 import { linearize } from './checker.ts'
-import { createRandom, print, record, recordCall } from './history.ts'
+import { print, record, recordCall } from './history.ts'
 import { startReplicas } from './replicas.ts'
 import { sessions } from './sessions.ts'
 
