@@ -16,8 +16,8 @@ const late = toAnswer(500, 'Internal Server Error')
 
 /**
  * Answers bytes that Node could not parse as HTTP, or that did not come in time: there is no request, so the answer is
- * written by hand. When they follow a whole request on the same connection, that one is answered first: it may have
- * rotated a token, and its client must not take the 400 for its own.
+ * written by hand. When they follow whole requests on the same connection, those are answered first: they may have
+ * rotated tokens, and no client must take the 400 for its own.
  *
  * What is late may be so by a bad network, or by a replica that stood still while it lay in the system's buffers: the
  * client is told to try again. Where nothing came at all, as on the connections that browsers open ahead, nothing is
@@ -31,13 +31,17 @@ export function answerBrokenHttp (this: FastifyInstance, err: NodeJS.ErrnoExcept
   }
   const answer = err.code === 'ERR_HTTP_REQUEST_TIMEOUT' ? late : malformed
   this.log.info({ outcome: 'malformed', code: err.code }, 'request refused')
-  // Where Node itself keeps the response that is due on a connection.
+  endAfterAnswers(this, socket, answer)
+}
+
+/** Node keeps the response that is due on a connection there, and those of pipelined requests one after the other. */
+function endAfterAnswers (app: FastifyInstance, socket: Socket, answer: string): void {
   const { _httpMessage: due } = socket as { _httpMessage?: ServerResponse | null }
-  // When they are in the middle of a request, that one fails too, and its route counts it.
-  if (due?.req.complete !== false) countUnreadable(this.metrics, this.surface)
   if (due?.req.complete === true) {
-    due.once('close', () => { socket.end(answer) })
-  } else {
-    socket.end(answer)
+    due.once('close', () => { endAfterAnswers(app, socket, answer) })
+    return
   }
+  // When they are in the middle of a request, that one fails too, and its route counts it.
+  if (due?.req.complete !== false) countUnreadable(app.metrics, app.surface)
+  socket.end(answer)
 }

@@ -234,6 +234,13 @@ t.test('bytes after a whole request do not take its answer away', async t => {
   }
 })
 
+t.test('nor those of several requests that came one behind the other', async t => {
+  const sessions = await Promise.all([1, 2, 3, 4].map(async userId => await service.open({ userId })))
+  const answer = await send(sessions.map(({ refreshToken }) => raw(JSON.stringify({ deviceId: guest.deviceId, refreshToken }))).join('') + 'x')
+  t.same(answer.match(/HTTP\/1\.1 \d+|"id":\d/g), [1, 2, 3, 4].flatMap(id => ['HTTP/1.1 200', `"id":${id}`]).concat('HTTP/1.1 400'))
+  t.ok(answer.endsWith(badRequest))
+})
+
 t.test('a request that does not arrive is given up, and its client told to try again', async t => {
   const answer = await send(raw(JSON.stringify({ deviceId: 'x', refreshToken: 'x' })).slice(0, -1))
   t.match(answer, /^HTTP\/1\.1 500 Internal Server Error\r\n/)
