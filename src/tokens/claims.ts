@@ -38,7 +38,8 @@ const SID = /^[A-Za-z0-9_-]{22}$/
  * in it: tokens from before `sid` and `gen`, signed with the same secret, end here.
  */
 export function isRefreshClaims (claims: Partial<Record<keyof RefreshClaims, unknown>>): claims is RefreshClaims {
-  return isPositiveInteger(claims.id) && isPositiveInteger(claims.gen) && isPositiveInteger(claims.exp) && isSid(claims.sid)
+  return isPositiveInteger(claims.id) && isPositiveInteger(claims.gen) && isPositiveInteger(claims.iat) && isPositiveInteger(claims.exp) &&
+    isSid(claims.sid)
 }
 
 /** The same for an access token: one from before `sid` belongs to no session. */

@@ -100,6 +100,8 @@ t.test('what is not exactly ours is refused', async t => {
     'a gen of a half': handmade(secretA, { ...refreshClaims, gen: 1.5 }),
     'a sid with a wildcard': handmade(secretA, { ...refreshClaims, sid: '*'.repeat(22) }),
     'a sid that is a number': handmade(secretA, { ...refreshClaims, sid: 1 }),
+    'an iat in a text': handmade(secretA, { ...refreshClaims, iat: 'x' }),
+    'no iat': handmade(secretA, { ...refreshClaims, iat: undefined }),
     'no exp': handmade(secretA, { ...refreshClaims, exp: undefined }),
     'claims that are null': handmade(secretA, null as unknown as object),
     'claims that are an array': handmade(secretA, [refreshClaims]),
