@@ -118,7 +118,7 @@ t.test(`hostile requests, seed ${seed}`, { timeout: 0 }, async t => {
     const sum = Object.values(count).reduce((sum, n) => sum + n)
     t.comment(`${name}: ${sum} requests (${Object.entries(count).map(([kind, n]) => `${kind} ${n}`).join('; ')})`)
   }
-  t.same(report.wrong, [], `${REQUESTS} hostile requests are answered as documented`)
+  t.same(report.wrong.slice(0, 10), [], `${REQUESTS} hostile requests are answered as documented`)
 
   t.comment(`heap ${half.heap} → ${whole.heap}, external ${half.external} → ${whole.external} bytes`)
   t.ok(whole.heap < half.heap + HEAP_SLACK, `the heap does not grow: ${half.heap} → ${whole.heap} bytes`)

@@ -1,7 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Test } from 'tap'
 import { TIMEOUT } from '../../src/sessions/runner.ts'
-import { apiKey, claimsOf, environment, guest, postRefresh, startRedis, startService, type ServiceProcess } from '../helper.ts'
+import {
+  apiKey, claimsOf, environment, guest, postRefresh, startRedis, startService, type PrivateRedis, type ServiceProcess
+} from '../helper.ts'
 import type { Random } from '../random.ts'
 import type { Perform } from './history.ts'
 import { startProxy, type Proxy } from './proxy.ts'
@@ -15,6 +17,11 @@ const REPLICAS = 3
 const SLACK = 5
 
 export interface Replicas {
+  redis: PrivateRedis
+  /** `REDIS_PREFIX` of them all. */
+  prefix: string
+  /** As they run now: one that was killed is replaced. */
+  services: ServiceProcess[]
   /** Asks a replica by chance about a user. */
   perform (userId: number, random: Random): Perform
   /** What can go wrong, by name. Each is over when it resolves. */
@@ -23,8 +30,9 @@ export interface Replicas {
   heal (): Promise<void>
 }
 
-export async function startReplicas (t: Test, retryWindow: number): Promise<Replicas> {
-  const redis = await startRedis(t, ['--appendonly', 'no'])
+/** `retryWindow` in seconds; `settings` are Redis's. */
+export async function startReplicas (t: Test, retryWindow: number, settings = ['--appendonly', 'no']): Promise<Replicas> {
+  const redis = await startRedis(t, settings)
   const shared = environment(redis.url, { REFRESH_RETRY_WINDOW: String(retryWindow), LOG_LEVEL: 'info' })
   const proxies = await Promise.all(Array.from({ length: REPLICAS }, async () => await startProxy(t, new URL(redis.url).pathname)))
   const start = async ({ url }: Proxy): Promise<ServiceProcess> => await startService(t, { ...shared, REDIS_URL: url })
@@ -38,6 +46,9 @@ export async function startReplicas (t: Test, retryWindow: number): Promise<Repl
   const oneOf = (random: Random): number => Math.floor(random() * REPLICAS)
 
   return {
+    redis,
+    prefix: shared.REDIS_PREFIX!,
+    services,
     perform: (userId, random) => async call => await perform(services[oneOf(random)]!, userId, call),
     faults: {
       none: async () => {},
