@@ -1,9 +1,9 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readdir } from 'node:fs/promises'
-import { createServer, type AddressInfo } from 'node:net'
 import t, { type Test } from 'tap'
 import { apiKey, environment, secret, startRedis, startService, tempFolder } from './helper.ts'
+import { freePort } from './ports.ts'
 
 const headings = [
   '1. A user logs in on two devices: the login service opens two sessions',
@@ -17,13 +17,7 @@ const wholeToken = /[\w-]{8,}\.[\w-]{8,}\.[\w-]{8,}/
 
 /** Ports that nothing listens on, so that a service on this machine is neither found nor disturbed. */
 async function freePorts (): Promise<{ PORT: string, INTERNAL_PORT: string }> {
-  const servers = [createServer(), createServer()]
-  const ports = await Promise.all(servers.map(async server => {
-    await once(server.listen(0, '127.0.0.1'), 'listening')
-    return String((server.address() as AddressInfo).port)
-  }))
-  await Promise.all(servers.map(async server => await once(server.close(), 'close')))
-  return { PORT: ports[0]!, INTERNAL_PORT: ports[1]! }
+  return { PORT: String(await freePort()), INTERNAL_PORT: String(await freePort()) }
 }
 
 interface Run {

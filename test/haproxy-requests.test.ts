@@ -5,7 +5,8 @@ import { connect, type AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import t, { type Test } from 'tap'
-import { freePort, haproxyEnvironment, startHaproxy, type Balancer } from './haproxy.ts'
+import { haproxyEnvironment, startHaproxy, type Balancer } from './haproxy.ts'
+import { freePort } from './ports.ts'
 import { apiKey, build, postRefresh, startRedis, type TokensBody } from './helper.ts'
 
 /** What deploy/haproxy.cfg does with single requests. */

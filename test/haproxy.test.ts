@@ -1,7 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import t, { type Test } from 'tap'
-import { freePort, startHaproxy, type Balancer } from './haproxy.ts'
+import { startHaproxy, type Balancer } from './haproxy.ts'
 import { claimsOf, environment, postRefresh, postSession, startRedis, startService, type ServiceProcess, type TokensBody } from './helper.ts'
+import { freePort } from './ports.ts'
 
 /** Three replicas behind HAProxy, under load: what happens to one of them happens to no client. */
 

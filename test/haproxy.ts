@@ -1,13 +1,13 @@
 import { spawn } from 'node:child_process'
-import { randomInt } from 'node:crypto'
 import { once } from 'node:events'
-import { connect, createServer } from 'node:net'
+import { connect } from 'node:net'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { text } from 'node:stream/consumers'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Test } from 'tap'
 import { tempFolder } from './helper.ts'
+import { freePort } from './ports.ts'
 
 /** deploy/haproxy.cfg in a real HAProxy. */
 
@@ -29,20 +29,6 @@ export interface Balancer {
 export interface ReplicaAddress {
   public: string
   internal: string
-}
-
-/** The lowest port that some system gives to a connection: below it nobody is given ours while its owner is away. */
-const EPHEMERAL = 32768
-
-/** A port of this machine that nobody listens at and that the system gives to nobody. */
-export async function freePort (): Promise<number> {
-  for (;;) {
-    const port = randomInt(10_000, EPHEMERAL)
-    const server = createServer().listen(port, '127.0.0.1')
-    const isFree = await once(server, 'listening').then(() => true, () => false)
-    server.close()
-    if (isFree) return port
-  }
 }
 
 /** What the file reads from its environment. */

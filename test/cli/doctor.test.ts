@@ -10,7 +10,8 @@ import { readFacts, serverChecks, type Facts } from '../../src/cli/doctor/server
 import { secret, startRedis, tempFolder, type PrivateRedis } from '../helper.ts'
 import { startCluster } from '../redis-servers/cluster.ts'
 import { startSentinelGroup } from '../redis-servers/sentinel-group.ts'
-import { cli, freePort, productionSecrets, run } from './helper.ts'
+import { freePort } from '../ports.ts'
+import { cli, productionSecrets, run } from './helper.ts'
 
 /** Servers as they are, well and badly set; and what is judged of figures that no test can bring about. */
 

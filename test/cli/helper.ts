@@ -1,6 +1,5 @@
 import { spawn, type ChildProcess, type StdioOptions } from 'node:child_process'
 import { once } from 'node:events'
-import { createServer, type AddressInfo } from 'node:net'
 import { text } from 'node:stream/consumers'
 import { Redis } from 'ioredis'
 import type { Test } from 'tap'
@@ -62,14 +61,6 @@ export async function cli (t: Test, args: string[], env: Record<string, string> 
 /** A store as a service has it, to put something there. */
 export function storeOn (client: Redis, prefix: string, idleTtl = 1000): SessionStore {
   return createSessionStore(client, { prefix, idleTtl, absoluteTtl: 10_000, retryWindow: 30, maxSessionsPerUser: 50 })
-}
-
-export async function freePort (): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  return port
 }
 
 /** What production is given besides its Redis. */

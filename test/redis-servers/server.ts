@@ -1,9 +1,9 @@
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdir, writeFile } from 'node:fs/promises'
-import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { Redis } from 'ioredis'
+import { freePort } from '../ports.ts'
 
 /** A real redis-server of the caller's own, or a Sentinel. */
 export interface RedisServer {
@@ -90,15 +90,4 @@ async function startOnce ({ folder, config, socket, username, password, sentinel
     throw err
   }
   return { port, folder, client, freeze: () => { child.kill('SIGSTOP') }, thaw: () => { child.kill('SIGCONT') }, kill, start, stop }
-}
-
-/** Below the ports that systems give to outgoing connections: it stays free while its server is away. */
-async function freePort (): Promise<number> {
-  for (;;) {
-    const port = 10_000 + Math.floor(Math.random() * 20_000)
-    const server = createServer().listen(port, '127.0.0.1')
-    const free = await once(server, 'listening').then(() => true, () => false)
-    server.close()
-    if (free) return port
-  }
 }

@@ -7,18 +7,11 @@ import t, { type Test } from 'tap'
 import { checkVersion } from '../../src/redis/checks.ts'
 import { connectRedis, type RedisSettings } from '../../src/redis/connect.ts'
 import { environment, postSession, startRedis, startService, tempFolder } from '../helper.ts'
+import { freePort } from '../ports.ts'
 
 const log = pino({ level: 'silent' })
 
 const settings = (url: string): RedisSettings => ({ REDIS_URL: url, REDIS_PREFIX: 'rt:' })
-
-async function freePort (): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  return port
-}
 
 t.test('over TCP, as a user with a password, in a database', async t => {
   const port = await freePort()

@@ -5,10 +5,10 @@ import { pino } from 'pino'
 import t from 'tap'
 import { checkRedis, neededCommands } from '../../src/redis/checks.ts'
 import { connectRedis, type RedisSettings } from '../../src/redis/connect.ts'
-import { startRedis, tempFolder } from '../helper.ts'
+import { tempFolder } from '../helper.ts'
 import { startCluster, type RedisCluster } from '../redis-servers/cluster.ts'
 import { startSentinelGroup, type SentinelGroup } from '../redis-servers/sentinel-group.ts'
-import { makeAuthority } from './authority.ts'
+import { startTlsRedis } from './tls-server.ts'
 
 /** Reaching a Sentinel group and a Cluster: what the start says when it can't, and what it finds when it can. */
 
@@ -109,14 +109,7 @@ t.test('what is asked permission for is what the scripts call', async t => {
 })
 
 t.test('TLS: an authority and a client certificate of our own, by files', async t => {
-  const folder = await tempFolder(t)
-  const { ca, issue } = await makeAuthority(folder)
-  const [server, client] = [await issue('server'), await issue('client')]
-  const redis = await startRedis(t, ['--tls-port', '0'])
-  const port = 10_000 + Math.floor(Math.random() * 20_000)
-  for (const [name, value] of [['tls-cert-file', server.cert], ['tls-key-file', server.key], ['tls-ca-cert-file', ca], ['tls-port', String(port)]] as const) {
-    await redis.client.config('SET', name, value)
-  }
+  const { port, ca, client } = await startTlsRedis(t)
   const files = { REDIS_CA_FILE: ca, REDIS_CERT_FILE: client.cert, REDIS_KEY_FILE: client.key }
   for (const host of ['localhost', '127.0.0.1']) {
     const connected = await connectRedis(at(`rediss://${host}:${port}`, files), silent)

@@ -4,8 +4,8 @@ import fc from 'fast-check'
 import { Cluster, Redis } from 'ioredis'
 import t from 'tap'
 import { createSessionValidator, SessionValidationError, type SessionValidatorOptions } from '../../src/validator/index.ts'
-import { build, claimsOf, guest, secret, startRedis, tempFolder, type PrivateRedis } from '../helper.ts'
-import { makeAuthority } from '../redis/authority.ts'
+import { build, claimsOf, guest, secret, startRedis, type PrivateRedis } from '../helper.ts'
+import { startTlsRedis } from '../redis/tls-server.ts'
 import { codeOf, handmade, lookups, optionsFor, validatorFor } from './helper.ts'
 
 /** The answer and its four refusals, over a real Redis and tokens of the real service. */
@@ -176,14 +176,7 @@ t.test('a user who may do nothing but read the records and hear the events', asy
 })
 
 t.test('over TLS, with a certificate of its own', async t => {
-  const folder = await tempFolder(t)
-  const { ca, issue } = await makeAuthority(folder)
-  const [server, client] = [await issue('server'), await issue('client')]
-  const redis = await startRedis(t, ['--tls-port', '0'])
-  const port = 10_000 + Math.floor(Math.random() * 20_000)
-  for (const [name, value] of [['tls-cert-file', server.cert], ['tls-key-file', server.key], ['tls-ca-cert-file', ca], ['tls-port', String(port)]] as const) {
-    await redis.client.config('SET', name, value)
-  }
+  const { redis, port, ca, client } = await startTlsRedis(t)
   const service = await build(t, redis)
   const { token } = await service.open()
   const tls = { ca: await readFile(ca), cert: await readFile(client.cert, 'utf8'), key: await readFile(client.key) }
