@@ -97,7 +97,7 @@ export function createAsker (replicas: () => ServiceProcess[], random: Random, t
         for (const reply of replies) {
           if (reply === 400) tally.lost.push(`user ${client.userId} at generation ${client.gen}${isLate ? ', by a tab that was late' : ''}`)
           if (typeof reply !== 'string') continue
-          if (successor !== undefined && reply !== successor) tally.doubleSpent.push(`user ${client.userId}, after generation ${client.gen}`)
+          if (reply !== (successor ?? reply)) tally.doubleSpent.push(`user ${client.userId}, after generation ${client.gen}`)
           successor = reply
         }
         if (replies.includes(400)) return

@@ -99,9 +99,11 @@ t.test(`three replicas at full load, seed ${seed}`, { timeout: 0 }, async t => {
     while (client.gen === gen && tally.lost.length === 0) await asker.refresh(client)
   }
 
-  t.comment(`${CLIENTS} sessions, ${Math.round(seconds)} s, ${requests} requests, ${refreshes} refreshes, ${Math.round(refreshes / seconds)} a second`)
+  const rate = Math.round(refreshes / seconds)
+  t.comment(`${CLIENTS} sessions, ${Math.round(seconds)} s, ${requests} requests, ${refreshes} refreshes, ${rate} a second`)
   t.comment(`answers: ${list(tally.answers)}`)
   for (const counts of faults) t.comment(`faults: ${list(counts)}`)
+  t.same(Object.keys(tally.answers).filter(status => !['200', '400', '500', 'none'].includes(status)), [], 'answers are as documented')
   t.same(tally.lost, [], 'sessions lost: 0')
   t.same(tally.doubleSpent, [], 'double-spent: 0')
 

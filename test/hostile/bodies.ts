@@ -74,20 +74,33 @@ export const json: Kinds = {
     return JSON.stringify({ ...body, [name]: 0 }).replace(`"${name}":0`, `"${name}":${pick(random, NO_TEXT)}`)
   }),
   'any value': stranger((_body, random) => JSON.stringify(anything(random))),
-  'any value in a field': stranger((body, random) => JSON.stringify({ ...body, [pick(random, ['deviceId', 'refreshToken'])]: anything(random) })),
+  'any value in a field': stranger((body, random) =>
+    JSON.stringify({ ...body, [pick(random, ['deviceId', 'refreshToken'])]: anything(random) })),
   'deep, instead of it': stranger((_body, random) => pick(random, ['[', '{"a":', '[{"deviceId":']).repeat(between(random, 1, 2000))),
   'deep, beside it': client((own, random) => {
     const depth = between(random, 1, 7000)
     return `{"more":${'['.repeat(depth)}${']'.repeat(depth)},${JSON.stringify(own).slice(1)}`
   }),
-  'many keys': client((own, random) => JSON.stringify({ ...Object.fromEntries(Array.from({ length: between(random, 1, 2500) }, (_, i) => [`k${i}`, 0])), ...own })),
-  'the same key twice': stranger(({ deviceId, refreshToken }) => `{"deviceId":"right","deviceId":${JSON.stringify(deviceId)},"refreshToken":"a","refreshToken":"${refreshToken}"}`),
-  'the right key last': client(({ deviceId, refreshToken }) => `{"deviceId":[],"refreshToken":1,"deviceId":${JSON.stringify(deviceId)},"refreshToken":"${refreshToken}"}`),
-  'fields that would be inherited': stranger(({ deviceId, refreshToken }, random) =>
-    `{"${pick(random, ['__proto__', 'constructor', 'prototype', '\\u005f_proto__'])}":{"deviceId":${JSON.stringify(deviceId)},"prototype":{"deviceId":"a"}},"refreshToken":"${refreshToken}"}`),
-  'prototypes beside it': client((own, random) => `{"${pick(random, ['__proto__', '\\u005f_proto__'])}":{"deviceId":"a","toString":1},"constructor":{"prototype":{"b":1}},${JSON.stringify(own).slice(1)}`),
-  escapes: client(({ deviceId, refreshToken }) => `{"${escaped('deviceId')}":"${escaped(deviceId)}","refreshToken":"${escaped(refreshToken)}"}`),
-  'white space and a byte order mark': client((own, random) => `${pick(random, ['', '\ufeff'])}\t\r\n ${JSON.stringify(own, undefined, 9)}\n`),
+  'many keys': client((own, random) => {
+    const keys = Array.from({ length: between(random, 1, 2500) }, (_, i) => [`k${i}`, 0])
+    return JSON.stringify({ ...Object.fromEntries(keys), ...own })
+  }),
+  'the same key twice': stranger(({ deviceId, refreshToken }) =>
+    `{"deviceId":"right","deviceId":${JSON.stringify(deviceId)},"refreshToken":"a","refreshToken":"${refreshToken}"}`),
+  'the right key last': client(({ deviceId, refreshToken }) =>
+    `{"deviceId":[],"refreshToken":1,"deviceId":${JSON.stringify(deviceId)},"refreshToken":"${refreshToken}"}`),
+  'fields that would be inherited': stranger(({ deviceId, refreshToken }, random) => {
+    const name = pick(random, ['__proto__', 'constructor', 'prototype', '\\u005f_proto__'])
+    return `{"${name}":{"deviceId":${JSON.stringify(deviceId)},"prototype":{"deviceId":"a"}},"refreshToken":"${refreshToken}"}`
+  }),
+  'prototypes beside it': client((own, random) => {
+    const name = pick(random, ['__proto__', '\\u005f_proto__'])
+    return `{"${name}":{"deviceId":"a","toString":1},"constructor":{"prototype":{"b":1}},${JSON.stringify(own).slice(1)}`
+  }),
+  escapes: client(({ deviceId, refreshToken }) =>
+    `{"${escaped('deviceId')}":"${escaped(deviceId)}","refreshToken":"${escaped(refreshToken)}"}`),
+  'white space and a byte order mark': client((own, random) =>
+    `${pick(random, ['', '\ufeff'])}\t\r\n ${JSON.stringify(own, undefined, 9)}\n`),
   'another encoding': stranger((body, random) => {
     const text = pick(random, ['', '\ufeff']) + JSON.stringify(body)
     const utf16 = Buffer.from(text, 'utf16le')
@@ -96,7 +109,8 @@ export const json: Kinds = {
   }),
   'a type that is not JSON, or hardly': (random, targets) => {
     const own = targets.take()
-    const lines = pick(random, [...TYPES.map(type => [`Content-Type: ${type}`]), [], [JSON_TYPE, 'Content-Encoding: gzip'], ['Content-Type: a/b', JSON_TYPE]])
+    const types = TYPES.map(type => [`Content-Type: ${type}`])
+    const lines = pick(random, [...types, [], [JSON_TYPE, 'Content-Encoding: gzip'], ['Content-Type: a/b', JSON_TYPE]])
     return { ...ask(refreshing({ ...own }, lines)), may: [200, 400], own }
   }
 }
@@ -110,9 +124,15 @@ export const unicode: Kinds = {
     const invalid = Buffer.from(pick(random, INVALID_UTF8))
     return ask(refreshing(Buffer.concat([Buffer.from(before), name.subarray(0, at), invalid, name.subarray(at), Buffer.from(after)])))
   },
+  'invalid UTF-8 that decoders replace by the device\'s name': (random, { bystanders }) => {
+    const { deviceId, refreshToken } = bystanders.find(({ deviceId }) => deviceId.startsWith('\ufffd'))!
+    const [before, after] = JSON.stringify({ deviceId: deviceId.replace('\ufffd', '|'), refreshToken }).split('|') as [string, string]
+    return ask(refreshing(Buffer.concat([Buffer.from(before), Buffer.from([pick(random, [0x80, 0xc3, 0xff])]), Buffer.from(after)])))
+  },
   'lone surrogates': (random, { bystanders }) => {
     const { deviceId, refreshToken } = pick(random, bystanders)
-    return ask(refreshing({ deviceId: pick(random, [`${deviceId.slice(0, 100)}\ud800`, `\udc00${deviceId.slice(0, 100)}`, '\udc00\ud800']), refreshToken }))
+    const name = deviceId.slice(0, 100)
+    return ask(refreshing({ deviceId: pick(random, [`${name}\ud800`, `\udc00${name}`, '\udc00\ud800']), refreshToken }))
   },
   'a name that looks like the device\'s': (random, { bystanders }) => {
     const { deviceId, refreshToken } = pick(random, bystanders)
@@ -124,8 +144,10 @@ export const unicode: Kinds = {
     const text = String.fromCodePoint(...Array.from({ length: between(random, 1, 60) }, () => between(random, 0, 0x10ffff)))
     return ask(refreshing({ deviceId: text === deviceId ? '' : text, refreshToken }))
   },
-  'a fullwidth or escaped name of a field': stranger(({ deviceId, refreshToken }, random) =>
-    JSON.stringify({ [pick(random, ['\uff44eviceId', 'device\u0131d', 'deviceid', 'DeviceId', 'deviceId\u0000', 'device_id'])]: deviceId, refreshToken })),
+  'a fullwidth or escaped name of a field': stranger(({ deviceId, refreshToken }, random) => {
+    const name = pick(random, ['\uff44eviceId', 'device\u0131d', 'deviceid', 'DeviceId', 'deviceId\u0000', 'device_id'])
+    return JSON.stringify({ [name]: deviceId, refreshToken })
+  }),
   'its own odd name': client(({ deviceId, refreshToken }) => JSON.stringify({ refreshToken, deviceId }))
 }
 
@@ -138,8 +160,12 @@ const sized = (own: Own, bytes: number): string => {
 }
 
 export const sizes: Kinds = {
-  'of the device': stranger((body, random) => JSON.stringify({ ...body, deviceId: pick(random, ['y', '\ud83d\ude42']).repeat(pick(random, [0, 254, 255, 256, 257, 4000])) })),
-  'of the token': stranger((body, random) => JSON.stringify({ ...body, refreshToken: 'x'.repeat(pick(random, [0, 1, 4095, 4096, 4097, 20_000])) })),
+  'of the device': stranger((body, random) => {
+    const deviceId = pick(random, ['y', '\ud83d\ude42']).repeat(pick(random, [0, 254, 255, 256, 257, 4000]))
+    return JSON.stringify({ ...body, deviceId })
+  }),
+  'of the token': stranger((body, random) =>
+    JSON.stringify({ ...body, refreshToken: 'x'.repeat(pick(random, [0, 1, 4095, 4096, 4097, 20_000])) })),
   'of a body that is not too large': client((own, random) => sized(own, BODY_LIMIT - between(random, 0, 2))),
   'of a body that is': client((own, random) => sized(own, BODY_LIMIT + pick(random, [1, 2, 1000, 100_000])), [400]),
   'of no body': (random): Attack => ask(refreshing(pick(random, ['', ' ', '\n', '\ufeff', '""', '0'])))

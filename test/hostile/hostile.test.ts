@@ -123,10 +123,11 @@ t.test(`hostile requests, seed ${seed}`, { timeout: 0 }, async t => {
   t.comment(`heap ${half.heap} → ${whole.heap}, external ${half.external} → ${whole.external} bytes`)
   t.ok(whole.heap < half.heap + HEAP_SLACK, `the heap does not grow: ${half.heap} → ${whole.heap} bytes`)
   t.ok(whole.external < half.external + HEAP_SLACK, `nor what is outside of it: ${half.external} → ${whole.external} bytes`)
+  t.equal(whole.sockets, 0, 'no socket stays open')
 
   t.equal(service.child.exitCode ?? service.child.signalCode, null, 'it is the same process')
   t.match(await call(place.internal, request('GET', '/healthz')), { status: 200, body: '{"status":"ok"}' }, 'which says that it is well')
-  t.equal((await call(place.internal, request('GET', '/readyz'))).status, 200)
+  t.equal((await call(place.internal, request('GET', '/readyz'))).status, 200, 'and ready')
 
   t.equal(await stored(redis, env.REDIS_PREFIX!, odd), before, 'nothing in Redis has changed')
   for (const { userId, deviceId, refreshToken } of targets.bystanders) {

@@ -35,7 +35,11 @@ const PATHS = [
   '//healthz', '/%2e%2e/metrics'
 ]
 
-const NO_PROFILES = ['', '{}', '[]', 'null', '{"email":"a"}', '{"role":"a"}', '{"role":null}', '{"email":"a@b","role":1}', '{"__proto__":{"role":"A"}}']
+const NO_PROFILES = [
+  '', '{}', '[]', 'null', '{"email":"a"}', '{"role":"a"}', '{"role":null}', '{"email":"a@b","role":1}', '{"__proto__":{"role":"A"}}'
+]
+
+const USER_CALLS = [['GET', '/sessions', ''], ['DELETE', '/sessions', ''], ['PATCH', '', '{"role":"A"}']] as const
 
 const TRACES = [
   'X-Request-Id: {"level":60}', `X-Request-Id: ${'a'.repeat(5000)}`, 'X-Request-Id: \u00ff', `traceparent: ${'0'.repeat(9000)}`,
@@ -78,7 +82,7 @@ export const internal: Kinds = {
   },
   'a path that is none, without the key': random => inside({ ...ask(request('GET', pick(random, PATHS))), may: [400, 401, 404] }),
   'a user that is none': random => {
-    const [method, path, body] = pick(random, [['GET', '/sessions', ''], ['DELETE', '/sessions', ''], ['PATCH', '', '{"role":"A"}']] as const)
+    const [method, path, body] = pick(random, USER_CALLS)
     const bytes = request(method, `/internal/users/${pick(random, NO_USERS)}${path}`, [WITH_KEY, JSON_TYPE], body)
     return inside({ ...ask(bytes), may: [400, 404] })
   },

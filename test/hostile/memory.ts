@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import type { ServiceProcess } from '../helper.ts'
 
 /** What a process of the service holds when it has nothing to do. */
@@ -34,12 +35,16 @@ const HOOK = `
 /** For the environment of a process that `measure` is to be asked about. */
 export const measurable = { NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(HOOK)}` }
 
-/** Measures it once all its clients have gone. */
+/** How often to look whether the sockets of clients that have gone are closed here, too. */
+const LOOKS = 200
+
+/** Measures it once all its clients have gone, or do not seem to go. */
 export async function measure (service: ServiceProcess): Promise<Memory> {
-  for (;;) {
+  for (let left = LOOKS; ; left--) {
     const count = service.lines.filter(line => line.startsWith('{"memory":')).length + 1
     service.child.kill('SIGWINCH')
     const memory = JSON.parse(await service.line(`{"memory":${count},`)) as Memory
-    if (memory.sockets === 0) return memory
+    if (memory.sockets === 0 || left === 0) return memory
+    await delay(10)
   }
 }

@@ -37,7 +37,7 @@ export interface Targets extends Pick<Place, 'refreshSecret' | 'accessSecret'> {
 export const devices = [
   'Unique key', 'caf\u00e9', 'cafe\u0301', 'stra\u00dfe', '\u0130stanbul', 'a\u0000b', '\ud83d\udc69\u200d\ud83d\udcbb',
   '\u05e9\u05dc\u05d5\u05dd', '{"a":1}', 'a:b:c:d', '$(id)', '../../etc/passwd',
-  '%00', '\\', '"', ' padded ', '\u202eabc', 'x'.repeat(255), '\ud83d\ude00'.repeat(255), '__proto__', '\n', '\ufeffa', '\uffff'
+  '%00', '\\', '"', ' padded ', '\u202eabc', 'x'.repeat(255), '\ud83d\ude00'.repeat(255), '__proto__', '\n', '\ufeffa', '\uffff', '\ufffd'
 ].map(text => /\S/.test(text) ? text : `${text}a`)
 
 const SESSIONS = 2 * devices.length

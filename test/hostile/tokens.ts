@@ -26,7 +26,8 @@ export function sign (secret: string, claims: object | string, header: object = 
 export const claims = ({ refreshToken }: Bystander, changes: object = {}): object => ({ ...claimsOf(refreshToken), ...changes })
 
 const FAR: object[] = [
-  { gen: 2 ** 53 - 1 }, { gen: 1000 }, { exp: 1 }, { exp: 2 ** 53 - 1 }, { iat: 2 ** 53 - 1 }, { nbf: 2 ** 40 }, { nbf: 'x' }, { aud: [] }, { jti: {} }
+  { gen: 2 ** 53 - 1 }, { gen: 1000 }, { exp: 1 }, { exp: 2 ** 53 - 1 }, { iat: 2 ** 53 - 1 },
+  { nbf: 2 ** 40 }, { nbf: 'x' }, { aud: [] }, { jti: {} }
 ]
 
 type MakeToken = (random: Random, target: Bystander, targets: Targets) => string
@@ -62,7 +63,10 @@ const HEADERS = [
 ]
 
 /** Keys that a careless verifier could be brought to use. */
-const keys = (targets: Targets): string[] => ['', 'secret', '\0', 'undefined', 'null', '[object Object]', targets.accessSecret, 'x'.repeat(64)]
+const keys = (targets: Targets): string[] =>
+  ['', 'secret', '\0', 'undefined', 'null', '[object Object]', targets.accessSecret, 'x'.repeat(64)]
+
+const realKid = ({ refreshSecret }: Targets): { kid: string } => ({ kid: parseKeys(refreshSecret)[0].kid })
 
 /** One that is a character off, another's spelling, or none. */
 function mutateSignature (random: Random, token: string): string {
@@ -70,8 +74,8 @@ function mutateSignature (random: Random, token: string): string {
   const at = between(random, 0, signature.length - 1)
   const other = [...'ABCxyz019-_'].filter(character => character !== signature[at])
   const changed = pick(random, [
-    signature.slice(0, at) + pick(random, other) + signature.slice(at + 1), signature.slice(0, at), signature + signature, `${signature}=`, `${signature}==`,
-    `${signature}\n`, ` ${signature}`, `${signature}.`, signature.split('').reverse().join('') + 'A',
+    signature.slice(0, at) + pick(random, other) + signature.slice(at + 1), signature.slice(0, at), signature + signature,
+    `${signature}=`, `${signature}==`, `${signature}\n`, ` ${signature}`, `${signature}.`, signature.split('').reverse().join('') + 'A',
     signature.replace(/.$/, last => String.fromCharCode(last.charCodeAt(0) + 1)), ''
   ])
   return `${header}.${payload}.${changed}`
@@ -81,16 +85,20 @@ const another = (random: Random, target: Bystander, { bystanders }: Targets): By
   pick(random, bystanders.filter(one => one !== target))
 
 export const tokens: Kinds = {
-  'a header of another algorithm or key, without a signature': fromItsDevice((random, target) =>
-    `${encode({ alg: 'HS512', typ: 'JWT', ...pick(random, HEADERS) })}.${encode(claims(target))}.${pick(random, ['', 'AA', 'A'.repeat(86)])}`),
-  'a header of another algorithm or key, signed by a guess': fromItsDevice((random, target, targets) =>
-    sign(pick(random, keys(targets)), claims(target), pick(random, HEADERS), pick(random, Object.keys(HASHES)))),
+  'a header of another algorithm or key, without a signature': fromItsDevice((random, target, { refreshSecret }) => {
+    const [header, payload] = parts(sign(refreshSecret, claims(target), pick(random, HEADERS)))
+    return `${header}.${payload}.${pick(random, ['', 'AA', 'A'.repeat(86)])}`
+  }),
+  'a header of another algorithm or key, signed by a guess': fromItsDevice((random, target, targets) => {
+    const header = { ...realKid(targets), ...pick(random, HEADERS) }
+    return sign(pick(random, keys(targets)), claims(target), header, pick(random, Object.keys(HASHES)))
+  }),
   'another algorithm, signed by the secret': fromItsDevice((random, target, { refreshSecret }) =>
     sign(refreshSecret, claims(target), {}, pick(random, ['HS256', 'HS384']))),
   'an odd header, signed by the secret': fromElsewhere((random, target, { refreshSecret }) =>
     sign(refreshSecret, claims(target), pick(random, HEADERS))),
-  'the secret\'s kid, signed by the other secret': fromItsDevice((_random, target, { refreshSecret, accessSecret }) =>
-    sign(accessSecret, claims(target), { kid: parseKeys(refreshSecret)[0].kid })),
+  'signed by the other secret': fromItsDevice((random, target, targets) =>
+    sign(targets.accessSecret, claims(target), pick(random, [{}, realKid(targets)]))),
   'a signature that was changed': fromItsDevice((random, target) => mutateSignature(random, target.refreshToken)),
   'claims that were changed': fromItsDevice((random, target) => {
     const [header, , signature] = parts(target.refreshToken)
@@ -114,7 +122,8 @@ export const tokens: Kinds = {
     return sign(refreshSecret, claims(target, { [name]: pick<unknown>(random, values) }))
   }),
   'claims that are none, signed by the secret': fromItsDevice((random, _target, { refreshSecret }) => sign(refreshSecret, pick(random, [
-    '', '[]', 'null', '1', '"x"', '{', '{}', '\u0000', '['.repeat(900), '{"__proto__":{"id":1,"gen":1,"exp":1}}', `{"id":${'9'.repeat(900)}}`
+    '', '[]', 'null', '1', '"x"', '{', '{}', '\u0000', '['.repeat(900), '{"__proto__":{"id":1,"gen":1,"iat":1,"exp":1}}',
+    `{"id":${'9'.repeat(900)}}`
   ]))),
   'the session of another user, signed by the secret': fromItsDevice((random, target, targets) => {
     const { sid } = claimsOf(another(random, target, targets).refreshToken)
@@ -131,7 +140,8 @@ export const tokens: Kinds = {
     const none = [
       '.', '..', '...', '.'.repeat(4000), 'a.b.c', `Bearer ${refreshToken}`, `"${refreshToken}"`, ` ${refreshToken}`, `${refreshToken} `,
       `${refreshToken}\u0000`, refreshToken.toUpperCase(),
-      encodeURIComponent(`%${refreshToken}`), Buffer.from(refreshToken).toString('base64'), refreshToken.replaceAll('.', '\uff0e'), `${refreshToken}.${refreshToken}`, 'e30.e30.', '\ud83d\ude00'.repeat(900)
+      encodeURIComponent(`%${refreshToken}`), Buffer.from(refreshToken).toString('base64'), refreshToken.replaceAll('.', '\uff0e'),
+      `${refreshToken}.${refreshToken}`, 'e30.e30.', '\ud83d\ude00'.repeat(900)
     ]
     return ask(refreshing({ deviceId, refreshToken: pick(random, none) }))
   }
