@@ -41,11 +41,11 @@ function readOn (turns: number): void {
 }
 
 /** Whether a request that is taken up now may have waited while the process stood still. */
-export function isCatchingUp (): boolean {
-  return performance.now() - awakeAt > STALL
+export function isCatchingUp (now = performance.now()): boolean {
+  return now - awakeAt > STALL
 }
 
 /** Since when a request that is taken up now may have been waiting, by `performance.now()`: now, but for a stall. */
-export function waitingSince (): number {
-  return isCatchingUp() ? awakeAt : performance.now()
+export function waitingSince (now: number): number {
+  return isCatchingUp(now) ? awakeAt : now
 }

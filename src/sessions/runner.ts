@@ -84,7 +84,7 @@ export function createRunner (servers: Servers, prefix: string, observe: ScriptO
   return {
     async run (name, userId, ...args) {
       const startedAt = performance.now()
-      const givenUpAt = waitingSince() + TIMEOUT
+      const givenUpAt = waitingSince(startedAt) + TIMEOUT
       const call = { name, key: userKey(prefix, userId), userId, args, givenUpAt }
       try {
         const reply = await within(TIMEOUT, pursue(call))
