@@ -7,6 +7,8 @@ export interface Proxy {
   url: string
   /** Resolves when something has been sent to Redis from now on. */
   forwarded (): Promise<void>
+  /** Resolves when Redis has got, and done, what was `underway` from now on. */
+  arrived (): Promise<void>
   /** Cuts every connection now. */
   cut (): void
   /**
@@ -43,7 +45,10 @@ export async function startProxy (t: Test, socketPath: string): Promise<Proxy> {
       clients.delete(client)
       if (!isUnderway) redis.destroy()
     })
-    redis.on('error', () => {}).on('close', () => client.destroy())
+    redis.on('error', () => {}).on('close', () => {
+      client.destroy()
+      if (isUnderway) traffic.emit('arrived')
+    })
   }).listen(0, '127.0.0.1')
   await once(server, 'listening')
   t.teardown(() => {
@@ -53,6 +58,7 @@ export async function startProxy (t: Test, socketPath: string): Promise<Proxy> {
   return {
     url: `redis://127.0.0.1:${(server.address() as AddressInfo).port}`,
     async forwarded () { await once(traffic, 'forwarded') },
+    async arrived () { await once(traffic, 'arrived') },
     cut () { for (const client of clients) client.destroy() },
     cutNext (when, ms = 0) {
       next = when
