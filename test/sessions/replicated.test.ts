@@ -92,6 +92,24 @@ t.test('on: what no replica has is answered 500, and says so; asked again it wai
   t.equal((await (await failOver(t, pair, service)).refresh(refreshToken)).statusCode, 400)
 })
 
+t.test('on: asked again elsewhere it waits too, although there is nothing left to remove', async t => {
+  const pair = await startPair(t)
+  const service = await build(t, pair.master, { REDIS_WAIT_REPLICAS: '1' })
+  const { refreshToken } = await open(service, 1)
+  const written = async (): Promise<number> => Number(/master_repl_offset:(\d+)/.exec(await pair.master.client.info('replication'))![1])
+  // Connected still, so that WAIT has somebody to count.
+  pair.replica.freeze()
+  for (const path of [sessions, `${sessions}/${claimsOf(refreshToken).sid}`]) {
+    t.equal((await service.call('DELETE', path)).statusCode, 500)
+    const before = await written()
+    const second = await build(t, pair.master, { REDIS_WAIT_REPLICAS: '1', REDIS_PREFIX: service.config.REDIS_PREFIX })
+    t.equal((await second.call('DELETE', path)).statusCode, 500, path)
+    t.ok(await written() > before, 'by its documentation WAIT counts from writes of its own connection')
+  }
+  pair.replica.thaw()
+  t.equal((await insist(async () => await service.call('DELETE', sessions))).statusCode, 204)
+})
+
 t.test('on: what was answered outlives the master, whenever it dies', async t => {
   for (let round = 0; round < 3; round++) {
     const pair = await startPair(t)

@@ -75,7 +75,7 @@ local function settle (live)
 end
 
 -- Writes nothing that stays, for a script that found nothing to do: an earlier one may have done it, and a replica may
--- still lack that. WAIT counts from the connection's last write, so without one it would not wait at all.
+-- still lack that. By its documentation WAIT counts from the connection's own last write (Redis 7 does from its last command).
 local function touch ()
   redis.call('HSET', key, 'w', '')
   redis.call('HDEL', key, 'w')
