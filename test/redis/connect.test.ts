@@ -87,6 +87,27 @@ t.test('a connection that is lost while the start asks is not the end of it', as
   t.equal(questions, 2)
 })
 
+t.test('a server that has become read-only is left for the one that is at the address now', async t => {
+  const [old, next] = [await startRedis(t), await startRedis(t)]
+  let target = old.url
+  const wire = createServer(client => {
+    const server = connect(new URL(target).pathname).on('error', () => {})
+    server.pipe(client).on('error', () => {}).pipe(server)
+  }).listen(0, '127.0.0.1')
+  await once(wire, 'listening')
+  t.teardown(() => { wire.close() })
+  const client = await connectRedis(settings(`redis://127.0.0.1:${(wire.address() as AddressInfo).port}`), log)
+  t.teardown(() => { client.disconnect() })
+
+  await old.client.replicaof('127.0.0.1', 1)
+  target = next.url
+  const back = once(client, 'ready')
+  await t.rejects(client.set('here', '1'), /READONLY/)
+  await back
+  await client.set('here', '1')
+  t.equal(await next.client.exists('here'), 1)
+})
+
 t.test('what can\'t be sent now is not kept for later', async t => {
   const redis = await startRedis(t)
   const client = await connectRedis(settings(redis.url), log)
