@@ -38,10 +38,9 @@ export default fp(async app => {
       turnedAway.count(err.reason)
       return reply.code(err.statusCode).header('retry-after', err.retryAfter).send(errorBody(err.statusCode))
     }
-    if (err instanceof StoreUnavailable && isRefresh && !turnedAway.count('redis')) {
-      // One of many: the first of a second has its line.
-    } else if (status === 500) {
-      request.log.error({ err, req: request }, 'request failed')
+    if (status === 500) {
+      const isOneOfMany = isRefresh && err instanceof StoreUnavailable && !turnedAway.count('redis')
+      if (!isOneOfMany) request.log.error({ err, req: request }, 'request failed')
     } else if (explains) {
       request.log.info({ code: err.code, req: request }, 'request refused')
     } else {

@@ -13,8 +13,8 @@ export function signCompact (hash: 'sha256' | 'sha512', key: KeyObject, header: 
 }
 
 /**
- * Signs claims with one secret, byte for byte as @fastify/jwt does, which takes twice as long: it reads the clock, copies the
- * claims and makes a key of the secret each time. Tests hold the two and jose together.
+ * Signs claims with one secret, byte for byte as @fastify/jwt does, which takes twice as long: it encodes the header and
+ * copies the claims anew each time. Tests hold the two and jose together.
  */
 export function createHs512Signer (kid: string, secret: Buffer): (claims: object) => string {
   const key = createSecretKey(secret)
