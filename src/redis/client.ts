@@ -1,5 +1,6 @@
-import { Cluster, Redis } from 'ioredis'
+import { Cluster, Redis, type RedisOptions } from 'ioredis'
 import { behaviour, SILENCE_TIMEOUT } from './behaviour.ts'
+import { GroupConnector, ServerConnector } from './connectors.ts'
 import type { TlsOptions } from './tls.ts'
 import type { RedisAddress } from './url.ts'
 
@@ -33,7 +34,8 @@ export function createClient (
   address: RedisAddress, { tls: pem, sentinelUsername, sentinelPassword }: ClientOptions, differences: Differences = {}
 ): RedisClient {
   const tls = address.options.tls && { ...address.options.tls, ...pem }
-  const options = { ...behaviour, ...differences, ...address.options, ...(tls === undefined ? {} : { tls }) }
+  const Connector = (address.topology === 'sentinel' ? GroupConnector : ServerConnector) as NonNullable<RedisOptions['Connector']>
+  const options = { ...behaviour, ...differences, ...address.options, ...(tls === undefined ? {} : { tls }), Connector }
   switch (address.topology) {
     case 'single':
       return new Redis({ ...options, reconnectOnError: createReadonlyCheck() })
