@@ -1,6 +1,6 @@
-import { Cluster, Redis, type RedisOptions } from 'ioredis'
+import { Cluster, Redis } from 'ioredis'
 import { behaviour, SILENCE_TIMEOUT } from './behaviour.ts'
-import { GroupConnector, ServerConnector } from './connectors.ts'
+import { Connector } from './connectors.ts'
 import type { TlsOptions } from './tls.ts'
 import type { RedisAddress } from './url.ts'
 
@@ -34,7 +34,6 @@ export function createClient (
   address: RedisAddress, { tls: pem, sentinelUsername, sentinelPassword }: ClientOptions, differences: Differences = {}
 ): RedisClient {
   const tls = address.options.tls && { ...address.options.tls, ...pem }
-  const Connector = (address.topology === 'sentinel' ? GroupConnector : ServerConnector) as NonNullable<RedisOptions['Connector']>
   const options = { ...behaviour, ...differences, ...address.options, ...(tls === undefined ? {} : { tls }), Connector }
   switch (address.topology) {
     case 'single':

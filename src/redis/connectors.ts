@@ -11,7 +11,7 @@ function heed (stream: Socket): Socket {
 }
 
 /** To one server; also to each of a Cluster, and for questions to it. */
-export class ServerConnector extends AbstractConnector {
+class ServerConnector extends AbstractConnector {
   readonly #options: RedisOptions
 
   constructor (options: RedisOptions) {
@@ -36,7 +36,7 @@ export class ServerConnector extends AbstractConnector {
 interface AsksSentinels { connectToSentinel (...args: unknown[]): Redis }
 
 /** To sentinels, and to the master that they name. */
-export class GroupConnector extends SentinelConnector {
+class GroupConnector extends SentinelConnector {
   constructor (options: RedisOptions) {
     super(options)
     const own = this as unknown as AsksSentinels
@@ -52,3 +52,8 @@ export class GroupConnector extends SentinelConnector {
     return heed(await super.connect(emitError))
   }
 }
+
+/** For a client's options, and so for its duplicates too: those of a group's client may be for one of its servers. */
+export const Connector = function (options: RedisOptions) {
+  return options.sentinels ? new GroupConnector(options) : new ServerConnector(options)
+} as unknown as NonNullable<RedisOptions['Connector']>
