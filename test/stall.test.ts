@@ -2,10 +2,16 @@ import { once } from 'node:events'
 import { Agent, request } from 'node:http'
 import { setTimeout as delay } from 'node:timers/promises'
 import t from 'tap'
-import { environment, guest, postRefresh, postSession, startRedis, startService, type TokensBody } from './helper.ts'
+import { environment, guest, postRefresh, postSession, startRedis, startService, type ServiceProcess, type TokensBody } from './helper.ts'
 
 /** Milliseconds that the process stands still: more than those after which its clients count as gone. */
 const STANDSTILL = 1500
+
+/** How many refreshes it has answered with a 500 because they could take no effect. */
+async function unavailable ({ internalUrl }: ServiceProcess): Promise<number> {
+  const metrics = await (await fetch(`${internalUrl}/metrics`)).text()
+  return Number(/^rts_refresh_requests_total\{outcome="unavailable"\} (\d+)$/m.exec(metrics)![1])
+}
 
 t.test('requests that waited in a frozen process take no effect when it goes on', async t => {
   const redis = await startRedis(t)
@@ -40,7 +46,7 @@ t.test('requests that waited in a frozen process take no effect when it goes on'
   // The clients asked another replica, and went on from there.
   const later = await Promise.all(sessions.map(async ({ refreshToken }) => await refresh(await refresh(refreshToken))))
   frozen.child.kill('SIGCONT')
-  while (frozen.lines.filter(line => line.includes('"reqId"')).length < 2) await frozen.line('"reqId"').then(async () => await delay(10))
+  while (await unavailable(frozen) < 2) await delay(10)
   t.same(frozen.lines.filter(line => line.includes('reused')), [])
   const last = await Promise.all(later.map(refresh))
 

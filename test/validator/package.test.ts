@@ -29,7 +29,8 @@ t.test('it loads four packages and pure modules', async t => {
   t.same(outside.sort(), [
     'fastify-plugin', 'ioredis', 'jose', 'lru-cache',
     'src/bearer.ts',
-    ...['behaviour', 'client', 'connection-log', 'message', 'ready', 'socket-path', 'tls', 'topology', 'url'].map(name => `src/redis/${name}.ts`),
+    ...['behaviour', 'client', 'connection-log', 'connectors', 'message', 'ready', 'socket-path', 'tls', 'topology', 'url']
+      .map(name => `src/redis/${name}.ts`),
     'src/sessions/record.ts', 'src/tokens/claims.ts', 'src/tokens/keys.ts'
   ])
 })
