@@ -1,6 +1,7 @@
-import { access, readFile } from 'node:fs/promises'
+import { access, readdir, readFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import t from 'tap'
+import { parse } from 'yaml'
 
 /** docs/security.md names tests, files and requirements; none of them may be a claim alone. */
 
@@ -109,7 +110,19 @@ t.test('packages come by their hashes and run nothing when installed', async t =
   t.same(unnamed.map(([path]) => path), [])
   t.match(await readFile('.npmrc', 'utf8'), /^ignore-scripts=true$/m)
   t.match(await readFile('Dockerfile', 'utf8'), /COPY package\.json package-lock\.json \.npmrc \.\/\nRUN npm ci\n/)
-  const workflow = await readFile('.github/workflows/ci.yml', 'utf8')
-  const actions = [...workflow.matchAll(/uses: (\S+)/g)].map(([, action]) => action!)
-  t.same(actions.filter(action => !/@[\da-f]{40}$/.test(action)), [], 'actions by commit')
+  for (const file of await readdir('.github/workflows')) {
+    const actions = [...(await readFile(join('.github/workflows', file), 'utf8')).matchAll(/uses: (\S+)/g)].map(([, action]) => action!)
+    t.not(actions.length, 0, file)
+    t.same(actions.filter(action => !/@[\da-f]{40}$/.test(action)), [], 'actions by commit')
+  }
+})
+
+t.test('production packages are searched for known weaknesses', async t => {
+  const { on, jobs } = parse(await readFile('.github/workflows/dependencies.yml', 'utf8'))
+  t.match(on, { push: { branches: ['main'] }, schedule: [{ cron: /\S/ }] })
+  t.ok('pull_request' in on)
+  t.equal(jobs.audit.steps.at(-1).run, 'npm audit --omit=dev --audit-level=moderate')
+  t.match(jobs.review.steps.at(-1), { uses: /^actions\/dependency-review-action@/, with: { 'fail-on-severity': 'moderate' } })
+  const { updates } = parse(await readFile('.github/dependabot.yml', 'utf8'))
+  t.same(updates[0].directories, ['/', '/bench'], 'every folder with a lock file')
 })
