@@ -4,3 +4,6 @@ import 'tsx'
 
 // @fastify/autoload knows tsx by its command alone.
 process.env.FASTIFY_AUTOLOAD_TYPESCRIPT = '1'
+
+// Debian keeps nginx and HAProxy, which the tests start, where the PATH of ordinary users does not lead.
+process.env.PATH += ':/usr/local/sbin:/usr/sbin:/sbin'

@@ -1,46 +1,28 @@
-import { spawnSync, type SpawnSyncReturns } from 'node:child_process'
-import { chmod, cp, mkdir, readFile, symlink, utimes, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, symlink, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import t, { type Test } from 'tap'
+import t from 'tap'
 import { tempFolder } from './helper.ts'
+import { machine } from './setup-machine.ts'
 
-/**
- * scripts/setup.mjs on machines that lack one thing or another. The package managers are stand-ins that write down how
- * they were called: what they would install is not this script's to test.
- */
+/** scripts/setup.mjs on machines that lack one thing or another. */
 
-interface Machine {
-  /** As root, or as somebody else. */
-  setup: (steps: string[], env?: Record<string, string>, uid?: number) => SpawnSyncReturns<string>
-  calls: () => Promise<string[]>
-  install: (name: string, script?: string) => Promise<void>
-  folder: string
-}
-
-async function machine (t: Test): Promise<Machine> {
-  const folder = await tempFolder(t)
-  const bin = join(folder, 'bin')
-  await mkdir(bin)
-  await mkdir(join(folder, 'scripts'))
-  await cp('scripts/setup.mjs', join(folder, 'scripts', 'setup.mjs'))
-  await writeFile(join(folder, 'package-lock.json'), '{}')
-  await symlink(process.execPath, join(bin, 'node'))
-  await symlink('/bin/sh', join(bin, 'sh'))
-  await symlink('/bin/chmod', join(bin, 'chmod'))
-  const log = join(folder, 'calls')
-  return {
-    folder,
-    // Only believed: somebody else might not be let into this folder, or run this Node.
-    setup: (steps, env = {}, uid = 0) => spawnSync(process.execPath, [
-      '--import', `data:text/javascript,process.getuid=()=>${uid}`, join(folder, 'scripts', 'setup.mjs'), ...steps
-    ], { encoding: 'utf8', env: { PATH: bin, ...env } }),
-    calls: async () => (await readFile(log, 'utf8').catch(() => '')).trim().split('\n').filter(line => line !== ''),
-    install: async (name, script = '') => {
-      await writeFile(join(bin, name), `#!/bin/sh\necho "${name} $*" >> ${log}\n${script}\n`)
-      await chmod(join(bin, name), 0o755)
-    }
+t.test('Node: an old one is refused in a sentence, before anything is installed', async t => {
+  const { setup, install, calls } = await machine(t)
+  await install('npm')
+  const on = (version: string): ReturnType<typeof setup> =>
+    setup(['packages'], { NODE_OPTIONS: `--import data:text/javascript,Object.defineProperty(process,'versions',{value:{node:'${version}'}})` })
+  for (const version of ['14.21.3', '18.20.8', '20.9.0', '20.11.1']) {
+    t.match(on(version), { status: 1, stdout: '', stderr: `Node 20.12 or later is needed; this is Node ${version}.\n` })
   }
-}
+  t.same(await calls(), [])
+  for (const version of ['20.12.0', '20.20.2', '22.3.0', '100.0.0']) t.equal(on(version).status, 0, version)
+})
+
+t.test('Node: every npm script checks it first', async t => {
+  const { scripts } = JSON.parse(await readFile('package.json', 'utf8')) as { scripts: Record<string, string> }
+  const unchecked = Object.keys(scripts).filter(name => !scripts[name]!.startsWith('node scripts/setup.mjs '))
+  t.same(unchecked, ['compile'], 'which others run after it, and the Dockerfile, which chooses its Node')
+})
 
 t.test('packages: only when there are none, or the lock file is newer', async t => {
   const { setup, calls, install, folder } = await machine(t)
@@ -120,6 +102,27 @@ t.test('the tools of the tests, by the same way', async t => {
     t.equal(setup([step]).stdout, '', 'and only once')
     t.same((await calls()).filter(call => !call.startsWith('sudo')), ['apt-get update', `apt-get install -y --no-install-recommends ${packageName}`])
   }
+})
+
+t.test('a tool in the sbin beside a bin of the PATH is found', async t => {
+  const { setup, folder } = await machine(t)
+  await mkdir(join(folder, 'sbin'))
+  await writeFile(join(folder, 'sbin', 'nginx'), '', { mode: 0o755 })
+  t.match(setup(['nginx']), { status: 0, stdout: '', stderr: '' })
+})
+
+t.test('tap is built once for its settings', async t => {
+  const { setup, install, calls, folder } = await machine(t)
+  await mkdir(join(folder, 'node_modules'))
+  await writeFile(join(folder, '.taprc'), 'one')
+  await install('tap', 'exit 1')
+  t.match(setup(['tap']), { status: 1, stderr: /This command failed:\n {2}tap build/ })
+  await install('tap')
+  t.match(setup(['tap']), { status: 0, stdout: 'Building tap with the plugins of .taprc (tap build) …\n' })
+  t.match(setup(['tap']), { status: 0, stdout: '' })
+  await writeFile(join(folder, '.taprc'), 'two')
+  t.equal(setup(['tap']).status, 0)
+  t.same(await calls(), ['tap build', 'tap build', 'tap build'])
 })
 
 t.test('redis: where it can\'t, it says what to run', async t => {
