@@ -104,6 +104,20 @@ t.test('the tools of the tests, by the same way', async t => {
   }
 })
 
+t.test('no service of a Debian package is started, stopped or enabled', async t => {
+  const { setup, install, calls, folder } = await machine(t)
+  for (const name of ['invoke-rc.d', 'deb-systemd-invoke', 'deb-systemd-helper']) await install(name)
+  // Like apt-get, it gives the packages' scripts the PATH of its option, and like theirs they call these programs by name.
+  await install('apt-get', `case $1 in update) exit;; esac
+    for option do case $option in DPkg::Path=*) PATH=\${option#*=};; esac; done
+    PATH=\${PATH%%:*}:${folder}/bin
+    invoke-rc.d nginx start && deb-systemd-invoke restart nginx.service || exit 1
+    deb-systemd-helper unmask nginx.service; deb-systemd-helper --quiet enable nginx.service
+    echo > ${folder}/bin/nginx; chmod +x ${folder}/bin/nginx`)
+  t.match(setup(['nginx']), { status: 0, stderr: '' })
+  t.same((await calls()).slice(2), ['deb-systemd-helper unmask nginx.service', 'deb-systemd-helper --quiet update-state nginx.service'])
+})
+
 t.test('a tool in the sbin beside a bin of the PATH is found', async t => {
   const { setup, folder } = await machine(t)
   await mkdir(join(folder, 'sbin'))

@@ -47,12 +47,15 @@ const tools = {
   }
 }
 
-/** The package managers known here; the first one on the machine is used. */
+/** A PATH for the packages' scripts, on which they start no service and enable none. */
+const noServices = `${join(import.meta.dirname, 'no-services')}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin`
+
+/** The package managers known here; the first one on the machine is used. Debian's alone starts services. */
 const managers = [
   {
     name: 'apt-get',
     refresh: 'apt-get update',
-    install: 'apt-get install -y --no-install-recommends -o DPkg::Lock::Timeout=600'
+    install: `apt-get install -y --no-install-recommends -o DPkg::Lock::Timeout=600 -o DPkg::Path=${quote(noServices)}`
   },
   { name: 'dnf', install: 'dnf install -y' },
   { name: 'apk', install: 'apk add --no-cache' },
@@ -89,4 +92,8 @@ function onPath (name) {
       return false
     }
   })
+}
+
+function quote (text) {
+  return `'${text.replaceAll("'", "'\\''")}'`
 }
