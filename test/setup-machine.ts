@@ -30,6 +30,12 @@ export interface Running {
   ended: Promise<number | NodeJS.Signals>
 }
 
+/** A lock file of npm that lists these versions. */
+export function lockFile (versions: Record<string, string>): string {
+  const entries = Object.entries(versions).map(([name, version]) => [`node_modules/${name}`, { version }])
+  return JSON.stringify({ packages: { '': { name: 'service' }, 'node_modules/fsevents': { version: '2.3.3', optional: true }, ...Object.fromEntries(entries) } })
+}
+
 export async function machine (t: Test): Promise<Machine> {
   const folder = await tempFolder(t)
   const bin = join(folder, 'bin')
@@ -38,9 +44,9 @@ export async function machine (t: Test): Promise<Machine> {
   await cp('scripts/setup.mjs', join(folder, 'scripts', 'setup.mjs'))
   await cp('scripts/setup', join(folder, 'scripts', 'setup'), { recursive: true })
   await cp('package.json', join(folder, 'package.json'))
-  await writeFile(join(folder, 'package-lock.json'), '{}')
+  await writeFile(join(folder, 'package-lock.json'), lockFile({ tap: '21.0.0' }))
   await symlink(process.execPath, join(bin, 'node'))
-  for (const name of ['sh', 'chmod', 'mkdir', 'sleep']) await symlink(`/bin/${name}`, join(bin, name))
+  for (const name of ['sh', 'chmod', 'cp', 'mkdir', 'sleep']) await symlink(`/bin/${name}`, join(bin, name))
   await symlink('/usr/bin/flock', join(bin, 'flock'))
   const log = join(folder, 'calls')
   // Only believed: another user might not be let into this folder, or run this Node.

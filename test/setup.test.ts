@@ -1,8 +1,8 @@
-import { mkdir, readFile, symlink, utimes, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
 import { tempFolder } from './helper.ts'
-import { machine } from './setup-machine.ts'
+import { lockFile, machine } from './setup-machine.ts'
 
 /** scripts/setup.mjs on machines that lack one thing or another. */
 
@@ -24,28 +24,31 @@ t.test('Node: every npm script checks it first', async t => {
   t.same(unchecked, ['compile'], 'which others run after it, and the Dockerfile, which chooses its Node')
 })
 
-t.test('packages: only when there are none, or the lock file is newer', async t => {
+t.test('packages: only when one that the lock file lists is not there, or in another version', async t => {
   const { setup, calls, install, folder } = await machine(t)
+  const installed = join(folder, 'node_modules', '.package-lock.json')
   await install('npm')
   t.match(setup(['packages']), { status: 0, stdout: 'Installing the packages of package-lock.json (npm ci) …\n' })
   t.same(await calls(), ['npm ci --include=dev --no-audit --no-fund --loglevel=error'])
   await mkdir(join(folder, 'node_modules'))
-  await writeFile(join(folder, 'node_modules', '.package-lock.json'), '{}')
+  await writeFile(installed, lockFile({ tap: '21.0.0' }))
   t.match(setup(['packages']), { status: 0, stdout: '' })
   t.equal((await calls()).length, 1)
-  await utimes(join(folder, 'package-lock.json'), 4e9, 4e9)
-  setup(['packages'])
-  t.equal((await calls()).length, 2)
+  for (const others of [{ tap: '21.1.0' }, { fastify: '5.0.0' }, {}]) {
+    await writeFile(installed, lockFile(others))
+    setup(['packages'])
+  }
+  t.equal((await calls()).length, 4, 'an update, a new package, and after npm prune --omit=dev')
 })
 
 t.test('packages of the bench: in a folder of their own', async t => {
   const { setup, calls, install, folder } = await machine(t)
   await install('npm')
   await mkdir(join(folder, 'bench', 'node_modules'), { recursive: true })
-  await writeFile(join(folder, 'bench', 'package-lock.json'), '{}')
+  await writeFile(join(folder, 'bench', 'package-lock.json'), lockFile({ express: '5.0.0' }))
   t.match(setup(['bench-packages']), { status: 0, stdout: 'Installing the packages of bench/package-lock.json (npm ci) …\n' })
   t.same(await calls(), ['npm ci --prefix bench --include=dev --no-audit --no-fund --loglevel=error'])
-  await writeFile(join(folder, 'bench', 'node_modules', '.package-lock.json'), '{}')
+  await writeFile(join(folder, 'bench', 'node_modules', '.package-lock.json'), lockFile({ express: '5.0.0' }))
   t.match(setup(['bench-packages']), { status: 0, stdout: '' })
 })
 

@@ -1,21 +1,20 @@
-import { lstatSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { lstatSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { run } from './command.mjs'
 import { announce } from './lock.mjs'
 
-/** Runs `npm ci` in a folder, unless npm finished installing its lock file, and that has not changed since. */
+/** Runs `npm ci` in a folder, unless npm finished installing all that its lock file lists, development packages included. */
 export async function installPackages (folder) {
   const modules = join(folder, 'node_modules')
   const lockFile = join(folder, 'package-lock.json')
   // Packages behind a link belong to another folder, and npm ci would remove them first.
   if (lstatSync(modules, { throwIfNoEntry: false })?.isSymbolicLink()) return
-  // npm writes it last.
-  const mark = join(modules, '.package-lock.json')
-  const installed = statSync(mark, { throwIfNoEntry: false })
-  if (installed !== undefined && installed.mtimeMs >= statSync(lockFile).mtimeMs) return
+  // npm writes it last, so an interrupted npm ci leaves none, or the one that did not do before.
+  const installed = packagesOf(join(modules, '.package-lock.json'))
+  const isInstalled = ([path, { version, optional, devOptional }]) =>
+    path === '' || optional || devOptional || installed?.[path]?.version === version
+  if (installed !== undefined && Object.entries(packagesOf(lockFile)).every(isInstalled)) return
   announce(`Installing the packages of ${lockFile} (npm ci) …`)
-  // npm ci removes it among the others; an interrupt in between must not leave it.
-  rmSync(mark, { force: true })
   await run(`npm ci${folder === '.' ? '' : ` --prefix ${folder}`} --include=dev --no-audit --no-fund --loglevel=error`)
 }
 
@@ -27,6 +26,11 @@ export async function buildTap () {
   announce('Building tap with the plugins of .taprc (tap build) …')
   await run('tap build')
   writeFileSync(mark, settings)
+}
+
+function packagesOf (lockFile) {
+  const text = read(lockFile)
+  return text && JSON.parse(text).packages
 }
 
 function read (file) {
