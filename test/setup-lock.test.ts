@@ -17,7 +17,7 @@ const exists = async (file: string): Promise<boolean> => await access(file).then
 const hanging = (folder: string): string => `sleep 1000 & echo > ${folder}/hangs; wait; ${installed(folder)}`
 
 /** Lines of a shell that waits for a file `go`, then installs. */
-const waiting = (folder: string): string => `while [ ! -e ${folder}/go ]; do sleep 0.05; done; ${installed(folder)}`
+const waiting = (folder: string): string => `while [ -d ${folder} ] && [ ! -e ${folder}/go ]; do sleep 0.05; done; ${installed(folder)}`
 
 const installed = (folder: string): string => `mkdir -p ${folder}/node_modules; cp ${folder}/package-lock.json ${folder}/node_modules/.package-lock.json`
 
@@ -93,7 +93,7 @@ t.test('an interrupt lets a package manager end its step, also as root through s
   for (const uid of [0, 1000]) {
     const { start, install, calls, folder } = await machine(t)
     await install('sudo', 'shift; case $1 in true) ;; kill) "$@";; *) exec "$@";; esac')
-    await install('apt-get', `trap 'echo "the step ended" >> ${folder}/calls; exit 0' INT; echo > ${folder}/hangs; while :; do sleep 0.05; done`)
+    await install('apt-get', `trap 'echo "the step ended" >> ${folder}/calls; exit 0' INT; echo > ${folder}/hangs; while [ -d ${folder} ]; do sleep 0.05; done`)
     const { process, ended } = start(['nginx'], {}, uid)
     await until(async () => await exists(join(folder, 'hangs')))
     process.kill('SIGINT')

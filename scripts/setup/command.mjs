@@ -7,7 +7,7 @@ import { lockDescriptor } from './lock.mjs'
 /** Milliseconds between two looks at the parent process. */
 const INTERVAL = 200
 /** Milliseconds until a command that ignores an interrupt is killed. */
-const GRACE = 5_000
+const GRACE = 2_000
 
 /** Sends a signal to the running command and all its children. */
 let signalCommand
