@@ -8,12 +8,26 @@ export interface Goal {
   name: string
   goal: string
   measured: string
-  met: boolean
+  /** `undefined` when a quick run can't tell. */
+  met: boolean | undefined
 }
 
-/** Of every part that has been run. */
+export const NOT_JUDGED = 'not judged by a quick run'
+
+/** Of every part that has been run. A quick run is too short for figures, but its races are races. */
 export function goals (results: Results): Goal[] {
-  return [...speedGoals(results), ...memoryGoals(results), ...growthGoals(results), ...otherGoals(results)]
+  return [
+    ...unlessQuick(results.speed, speedGoals(results)),
+    ...unlessQuick(results.memory, memoryGoals(results)),
+    ...unlessQuick(results.growth, growthGoals(results)),
+    ...unlessQuick(results.sessions, sessionGoals(results)),
+    ...unlessQuick(results.start, startGoals(results)),
+    ...raceGoals(results)
+  ]
+}
+
+function unlessQuick (run: { quick: boolean } | undefined, goals: Iterable<Goal>): Goal[] {
+  return [...goals].map(goal => run?.quick ? { ...goal, met: undefined } : goal)
 }
 
 function * speedGoals ({ speed }: Results): Generator<Goal> {
@@ -53,12 +67,17 @@ const earlySpeed = (points: GrowthPoint[]): number => speedOf(points.slice(1, 1 
 const lateSpeed = (points: GrowthPoint[]): number => speedOf(points.slice(-Math.ceil(points.length / 4)))
 const speedOf = (points: GrowthPoint[]): number => quantile(points.map(({ perSecond }) => perSecond), 0.5)
 
-function * otherGoals ({ sessions, start, race }: Results): Generator<Goal> {
-  if (sessions !== undefined) {
-    const { few, many, ratio } = sessions.results
-    yield atLeast(`Speed with ${integer(many.sessions)} sessions, by that with ${integer(few.sessions)}`, 0.9, ratio.median, factor)
-  }
+function * sessionGoals ({ sessions }: Results): Generator<Goal> {
+  if (sessions === undefined) return
+  const { few, many, ratio } = sessions.results
+  yield atLeast(`Speed with ${integer(many.sessions)} sessions, by that with ${integer(few.sessions)}`, 0.9, ratio.median, factor)
+}
+
+function * startGoals ({ start }: Results): Generator<Goal> {
   if (start !== undefined) yield atMost('Ready after', 1000, start.results.ready.median, milliseconds)
+}
+
+function * raceGoals ({ race }: Results): Generator<Goal> {
   const ours = race?.results.ours
   if (ours !== undefined) {
     yield atMost(`Tokens double-spent, ${ours.rounds} races of ${ours.copies} copies`, 0, ours.doubleSpent, integer)

@@ -1,7 +1,7 @@
 import { contenders, type ContenderName } from '../harness/contenders.ts'
 import type { Machine } from '../harness/machine.ts'
 import { bytes, factor, integer, markdownTable, milliseconds, withSpread } from './format.ts'
-import { goals } from './goals.ts'
+import { goals, NOT_JUDGED } from './goals.ts'
 import { modelTable } from './model.ts'
 import { partNames, type Results, type Run } from './read.ts'
 
@@ -65,7 +65,7 @@ export function summary (results: Results): string {
 const cell = <T>(value: T | undefined, format: (value: T) => string): string => value === undefined ? '' : format(value)
 
 function goalTable (results: Results): string {
-  const rows = goals(results).map(({ name, goal, measured, met }) => [name, goal, measured, met ? 'met' : '**missed**'])
+  const rows = goals(results).map(({ name, goal, measured, met }) => [name, goal, measured, met === undefined ? NOT_JUDGED : met ? 'met' : '**missed**'])
   return markdownTable(['goal', 'at', 'measured', ''], rows)
 }
 

@@ -1,6 +1,6 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
-import { goals } from './goals.ts'
+import { goals, NOT_JUDGED } from './goals.ts'
 import { plots } from './plots.ts'
 import { readResults } from './read.ts'
 import { fullReport, summary } from './tables.ts'
@@ -24,8 +24,9 @@ export async function writeReport (folder: string): Promise<string> {
     await putBetween(own('../README.md'), 'results', everything)
     await putBetween(own('../../README.md'), 'bench', short)
   }
-  return goals(results).map(({ name, goal, measured, met }) =>
-    `${met ? 'met   ' : 'MISSED'}  ${name}: ${measured} (${goal})`).join('\n')
+  return goals(results).map(({ name, goal, measured, met }) => met === undefined
+    ? `${name}: ${measured} (${goal}), ${NOT_JUDGED}`
+    : `${met ? 'met   ' : 'MISSED'}  ${name}: ${measured} (${goal})`).join('\n')
 }
 
 /** Replaces what stands between `<!-- name -->` and `<!-- /name -->`; leaves a file without the markers as it is. */
