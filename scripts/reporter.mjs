@@ -1,0 +1,61 @@
+// tap's reporter, in .taprc. For a terminal tap's own, which shows the running files; elsewhere a line a file, with the whole output
+// of a file that fails, a line when nothing was said for a while, and at the end tap's totals and a sentence.
+import { Transform } from 'node:stream'
+import { tap } from '@tapjs/core'
+import { Base } from '@tapjs/reporter'
+
+/** Milliseconds without a line until one tells what is running. */
+const SILENCE = 30_000
+
+class Lines extends Transform {
+  #rest = ''
+  /** Of the file whose result is to come. */
+  #output = []
+  #totals = {}
+  #started = Date.now()
+  #silence = setInterval(() => this.#tellWhatRuns(), SILENCE).unref()
+
+  constructor () {
+    super({ decodeStrings: false })
+  }
+
+  _transform (chunk, _encoding, done) {
+    const lines = (this.#rest + chunk).split('\n')
+    this.#rest = lines.pop()
+    for (const line of lines) this.#read(line)
+    done()
+  }
+
+  _flush (done) {
+    clearInterval(this.#silence)
+    this.#read(this.#rest)
+    const { pass = 0, fail = 0, skip = 0, todo = 0 } = this.#totals
+    this.#print(`${pass} passed, ${fail} failed${skip + todo > 0 ? `, ${skip + todo} skipped` : ''}`)
+    done()
+  }
+
+  #read (line) {
+    const [, failed, file] = /^(not )?ok \d+ - (.*)$/.exec(line) ?? []
+    if (file !== undefined) {
+      if (failed) this.push(`${this.#output.join('\n')}\n`)
+      this.#output = []
+      this.#print(`${failed ? 'FAIL' : 'ok'}  ${file}`)
+    } else if (line.startsWith('# {')) {
+      this.#totals = Object.fromEntries([...line.matchAll(/(\w+): (\d+)/g)].map(([, name, count]) => [name, Number(count)]))
+      this.#print(line)
+    } else if (/^(# (?!Subtest)|Bail out!)/.test(line)) this.#print(line)
+    else this.#output.push(line)
+  }
+
+  #print (line) {
+    this.#silence.refresh()
+    this.push(`${line}\n`)
+  }
+
+  #tellWhatRuns () {
+    const names = [...tap().activeSubtests].map(({ name }) => name)
+    this.#print(`…   ${Math.round((Date.now() - this.#started) / 1000)} s: ${names.join(', ')}`)
+  }
+}
+
+export default process.stdout.isTTY ? Base : Lines
