@@ -24,7 +24,7 @@ export async function buildTap () {
   const settings = readFileSync('.taprc', 'utf8')
   if (read(mark) === settings) return
   announce('Building tap with the plugins of .taprc (tap build) …')
-  await run('tap build')
+  await run('tap build', { env: { PATH: `node_modules/.bin:${process.env.PATH}` } })
   writeFileSync(mark, settings)
 }
 

@@ -25,11 +25,18 @@ t.test('only a terminal has columns and colours', async t => {
 t.test('the bar stays within one line, comes now and then, and goes', async t => {
   const written: string[] = []
   const terminal = { isTTY: true, columns: 60, write: (text: string) => written.push(text) }
+  let now = 0
+  t.intercept(performance, 'now', { value: () => now })
   const progress = createProgress(terminal)
   progress.show(0.5, 1234)
+  now = 99
   progress.show(0.6, 2000)
+  now = 100
+  progress.show(1, 3000)
   progress.end()
-  t.same(written, [`\r\u001b[K[${'#'.repeat(19)}${'-'.repeat(19)}]  50 %  1,234 users`, '\r\u001b[K'])
+  t.same(written, [
+    `\r\u001b[K[${'#'.repeat(19)}${'-'.repeat(19)}]  50 %  1,234 users`, `\r\u001b[K[${'#'.repeat(38)}] 100 %  3,000 users`, '\r\u001b[K'
+  ])
   written.length = 0
   createProgress({ ...terminal, columns: 10 }).show(1, 5)
   t.same(written, ['\r\u001b[K[] 100 %  5 users'])
