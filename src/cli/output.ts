@@ -45,7 +45,7 @@ export function table (headings: string[], rows: string[][], { columns }: Screen
   return [headings, ...rows].map(row => row.map((cell, i) => cell.padEnd(widths[i]!)).join('  ').trimEnd() + '\n').join('')
 }
 
-const COLORS = { red: 31, green: 32, yellow: 33 }
+const COLORS = { red: 31, green: 32, yellow: 33, blue: 34 }
 
 export function colored (text: string, color: keyof typeof COLORS, { colors }: Screen): string {
   return colors ? `\u001b[${COLORS[color]}m${text}\u001b[0m` : text

@@ -38,7 +38,9 @@ t.test('all is well in a Sentinel group from deploy/redis, for its user ops', as
   const env = { ...secrets, ...sentinelEnv, REDIS_URL: url.replace(`service:${passwords.service}`, `ops:${passwords.ops}`) }
   const { code, stdout, stderr } = await cli(t, ['doctor', '--json'], env)
   const { ok, checks } = JSON.parse(stdout)
-  t.same([findings(checks), code, ok, stderr], [['warn connection'], 0, true, ''], 'and there is no TLS')
+  t.same([findings(checks), code, ok, stderr], [['warn connection', 'unknown listpack'], 0, true, ''], 'there is no TLS, and CONFIG GET would show passwords')
+  t.match(named(checks, 'persistence'), [{ message: /^append-only file, appendfsync unknown;/ }])
+  t.match(named(checks, 'min-replicas'), [{ message: '2 good replicas, an unknown number needed' }])
   t.same([...new Set(checks.map(({ name }: Line) => name))], [
     'configuration', 'secrets', 'connection', 'lifetimes', 'redis', 'version', 'role', 'policy', 'persistence', 'memory', 'evictions',
     'listpack', 'replicas', 'min-replicas', 'permissions', 'latency', 'clock'
@@ -59,14 +61,14 @@ t.test('a server as it comes out of the box', async t => {
   t.same(findings(checks), ['warn connection', 'fail policy', 'warn memory', 'warn listpack', 'warn replicas', 'warn permissions'])
   t.match(text, /^fail {2}policy {9}maxmemory-policy is allkeys-lru: .*\n {21}→ set maxmemory-policy noeviction$/m)
   t.match(text, /\n\d+ ok, \d to look at, 1 failed\.\n$/)
-  t.match(named(checks, 'permissions')[1]!.message, /FLUSHALL, CONFIG SET, ACL SETUSER, SHUTDOWN, KEYS, GET$/)
+  t.match(named(checks, 'permissions')[1]!.message, /FLUSHALL, CONFIG GET, CONFIG SET, ACL SETUSER, SHUTDOWN, KEYS, GET$/)
 
   await client.config('SET', 'maxmemory-policy', 'noeviction')
   t.match(await cli(t, ['doctor'], { REDIS_URL }), { code: 0, stderr: '', stdout: /^ok {4}configuration {2}every variable is right; NODE_ENV is development:/ })
   await client.acl('SETUSER', 'default', '-config', '-scan', '-memory')
   const { json } = await run(['doctor'], { REDIS_URL })
-  t.match(named(json.checks, 'listpack')[0], { status: 'warn', message: /^CONFIG GET is not permitted/ })
-  t.match(named(json.checks, 'permissions'), [{ status: 'warn', message: /but not SCAN, MEMORY USAGE, CONFIG GET$/ }])
+  t.match(named(json.checks, 'listpack')[0], { status: 'unknown', message: 'the limits are unknown: CONFIG GET is not permitted' })
+  t.match(named(json.checks, 'permissions'), [{ status: 'warn', message: /but not SCAN, MEMORY USAGE$/ }])
 })
 
 t.test('a replica in the place of its master, and one that can\'t be reached', async t => {
@@ -169,7 +171,10 @@ t.test('what servers say of themselves in worse times', async t => {
   t.same(judge({ used_memory: '99000000', maxmemory: '100000000' }), ['fail memory'])
   t.same(judge({ evicted_keys: '1' }), ['warn evictions'])
   t.same(judge({}, { 'hash-max-listpack-entries': '16' }), ['warn listpack'])
-  t.same(findings(serverChecks({ info: facts.info, settings: undefined })), ['warn listpack'])
+  t.same(findings(serverChecks({ info: facts.info, settings: undefined })), ['unknown listpack'])
+  t.match(serverChecks({ info: { ...facts.info, aof_enabled: '0' }, settings: undefined }).find(({ name }) => name === 'persistence'), {
+    status: 'warn', message: /^no append-only file, and whether there are snapshots is unknown/
+  })
 
   const replica = (text: string): Record<string, string> => ({ connected_slaves: '1', slave0: `ip=h,port=1,${text}`, master_repl_offset: '9000000' })
   const replication = (info: Record<string, string>, wanted = 0): string[] => findings(replicationChecks(changed(info), wanted))

@@ -25,11 +25,14 @@ export function makePasswords (): Passwords {
 
 const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex')
 
-/** Writes users.acl into a folder and returns its path. Its patterns become those of any prefix that begins with `rt:`. */
-export async function writeUsers (folder: string, passwords: Passwords): Promise<string> {
+/**
+ * Writes users.acl into a folder and returns its path. `channels` takes the place of `&rt:events`; the default allows any
+ * prefix that begins with `rt:`, as the pattern of keys does.
+ */
+export async function writeUsers (folder: string, passwords: Passwords, channels = '&rt:*events'): Promise<string> {
   const users = (await file('users.acl'))
     .replace(/\{\{([A-Z]+)_PASSWORD_SHA256\}\}/g, (_, name: string) => sha256(passwords[name.toLowerCase() as keyof Passwords]))
-    .replaceAll('&rt:events', '&rt:*events')
+    .replaceAll('&rt:events', channels)
   const path = join(folder, 'users.acl')
   await writeFile(path, `${users}user admin on #${sha256(passwords.admin)} ~* &* +@all\n`)
   return path

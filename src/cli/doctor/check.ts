@@ -1,17 +1,24 @@
 import { colored, type Screen } from '../output.ts'
 
-/** One line of the doctor's: `name` is for scripts and stays. `change` says what to do about it. */
+/**
+ * One line of the doctor's: `name` is for scripts and stays. `change` says what to do about it. `unknown`: the user may not
+ * read it.
+ */
 export interface Check {
   name: string
   /** Which server, where it is about one. */
   server?: string
-  status: 'ok' | 'warn' | 'fail'
+  status: 'ok' | 'unknown' | 'warn' | 'fail'
   message: string
   change?: string
 }
 
 export function ok (name: string, message: string): Check {
   return { name, status: 'ok', message }
+}
+
+export function unknown (name: string, message: string, change: string): Check {
+  return { name, status: 'unknown', message, change }
 }
 
 export function warn (name: string, message: string, change: string): Check {
@@ -22,14 +29,16 @@ export function fail (name: string, message: string, change: string): Check {
   return { name, status: 'fail', message, change }
 }
 
-const statusColors = { ok: 'green', warn: 'yellow', fail: 'red' } as const
+const statusColors = { ok: 'green', unknown: 'blue', warn: 'yellow', fail: 'red' } as const
 
 /** A line for each check, what to change below it, and the sum. */
 export function checksText (checks: Check[], screen: Screen): string {
   const width = Math.max(...checks.map(({ name }) => name.length))
+  const column = Math.max(...checks.map(({ status }) => status.length), 4)
   const lines = checks.map(({ name, server, status, message, change }) =>
-    `${colored(status.padEnd(4), statusColors[status], screen)}  ${name.padEnd(width)}  ${message}${server === undefined ? '' : ` (${server})`}\n` +
-    (change === undefined ? '' : `${' '.repeat(width + 8)}→ ${change}\n`))
+    `${colored(status.padEnd(column), statusColors[status], screen)}  ${name.padEnd(width)}  ${message}${server === undefined ? '' : ` (${server})`}\n` +
+    (change === undefined ? '' : `${' '.repeat(column + width + 4)}→ ${change}\n`))
   const sum = (status: Check['status']): number => checks.filter(check => check.status === status).length
-  return `${lines.join('')}\n${sum('ok')} ok, ${sum('warn')} to look at, ${sum('fail')} failed.\n`
+  const unread = sum('unknown') === 0 ? '' : `${sum('unknown')} unknown, `
+  return `${lines.join('')}\n${sum('ok')} ok, ${unread}${sum('warn')} to look at, ${sum('fail')} failed.\n`
 }

@@ -10,14 +10,14 @@ type Command = [name: string, ...words: string[]]
 export function opsCommands (prefix: string): Command[] {
   const key = userKey(prefix, 1)
   return [
-    ['SCAN', '0'], ['DBSIZE'], ['MEMORY', 'USAGE', key], ['OBJECT', 'ENCODING', key], ['HSCAN', key, '0'], ['CONFIG', 'GET', 'save']
+    ['SCAN', '0'], ['DBSIZE'], ['MEMORY', 'USAGE', key], ['OBJECT', 'ENCODING', key], ['HSCAN', key, '0']
   ]
 }
 
 /** What nobody should be able to do who has the service's password. */
 function excessCommands (prefix: string): Command[] {
   const foreign = prefix.startsWith('x') ? 'y' : 'x'
-  return [['FLUSHALL'], ['CONFIG', 'SET', 'save', ''], ['ACL', 'SETUSER', 'x'], ['SHUTDOWN'], ['KEYS', '*'], ['GET', foreign]]
+  return [['FLUSHALL'], ['CONFIG', 'GET', 'masterauth'], ['CONFIG', 'SET', 'save', ''], ['ACL', 'SETUSER', 'x'], ['SHUTDOWN'], ['KEYS', '*'], ['GET', foreign]]
 }
 
 /** Commands that are many; their first word alone tells little. */

@@ -55,10 +55,11 @@ function minReplicas ({ info, settings }: Facts): Check {
       : warn('min-replicas', 'off: a master that is cut off goes on taking writes, and a failover loses them',
         'set min-replicas-to-write 1 and min-replicas-max-lag 10')
   }
-  const { 'min-replicas-to-write': needed = '1' } = settings ?? {}
-  return Number(good) < Number(needed)
-    ? fail('min-replicas', `${needed} needed, ${good} good: Redis refuses every write`, 'bring replicas back, or lower min-replicas-to-write')
-    : ok('min-replicas', `${count(Number(good), 'good replica')}`)
+  const { 'min-replicas-to-write': needed } = settings ?? {}
+  // INFO has the number of good ones only while one at least is needed.
+  return Number(good) < Number(needed ?? 1)
+    ? fail('min-replicas', `${needed ?? '1 or more'} needed, ${good} good: Redis refuses every write`, 'bring replicas back, or lower min-replicas-to-write')
+    : ok('min-replicas', `${count(Number(good), 'good replica')}, ${needed ?? 'an unknown number'} needed`)
 }
 
 /** A connection of its own to a replica, as the user and over the TLS of its master's. */

@@ -1,8 +1,8 @@
 import type { Redis } from 'ioredis'
 import { bytes, count } from '../output.ts'
-import { fail, ok, warn, type Check } from './check.ts'
+import { fail, ok, unknown, warn, type Check } from './check.ts'
 
-/** What a server says of itself, by name: INFO, and the settings of CONFIG GET where the user may read them. */
+/** What a server says of itself, by name: INFO, and the settings of CONFIG GET where the user may read them: they include passwords. */
 export interface Facts {
   info: Record<string, string>
   settings: Record<string, string> | undefined
@@ -19,7 +19,7 @@ export async function readFacts (redis: Redis): Promise<Facts> {
     const at = line.indexOf(':')
     return [line.slice(0, at), line.slice(at + 1)]
   }))
-  // Managed servers have no CONFIG, and a user of least privilege may not use it.
+  // Managed servers have no CONFIG, and the users of deploy/redis/users.acl may not use it: it would show masterauth too.
   const reply = await redis.config('GET', ...SETTINGS as [string]).catch(() => undefined) as string[] | undefined
   return { info, settings: reply && Object.fromEntries(reply.flatMap((name, i) => i % 2 === 0 ? [[name, reply[i + 1]!]] : [])) }
 }
@@ -53,12 +53,12 @@ function persistence ({ info, settings }: Facts): Check {
     const { appendfsync } = settings ?? {}
     return appendfsync === 'no'
       ? warn('persistence', 'append-only file with appendfsync no: a crash of the machine loses half a minute', 'set appendfsync everysec')
-      : ok('persistence', `append-only file${appendfsync === undefined ? '' : `, appendfsync ${appendfsync}`}; every last write succeeded`)
+      : ok('persistence', `append-only file, appendfsync ${appendfsync ?? 'unknown'}; every last write succeeded`)
   }
   const saved = `last snapshot ${new Date(Number(info.rdb_last_save_time) * 1000).toISOString()}, ${count(Number(info.rdb_changes_since_last_save), 'change')} since`
-  return settings?.save === ''
-    ? fail('persistence', 'neither append-only file nor snapshots: a restart logs everybody out', 'set appendonly yes')
-    : warn('persistence', `snapshots only (${saved}): a crash loses log-ins and log-outs of minutes`, 'set appendonly yes')
+  if (settings?.save === '') return fail('persistence', 'neither append-only file nor snapshots: a restart logs everybody out', 'set appendonly yes')
+  const snapshots = settings === undefined ? 'no append-only file, and whether there are snapshots is unknown' : 'snapshots only'
+  return warn('persistence', `${snapshots} (${saved}): a crash loses log-ins and log-outs of minutes`, 'set appendonly yes')
 }
 
 function memory ({ info }: Facts): Check {
@@ -81,7 +81,7 @@ function evictions ({ info: { evicted_keys: evicted, expired_keys: expired } }: 
 
 function listpack ({ settings }: Facts): Check {
   if (settings === undefined) {
-    return warn('listpack', 'CONFIG GET is not permitted, so the limits are unknown', 'see that stats counts next to no hashtable, or let ops be the user ops of deploy/redis/users.acl')
+    return unknown('listpack', 'the limits are unknown: CONFIG GET is not permitted', 'see that stats counts next to no hashtable')
   }
   const value = Number(settings['hash-max-listpack-value'])
   const entries = Number(settings['hash-max-listpack-entries'])
