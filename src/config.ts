@@ -7,7 +7,7 @@ import { areOrigins } from './protection/origins.ts'
 import { RATE_PATTERN } from './protection/rate.ts'
 import { tlsMistakes } from './redis/tls.ts'
 import { parseRedisUrl } from './redis/url.ts'
-import { MIN_SECRET_BYTES, splitSecrets } from './tokens/keys.ts'
+import { looksWeak, MIN_SECRET_BYTES, splitSecrets } from './tokens/keys.ts'
 import { MIN_RSA_BITS } from './tokens/private-keys.ts'
 
 /**
@@ -184,6 +184,11 @@ function * contradictions (config: Config): Generator<string> {
   }
 
   if (!isProduction(config)) return
+  for (const name of developmentSecrets) {
+    if (splitSecrets(config[name] ?? '').some(secret => secret !== '' && looksWeak(secret))) {
+      yield `${name} must look random when NODE_ENV is production. Make it with: openssl rand -base64 64 | tr -d '\\n'`
+    }
+  }
   for (const name of [...(config.REDIS_URL === undefined ? ['REDIS_URL'] : []), ...missingSecrets(config)]) {
     yield isRequired(name)
   }

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import t from 'tap'
 import { loadConfig, trustProxy } from '../src/config.ts'
 import { StartError } from '../src/errors.ts'
@@ -52,6 +53,23 @@ t.test('production wants its own Redis and secrets, and waits before it closes',
   t.equal(loadConfig({ ...production, SHUTDOWN_DELAY: '0' }).SHUTDOWN_DELAY, 0)
   const required = ['REDIS_URL', 'ACCESS_TOKEN_SECRETS', 'REFRESH_TOKEN_SECRETS', 'INTERNAL_API_KEY']
   t.match(sentences({ NODE_ENV: 'production' }), required.map(name => new RegExp(`^${name} is required when NODE_ENV is production\\. It must be .+\\.$`)))
+})
+
+t.test('production refuses secrets that do not look random; a development machine may have them', async t => {
+  const production = { NODE_ENV: 'production', REDIS_URL: 'redis://r', ACCESS_TOKEN_SECRETS: secret(), REFRESH_TOKEN_SECRETS: secret(), INTERNAL_API_KEY: apiKey }
+  const weak = ['a'.repeat(64), 'abcdefgh'.repeat(8), '0123456789'.repeat(7), `change-me-${secret()}`, `${secret()}Password`]
+  for (const name of ['ACCESS_TOKEN_SECRETS', 'REFRESH_TOKEN_SECRETS', 'INTERNAL_API_KEY'] as const) {
+    for (const value of weak) {
+      const found = sentences({ ...production, [name]: value })
+      t.same(found, [`${name} must look random when NODE_ENV is production. Make it with: openssl rand -base64 64 | tr -d '\\n'`])
+      t.same(sentences({ [name]: value }), [])
+      if (name !== 'INTERNAL_API_KEY') t.equal(sentences({ ...production, [name]: `${secret()},${value}` }).length, 1, 'wherever it stands')
+    }
+  }
+  for (const value of [randomBytes(64).toString('base64'), randomBytes(32).toString('hex')]) {
+    t.same(sentences({ ...production, ACCESS_TOKEN_SECRETS: value }), [])
+  }
+  t.same(sentences({ ...production, INTERNAL_API_KEY: '012345678'.repeat(4) }), [], 'a short text has fewer different characters')
 })
 
 t.test('a wrong value is named with what it must be, and not shown', async t => {

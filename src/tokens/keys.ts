@@ -9,6 +9,15 @@ export interface Key {
 /** HS512 wants a key at least as long as its output (RFC 7518 section 3.2). */
 export const MIN_SECRET_BYTES = 64
 
+/** Fewer different characters than random text has, hexadecimal included: by length in characters, less than once in 100,000 texts. */
+const MIN_DIFFERENT = { long: 11, short: 9 }
+
+/** Whether a secret of at least 32 characters does not look random: few different characters, or a word of an example. */
+export function looksWeak (secret: string): boolean {
+  const least = secret.length < MIN_SECRET_BYTES ? MIN_DIFFERENT.short : MIN_DIFFERENT.long
+  return new Set(secret).size < least || /change.?me|example|password|secret/i.test(secret)
+}
+
 /** Splits a comma-separated list of secrets. Surrounding blanks do not count. */
 export function splitSecrets (list: string): string[] {
   return list.split(',').map(secret => secret.trim())
