@@ -1,19 +1,24 @@
 import { randomBytes } from 'node:crypto'
-import { link, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
+import type { Stats } from 'node:fs'
+import { link, mkdir, open, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { completeConfig, developmentSecrets, missingSecrets, type Config, type SecretConfig } from './config.ts'
+import { StartError } from './errors.ts'
 
 /**
  * Completes a configuration with the secrets of a development machine: made once, kept under `DATA_DIR` in a file that
  * only its owner can read and a shell can source. Production is always given its own: see config.ts.
- * @throws StartError when the file has been edited and is wrong.
+ * @throws StartError when the file has been edited and is wrong, or others than its owner may read or change it.
  */
 export async function withDevelopmentSecrets (config: Config): Promise<SecretConfig> {
   const isComplete = missingSecrets(config).length === 0
   return completeConfig(config, isComplete ? {} : await readSecrets(config.DATA_DIR))
 }
 
-/** The secrets that lie under `dataDir`; `undefined` when none were made. Makes nothing. */
+/**
+ * The secrets that lie under `dataDir`; `undefined` when none were made. Makes nothing.
+ * @throws StartError when others than its owner may read or change the file.
+ */
 export async function readDevelopmentSecrets (dataDir: string): Promise<Record<string, string> | undefined> {
   const text = await read(fileIn(dataDir))
   return text === undefined ? undefined : parse(text)
@@ -37,11 +42,34 @@ function parse (text: string): Record<string, string> {
   }))
 }
 
-async function read (file: string): Promise<string | undefined> {
-  return await readFile(file, 'utf8').catch(err => {
-    if (err.code !== 'ENOENT') throw err
+async function read (path: string): Promise<string | undefined> {
+  let file
+  try {
+    file = await open(path)
+    assertPrivate(await file.stat(), path)
+    return await file.readFile('utf8')
+  } catch (err) {
+    if ((err as NodeJS.ErrnoException).code !== 'ENOENT') throw err
     return undefined
-  })
+  } finally {
+    await file?.close()
+  }
+}
+
+/** Read and write of group and others. */
+const OTHERS = 0o066
+
+/**
+ * Somebody who knows these secrets, or chose them, can make tokens.
+ * @throws StartError
+ */
+export function assertPrivate ({ uid, mode }: Pick<Stats, 'uid' | 'mode'>, path: string): void {
+  if (uid !== process.getuid!() && uid !== 0) {
+    throw new StartError(`${path} belongs to another user, who knows the secrets in it: remove the file, and new secrets are made.`)
+  }
+  if ((mode & OTHERS) !== 0) {
+    throw new StartError(`${path} can be read or changed by other users: remove the file, and new secrets are made, or run chmod 600 ${path} if nobody else has read it.`)
+  }
 }
 
 /** The file appears whole or not at all, and whoever is first makes it: others get what they find. */
@@ -56,5 +84,5 @@ async function make (file: string): Promise<string> {
   } finally {
     await rm(draft)
   }
-  return await readFile(file, 'utf8')
+  return (await read(file))!
 }

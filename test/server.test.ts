@@ -1,10 +1,11 @@
 import { once } from 'node:events'
-import { readFile, stat, writeFile } from 'node:fs/promises'
+import { chmod, chown, readFile, stat, writeFile } from 'node:fs/promises'
 import { Agent, get, request } from 'node:http'
 import { connect, createServer, type AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import t from 'tap'
+import { assertPrivate, readDevelopmentSecrets } from '../src/development-secrets.ts'
 import {
   apiKey, environment, guest, postRefresh, postSession, secret, spawnService, startRedis, startService, tempFolder,
   type PrivateRedis, type TokensBody
@@ -157,11 +158,37 @@ t.test('secrets that somebody edited are checked like any others', async t => {
     [{ ...good, ACCESS_TOKEN_SECRETS: good.REFRESH_TOKEN_SECRETS }, /^REFRESH_TOKEN_SECRETS must share no secret/]
   ]
   for (const [secrets, sentence] of wrong) {
-    await writeFile(join(dataDir, 'secrets.env'), Object.entries(secrets).map(([name, value]) => `${name}=${value}\n`).join(''))
+    await writeFile(join(dataDir, 'secrets.env'), Object.entries(secrets).map(([name, value]) => `${name}=${value}\n`).join(''), { mode: 0o600 })
     const { errors, exited } = spawnService(t, { DATA_DIR: dataDir, REDIS_URL: redis.url })
     t.same(await exited, [1, null])
     t.match(errors, [sentence])
   }
+})
+
+t.test('secrets that others can read, change or have made are refused', async t => {
+  const dataDir = await tempFolder(t)
+  const path = join(dataDir, 'secrets.env')
+  const refused = async (sentence: RegExp): Promise<void> => {
+    const { errors, exited } = spawnService(t, { DATA_DIR: dataDir, REDIS_URL: redis.url })
+    t.same(await exited, [1, null])
+    t.match(errors, [sentence])
+    t.equal(errors.length, 1)
+  }
+  await writeFile(path, '')
+  for (const mode of [0o640, 0o620, 0o604, 0o602]) {
+    await chmod(path, mode)
+    await t.rejects(readDevelopmentSecrets(dataDir), { name: 'StartError' }, mode.toString(8))
+  }
+  await refused(/secrets\.env can be read or changed by other users: remove the file, .* or run chmod 600 .*secrets\.env if nobody else has read it\.$/)
+  await chmod(path, 0o600)
+  await t.resolves(readDevelopmentSecrets(dataDir))
+
+  const own = process.getuid!()
+  t.throws(() => assertPrivate({ uid: own + 1, mode: 0o600 }, path), { name: 'StartError', message: /secrets\.env belongs to another user/ })
+  t.doesNotThrow(() => assertPrivate({ uid: 0, mode: 0o600 }, path))
+  if (own !== 0) return
+  await chown(path, 65534, 65534)
+  await refused(/secrets\.env belongs to another user, who knows the secrets in it: remove the file, and new secrets are made\.$/)
 })
 
 async function fetchWith (agent: Agent, url: string): Promise<{ statusCode: number | undefined, headers: Record<string, unknown> }> {

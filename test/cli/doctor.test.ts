@@ -1,4 +1,4 @@
-import { mkdir, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { loadConfig } from '../../src/config.ts'
@@ -133,11 +133,19 @@ t.test('secrets', async t => {
 
   const DATA_DIR = await tempFolder(t)
   await mkdir(DATA_DIR, { recursive: true })
-  await writeFile(join(DATA_DIR, 'secrets.env'), `INTERNAL_API_KEY=${given.INTERNAL_API_KEY}\n`)
+  await writeFile(join(DATA_DIR, 'secrets.env'), `INTERNAL_API_KEY=${given.INTERNAL_API_KEY}\n`, { mode: 0o600 })
   const { url } = await startRedis(t)
   const { json: { checks } } = await run(['doctor'], { ...given, REDIS_URL: url, DATA_DIR })
   t.match(named(checks, 'secrets'), [{ status: 'fail', message: /^INTERNAL_API_KEY holds what npm start made/ }])
   t.match(named(checks, 'connection'), [{ status: 'ok', message: 'a unix socket' }])
+  await chmod(join(DATA_DIR, 'secrets.env'), 0o644)
+  for (const env of [given, {}]) {
+    const { json } = await run(['doctor'], { ...env, REDIS_URL: url, DATA_DIR })
+    t.match(named(json.checks, 'secrets').at(-1), { status: 'fail', message: /secrets\.env can be read or changed by other users/ })
+  }
+  await rm(DATA_DIR, { recursive: true })
+  await writeFile(DATA_DIR, '')
+  await t.rejects(run(['doctor'], { ...given, REDIS_URL: url, DATA_DIR }), { code: 'ENOTDIR' })
 })
 
 t.test('connections and lifetimes', async t => {

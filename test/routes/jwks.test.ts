@@ -128,7 +128,7 @@ t.test('a wrong key ends the start with one sentence, without the key', async t 
 t.test('a development machine with a key wants no secret to sign access tokens with', async t => {
   const DATA_DIR = await tempFolder(t)
   const { REFRESH_TOKEN_SECRETS, INTERNAL_API_KEY } = environment('')
-  await writeFile(join(DATA_DIR, 'secrets.env'), `REFRESH_TOKEN_SECRETS=${REFRESH_TOKEN_SECRETS}\nINTERNAL_API_KEY=${INTERNAL_API_KEY}\n`)
+  await writeFile(join(DATA_DIR, 'secrets.env'), `REFRESH_TOKEN_SECRETS=${REFRESH_TOKEN_SECRETS}\nINTERNAL_API_KEY=${INTERNAL_API_KEY}\n`, { mode: 0o600 })
   const env = { DATA_DIR, REDIS_URL: redis.url, REDIS_PREFIX: 'jwks:', LOG_LEVEL: 'info' }
   const service = await startService(t, { ...env, ACCESS_TOKEN_PRIVATE_KEYS: privateKey('EdDSA') })
   const { token } = await postSession(service.internalUrl)

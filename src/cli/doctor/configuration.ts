@@ -1,14 +1,12 @@
 import { isProduction, loadConfig, type Config } from '../../config.ts'
 import { readDevelopmentSecrets } from '../../development-secrets.ts'
+import { StartError } from '../../errors.ts'
 import { parseRedisUrl } from '../../redis/url.ts'
-import { splitSecrets } from '../../tokens/keys.ts'
+import { looksWeak, splitSecrets } from '../../tokens/keys.ts'
 import { fail, ok, warn, type Check } from './check.ts'
 
 /** Variables that hold secrets, by what they say. */
 const SECRETS = ['ACCESS_TOKEN_SECRETS', 'REFRESH_TOKEN_SECRETS', 'INTERNAL_API_KEY'] as const
-
-/** Fewer different characters than any random text of a secret's length has, hexadecimal included. */
-const MIN_DIFFERENT = 11
 
 /** Seconds in which an access token outlives its session wherever nobody asks whether that still lives. */
 const LONG_ACCESS_TTL = 3600
@@ -27,21 +25,31 @@ export async function checkConfiguration (): Promise<Check[]> {
   const mode = isProduction(config) ? 'production' : `${config.NODE_ENV}: secrets and Redis that are not set are made under ${config.DATA_DIR}`
   return [
     ok('configuration', `every variable is right; NODE_ENV is ${mode}`),
-    ...secretChecks(config, isProduction(config) ? await readDevelopmentSecrets(config.DATA_DIR) ?? {} : {}),
+    ...await developmentChecks(config),
     ...connectionChecks(config),
     ...lifetimeChecks(config)
   ]
+}
+
+/** With the file of development's secrets, where it lies here. */
+async function developmentChecks (config: Config): Promise<Check[]> {
+  try {
+    const made = await readDevelopmentSecrets(config.DATA_DIR) ?? {}
+    return secretChecks(config, isProduction(config) ? made : {})
+  } catch (err) {
+    if (!(err instanceof StartError)) throw err
+    return [...secretChecks(config, {}), fail('secrets', err.message, 'do so before npm start runs here again')]
+  }
 }
 
 /** `made` are the secrets of a development machine that lie where this runs. */
 export function secretChecks (config: Config, made: Record<string, string>): Check[] {
   const secrets = SECRETS.flatMap(name => splitSecrets(config[name] ?? '').filter(secret => secret !== '').map(secret => ({ name, secret })))
   const known = new Set(Object.values(made))
-  const isWeak = (secret: string): boolean => new Set(secret).size < MIN_DIFFERENT || /change.?me|example|password|secret/i.test(secret)
   const others = new Set(secrets.filter(({ name }) => name !== 'INTERNAL_API_KEY').map(({ secret }) => secret))
   const findings = secrets.flatMap(({ name, secret }) => [
     ...(known.has(secret) ? [fail('secrets', `${name} holds what npm start made for development`, `${RANDOM}; docs/keys.md says how to rotate`)] : []),
-    ...(isWeak(secret) ? [warn('secrets', `${name} holds a text that does not look random`, RANDOM)] : []),
+    ...(looksWeak(secret) ? [warn('secrets', `${name} holds a text that does not look random`, RANDOM)] : []),
     ...(name === 'INTERNAL_API_KEY' && others.has(secret) ? [fail('secrets', 'INTERNAL_API_KEY is a secret of tokens too: every caller could forge them', RANDOM)] : [])
   ])
   return findings.length > 0 || secrets.length === 0 ? findings : [ok('secrets', 'they are long enough, look random, and serve one purpose each')]
