@@ -1,19 +1,10 @@
 import fastifyJwt, { type JWT } from '@fastify/jwt'
 import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
-import type { RunnableConfig } from '../src/config.ts'
-import { leavesSigningToSecrets } from '../src/key-files.ts'
+import { signingKeys, type SigningKey } from '../src/signing-keys.ts'
 import { createHs512Signer, encodeHeader } from '../src/tokens/hmac.ts'
-import { parseKeys } from '../src/tokens/keys.ts'
-import { parsePrivateKeys, type PrivateKey, type PublicJwk } from '../src/tokens/private-keys.ts'
+import { parsePrivateKeys, type PublicJwk } from '../src/tokens/private-keys.ts'
 import { createTokens, type KeyedJwt, type Tokens } from '../src/tokens/tokens.ts'
-
-/** What @fastify/jwt takes for one key. */
-interface SigningKey {
-  kid: string
-  algorithm: 'HS512' | PrivateKey['algorithm']
-  secret: Buffer | { private: string, public: string }
-}
 
 /**
  * `app.tokens`: signs and verifies through @fastify/jwt, which is registered once a key so that signing and verifying
@@ -23,28 +14,17 @@ interface SigningKey {
  */
 export default fp(async app => {
   const { config } = app
-  const privateKeys = parsePrivateKeys(config.ACCESS_TOKEN_PRIVATE_KEYS ?? '')
   const issuer = config.JWT_ISSUER
+  const keys = signingKeys(config)
 
   app.decorate('tokens', createTokens({
     issuer,
     accessTtl: config.ACCESS_TOKEN_TTL,
-    refresh: await registerAll(app, 'Refresh', issuer, secretKeys(config.REFRESH_TOKEN_SECRETS)),
-    access: await registerAll(app, 'Authentication', issuer, accessKeys(config, privateKeys))
+    refresh: await registerAll(app, 'Refresh', issuer, keys.refresh),
+    access: await registerAll(app, 'Authentication', issuer, keys.access)
   }))
-  app.decorate('jwks', privateKeys.map(({ jwk }) => jwk))
+  app.decorate('jwks', parsePrivateKeys(config.ACCESS_TOKEN_PRIVATE_KEYS ?? '').map(({ jwk }) => jwk))
 }, { name: 'jwt' })
-
-function secretKeys (list: string): SigningKey[] {
-  return parseKeys(list).map(({ kid, secret }) => ({ kid, algorithm: 'HS512', secret }))
-}
-
-/** Private keys sign before secrets do, unless the list of keys says otherwise. */
-function accessKeys ({ ACCESS_TOKEN_SECRETS: secrets, ACCESS_TOKEN_PRIVATE_KEYS: list = '' }: RunnableConfig, privateKeys: PrivateKey[]): SigningKey[] {
-  const bySecret = secrets === undefined ? [] : secretKeys(secrets)
-  const byKey = privateKeys.map(key => ({ ...key, secret: { private: key.private, public: key.public } }))
-  return leavesSigningToSecrets(list) ? [...bySecret, ...byKey] : [...byKey, ...bySecret]
-}
 
 type Keyed = [KeyedJwt, ...KeyedJwt[]]
 

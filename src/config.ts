@@ -26,7 +26,12 @@ export const Environment = Type.Object({
   REDIS_URL: Type.Optional(Type.String({
     description: 'redis://host:port/db, redis+sentinel://host:port,…/master/db, redis+cluster://host:port,… (rediss for TLS), or redis+socket:///path'
   })),
-  REDIS_PREFIX: Type.String({ default: 'rt:', pattern: '^[^\\s{}*?\\[\\]\\\\]{1,64}$', description: '1 to 64 characters without blanks, braces, brackets, * ? or \\' }),
+  // The colon, which no user's id has, keeps apart the users of `rt:` and `rt:1:`, and users and our other keys.
+  REDIS_PREFIX: Type.String({
+    default: 'rt:',
+    pattern: '^(?!.*:(meta|limit):)[^\\s{}*?\\[\\]\\\\]{0,63}:$',
+    description: '1 to 64 characters without blanks, braces, brackets, * ? or \\, the last a colon, and none of its parts meta or limit'
+  }),
   REDIS_CA_FILE: Type.Optional(Type.String({ description: 'the path of a PEM file' })),
   REDIS_CERT_FILE: Type.Optional(Type.String({ description: 'the path of a PEM file' })),
   REDIS_KEY_FILE: Type.Optional(Type.String({ description: 'the path of a PEM file' })),

@@ -78,7 +78,7 @@ t.test('a wrong value is named with what it must be, and not shown', async t => 
     PORT: ['x', '0x10', '1e3', '65536', '-1', '3000.5', '1 2'],
     INTERNAL_PORT: ['x'],
     REDIS_URL: ['localhost', 'http://localhost', 'redis://', 'redis://h/x', 'redis://h:port', 'redis+socket://host/path', 'redis+socket:///', 'redis+socket:///p?db=x', 'redis://%zz@h', 'redis+socket:///%zz'],
-    REDIS_PREFIX: ['a b', '{a}', 'x'.repeat(65), 'a*'],
+    REDIS_PREFIX: ['a b:', '{a}:', `${'x'.repeat(64)}:`, 'a*:', 'rt', 'rt:1', 'rt:meta:', 'rt:limit:session:'],
     ACCESS_TOKEN_SECRETS: ['short', `${secret()},short`, `${secret()},`],
     REFRESH_TOKEN_SECRETS: ['x'.repeat(63)],
     INTERNAL_API_KEY: ['x'.repeat(31), `${'x'.repeat(32)} x`],

@@ -109,6 +109,11 @@ export async function build (t: Test, redis: Pick<PrivateRedis, 'url'> & Partial
   }
 }
 
+/** All keys but those in which replicas keep what they have in common. */
+export async function recordKeys ({ client }: Pick<PrivateRedis, 'client'>): Promise<string[]> {
+  return (await client.keys('*')).filter(key => !key.includes(':meta:')).sort()
+}
+
 /** The claims of a JWT, unverified. */
 export function claimsOf (token: string): { id: number, sid: string, gen: number, iat: number, exp: number, iss: string, sub: string } {
   return JSON.parse(Buffer.from(token.split('.')[1]!, 'base64url').toString())

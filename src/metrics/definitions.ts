@@ -72,6 +72,10 @@ export const definitions = {
     name: 'rts_ready',
     help: 'Whether the process wants requests (1) or not (0): the answer of /readyz at the time of the scrape.'
   },
+  unknownKeys: {
+    name: 'rts_unknown_signing_keys',
+    help: 'Keys that other replicas have signed with in the last minutes and that this one does not know: it refuses their tokens.'
+  },
   eventLoop: {
     name: 'rts_event_loop_active_seconds_total',
     help: 'Time that the event loop spent on work; its rate is the utilisation, 1 at the most.'

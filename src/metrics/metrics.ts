@@ -20,12 +20,14 @@ export interface Metrics {
   /** Of each surface, as ioredis has them: one that can be used is `ready`. */
   connections: Map<Surface, { readonly status: string }>
   reconnects: Record<Surface, number>
+  /** How many keys other replicas sign with that this one does not know. */
+  unknownKeys: number
 }
 
 /** `health` is the process's, which is asked at every scrape. */
 export function createMetrics (health: Health): Metrics {
   const registry = new Registry()
-  const { refreshes, requests, unmatched, connected, reconnects, ready } = definitions
+  const { refreshes, requests, unmatched, connected, reconnects, ready, unknownKeys } = definitions
   const metrics: Metrics = {
     registry,
     refreshes: createCounts(registry, refreshes),
@@ -33,7 +35,8 @@ export function createMetrics (health: Health): Metrics {
     unmatched: createCounts(registry, unmatched),
     observeScript: createScriptObserver(registry),
     connections: new Map(),
-    reconnects: createCounts(registry, reconnects)
+    reconnects: createCounts(registry, reconnects),
+    unknownKeys: 0
   }
   registry.registerMetric(new Gauge({
     ...connected,
@@ -41,6 +44,7 @@ export function createMetrics (health: Health): Metrics {
     collect () { for (const [surface, { status }] of metrics.connections) this.set({ surface }, Number(status === 'ready')) }
   }))
   registry.registerMetric(new Gauge({ ...ready, registers: [], async collect () { this.set(Number(await isReady(health))) } }))
+  registry.registerMetric(new Gauge({ ...unknownKeys, registers: [], collect () { this.set(metrics.unknownKeys) } }))
   registerProcessMetrics(registry)
   return metrics
 }

@@ -15,6 +15,16 @@ export function eventsChannel (prefix: string): string {
   return `${prefix}events`
 }
 
+/** The hash with the `issuer` that the users of a prefix belong to. */
+export function issuerKey (prefix: string): string {
+  return `${prefix}meta:issuer`
+}
+
+/** The hash of keys that replicas sign with: `refresh:<kid>` and `access:<kid>`, each with the Unix seconds when one last said so. */
+export function signingKeysKey (prefix: string): string {
+  return `${prefix}meta:keys`
+}
+
 /** 128 random bits, base64url: 22 characters. */
 export function newSessionId (): string {
   return randomBytes(16).toString('base64url')

@@ -7,7 +7,8 @@ import { connectionChecks, lifetimeChecks, secretChecks } from '../../src/cli/do
 import { latencyCheck } from '../../src/cli/doctor/latency.ts'
 import { replicationChecks } from '../../src/cli/doctor/replication.ts'
 import { readFacts, serverChecks, type Facts } from '../../src/cli/doctor/server.ts'
-import { secret, startRedis, tempFolder, type PrivateRedis } from '../helper.ts'
+import { parseKeys } from '../../src/tokens/keys.ts'
+import { build, secret, startRedis, tempFolder, type PrivateRedis } from '../helper.ts'
 import { startCluster } from '../redis-servers/cluster.ts'
 import { startSentinelGroup } from '../redis-servers/sentinel-group.ts'
 import { freePort } from '../ports.ts'
@@ -43,7 +44,7 @@ t.test('all is well in a Sentinel group from deploy/redis, for its user ops', as
   t.match(named(checks, 'min-replicas'), [{ message: '2 good replicas, an unknown number needed' }])
   t.same([...new Set(checks.map(({ name }: Line) => name))], [
     'configuration', 'secrets', 'connection', 'lifetimes', 'redis', 'version', 'role', 'policy', 'persistence', 'memory', 'evictions',
-    'listpack', 'replicas', 'min-replicas', 'permissions', 'latency', 'clock'
+    'listpack', 'replicas', 'min-replicas', 'permissions', 'latency', 'clock', 'issuer', 'keys'
   ])
   t.equal(named(checks, 'replicas').length, 2)
   t.equal(named(checks, 'clock').length, 2)
@@ -96,11 +97,12 @@ t.test('every master of a Cluster, the lost one too', async t => {
   const { json: { checks } } = await run(['doctor'], env)
   t.same(named(checks, 'policy').map(({ server }) => server).sort(), names.sort())
 
-  const lost = await masterOf('rt:1')
+  const lost = await masterOf('rt:meta:issuer')
   await lost.kill()
   await t.rejects(run(['stats'], env), { message: `Redis could not be used: 127.0.0.1:${lost.port} can't be reached, so the sums would be wrong` })
-  const { json } = await run(['doctor'], env)
+  const { json } = await run(['doctor'], { ...productionSecrets(), ...env })
   t.match(named(json.checks, 'redis'), [{ status: 'ok' }, { status: 'fail', message: new RegExp(`^127.0.0.1:${lost.port} can't be reached`) }])
+  t.match(named(json.checks, 'issuer'), [{ status: 'unknown', message: /^whether this is the environment of the running replicas: / }])
 })
 
 t.test('what is wrong with the environment is all said, and never quoted', async t => {
@@ -119,6 +121,30 @@ t.test('Redis that refuses us is a finding', async t => {
   const { json: { checks }, text } = await run(['doctor'], { REDIS_URL: `redis://:sesame@127.0.0.1:${port}` })
   t.match(named(checks, 'redis'), [{ status: 'fail', message: /WRONGPASS/ }])
   t.notMatch(text, 'sesame')
+})
+
+t.test('whether this is the environment of the running replicas', async t => {
+  const redis = await startRedis(t)
+  const service = await build(t, redis, { REDIS_PREFIX: 'rt:', JWT_ISSUER: 'one' })
+  const { ACCESS_TOKEN_SECRETS, REFRESH_TOKEN_SECRETS } = service.config
+  const env = { ...productionSecrets(), REDIS_URL: redis.url, JWT_ISSUER: 'one', ACCESS_TOKEN_SECRETS, REFRESH_TOKEN_SECRETS }
+  const doctor = async (overrides: Record<string, string>): Promise<Line[]> => {
+    const { json: { checks } } = await run(['doctor'], { ...env, ...overrides })
+    return checks.filter(({ name }: Line) => name === 'issuer' || name === 'keys')
+  }
+  t.match(await doctor({}), [
+    { status: 'ok', message: 'rt: belongs to one' }, { status: 'ok', message: 'this environment has every key that running replicas sign with: 2 keys' }
+  ])
+  const [refreshKey] = parseKeys(REFRESH_TOKEN_SECRETS)
+  t.match(await doctor({ JWT_ISSUER: 'two', REFRESH_TOKEN_SECRETS: secret() }), [
+    { status: 'fail', message: 'rt: belongs to one, and JWT_ISSUER is two: the start would be refused', change: /DEL rt:meta:issuer$/ },
+    { status: 'fail', message: `running replicas sign with refresh:${refreshKey.kid}, which this environment lacks: its replicas would refuse their tokens` }
+  ])
+  t.match(await doctor({ REDIS_PREFIX: 'rt:new:' }), [{ status: 'ok', message: 'no issuer has taken rt:new: yet' }, { status: 'ok', message: /0 keys$/ }])
+  const DATA_DIR = await tempFolder(t)
+  t.same(await doctor({ NODE_ENV: '', ACCESS_TOKEN_SECRETS: '', DATA_DIR }), [], 'a development machine has made none yet')
+  await redis.client.hset('rt:meta:keys', 'refresh:old', '1')
+  t.match((await doctor({}))[1], { status: 'ok' }, 'one that nobody has signed with for minutes')
 })
 
 t.test('secrets', async t => {

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import t from 'tap'
-import { claimsOf, environment, startRedis, startService, type PrivateRedis } from '../helper.ts'
+import { claimsOf, environment, recordKeys, startRedis, startService, type PrivateRedis } from '../helper.ts'
 import { createRandom, pick, type Random } from '../random.ts'
 import { isSoak, seeds } from '../soak.ts'
 import type { Attack, Kinds } from './attack.ts'
@@ -73,8 +73,9 @@ async function attackOften (place: Place, targets: Targets, random: Random, requ
 }
 
 /** A digest of all that Redis holds, but for the sessions of odd clients, and the number of all records. */
-async function stored ({ client }: PrivateRedis, prefix: string, except: Set<number>): Promise<string> {
-  const keys = (await client.keys('*')).sort()
+async function stored (redis: PrivateRedis, prefix: string, except: Set<number>): Promise<string> {
+  const { client } = redis
+  const keys = await recordKeys(redis)
   const hash = createHash('sha256')
   for (const key of keys) {
     hash.update(key)

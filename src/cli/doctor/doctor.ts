@@ -7,6 +7,7 @@ import type { Run } from '../verbs.ts'
 import { checksText, fail, ok, type Check } from './check.ts'
 import { clockChecks, readClock, type Clock } from './clock.ts'
 import { checkConfiguration } from './configuration.ts'
+import { deploymentChecks } from './deployment.ts'
 import { latencyCheck, measure } from './latency.ts'
 import { permissionChecks } from './permissions.ts'
 import { connectReplica, replicasOf, replicationChecks } from './replication.ts'
@@ -34,7 +35,10 @@ async function checkRedis (): Promise<Check[]> {
     return [] // the configuration's own check has said why
   }
   try {
-    return await withRedis(config, async client => await checkServers(mastersOf(client), config))
+    return await withRedis(config, async client => [
+      ...await checkServers(mastersOf(client), config),
+      ...await deploymentChecks(client)
+    ])
   } catch (err) {
     return [fail('redis', withoutArguments((err as Error).message), 'see that Redis runs, and that REDIS_URL is right')]
   }

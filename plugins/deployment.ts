@@ -1,0 +1,31 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import fp from 'fastify-plugin'
+import { ANNOUNCE_INTERVAL, withdrawKeys } from '../src/deployment/keys.ts'
+import { createWatch, type DeploymentWatch } from '../src/deployment/watch.ts'
+import { keyNames, signingKeys } from '../src/signing-keys.ts'
+
+/** Milliseconds that the end of a replica may take for saying so. */
+const WITHDRAWAL = 200
+
+/** `app.deployment`, on the internal listener alone: one a process is enough, and refreshes share no connection with it. */
+export default fp(async app => {
+  const { config, redis, log, metrics, health } = app
+  if (app.surface !== 'internal') return
+  const names = keyNames(signingKeys(config))
+  const watch = createWatch({ redis, ownership: config, names, log, onUnknownKeys: count => { metrics.unknownKeys = count } })
+  await watch.start()
+  app.decorate('deployment', watch)
+  health.probes.push(watch.probe)
+  const timer = setInterval(watch.look, ANNOUNCE_INTERVAL * 1000).unref()
+  app.addHook('onClose', async () => {
+    clearInterval(timer)
+    await Promise.race([withdrawKeys(redis, config.REDIS_PREFIX, names).catch(() => {}), delay(WITHDRAWAL, undefined, { ref: false })])
+  })
+}, { name: 'deployment', dependencies: ['redis'] })
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    /** Of the internal listener alone. */
+    deployment: DeploymentWatch
+  }
+}

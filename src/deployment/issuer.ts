@@ -1,0 +1,34 @@
+import type { RedisClient } from '../redis/client.ts'
+import { issuerKey } from '../sessions/record.ts'
+import { readScript } from '../sessions/scripts.ts'
+
+const source = readScript('claim-issuer')
+
+/** The part of the configuration that says whose users are below a prefix. */
+export interface Ownership {
+  REDIS_PREFIX: string
+  JWT_ISSUER: string
+  REFRESH_ABSOLUTE_TTL: number
+}
+
+/**
+ * Takes the prefix for this issuer, unless another one has it. The marker expires with the last session that it stands for.
+ * @returns the issuer that has it.
+ */
+export async function claimPrefix (
+  redis: RedisClient, { REDIS_PREFIX: prefix, JWT_ISSUER: issuer, REFRESH_ABSOLUTE_TTL: ttl }: Ownership
+): Promise<string> {
+  return await redis.eval(source, 1, issuerKey(prefix), issuer, ttl) as string
+}
+
+/** The issuer that has the prefix; `undefined` when none has. Writes nothing. */
+export async function readOwner (redis: RedisClient, prefix: string): Promise<string | undefined> {
+  const [owner] = await redis.hmget(issuerKey(prefix), 'issuer')
+  return owner ?? undefined
+}
+
+/** What to say when another issuer has the prefix. Both are public: every token has one. */
+export function foreignPrefix (owner: string, { REDIS_PREFIX: prefix, JWT_ISSUER: issuer }: Ownership): string {
+  return `REDIS_PREFIX ${prefix} belongs to the JWT_ISSUER ${owner}, not to ${issuer}: with one prefix two deployments would mix their users. ` +
+    `Give each deployment a REDIS_PREFIX of its own; or, to change the issuer on purpose, which logs everybody out, stop all replicas and run redis-cli DEL ${issuerKey(prefix)}, or remove the folder redis under DATA_DIR if Redis runs there.`
+}

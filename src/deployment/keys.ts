@@ -1,0 +1,36 @@
+import type { RedisClient } from '../redis/client.ts'
+import { signingKeysKey } from '../sessions/record.ts'
+import { readScript } from '../sessions/scripts.ts'
+import type { KeyNames } from '../signing-keys.ts'
+
+// Replicas with different secrets refuse one another's tokens, and their clients log in again. So each writes down the names of
+// the keys that it signs with. A name is a keyed hash, or the thumbprint of a public key, and every token shows it.
+
+/** Seconds between two announcements. */
+export const ANNOUNCE_INTERVAL = 60
+
+/** Seconds after which a key that no replica announces is forgotten: two announcements may be lost. */
+const LIFETIME = 3 * ANNOUNCE_INTERVAL
+
+const source = readScript('announce-keys')
+
+/** Announces the keys that this replica signs with. @returns those of other replicas that it does not know. */
+export async function announceKeys (redis: RedisClient, prefix: string, { signing, known }: KeyNames): Promise<string[]> {
+  const names = await redis.eval(source, 1, signingKeysKey(prefix), LIFETIME, ...signing) as string[]
+  return unknownOf(names, known)
+}
+
+/** Takes the announcement back at the end of a replica; those that share its keys make it again. */
+export async function withdrawKeys (redis: RedisClient, prefix: string, { signing }: KeyNames): Promise<void> {
+  await redis.hdel(signingKeysKey(prefix), ...signing)
+}
+
+/** The keys that replicas sign with. Writes nothing. */
+export async function readAnnounced (redis: RedisClient, prefix: string): Promise<string[]> {
+  const [fields, [now]] = await Promise.all([redis.hgetall(signingKeysKey(prefix)), redis.time()])
+  return Object.entries(fields).filter(([, said]) => Math.abs(Number(now) - Number(said)) < LIFETIME).map(([name]) => name)
+}
+
+export function unknownOf (names: string[], known: Set<string>): string[] {
+  return names.filter(name => /^(refresh|access):/.test(name) && !known.has(name)).sort()
+}

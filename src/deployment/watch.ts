@@ -1,0 +1,91 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import type { FastifyBaseLogger } from 'fastify'
+import { StartError } from '../errors.ts'
+import type { RedisClient } from '../redis/client.ts'
+import type { KeyNames } from '../signing-keys.ts'
+import { claimPrefix, foreignPrefix, readOwner, type Ownership } from './issuer.ts'
+import { announceKeys } from './keys.ts'
+
+/** Milliseconds of a readiness check. */
+const PROBE_TIMEOUT = 500
+
+/** Compares a replica with the others on its prefix: they have one issuer and the same keys. */
+export interface DeploymentWatch {
+  /**
+   * Claims the prefix and announces the keys. A Redis that refuses both is warned of.
+   * @throws StartError when another issuer has the prefix.
+   */
+  start (): Promise<void>
+  /** Does both again, and logs what has changed. Never rejects: with Redis away there is nothing to compare. */
+  look (): Promise<void>
+  /** Rejects while another issuer has the prefix, after a start that could not tell: Redis may have refused writes then. */
+  probe (): Promise<void>
+}
+
+export interface WatchOptions {
+  redis: RedisClient
+  ownership: Ownership
+  names: KeyNames
+  log: FastifyBaseLogger
+  /** Is told how many keys other replicas sign with that this one does not know. */
+  onUnknownKeys: (count: number) => void
+}
+
+export function createWatch ({ redis, ownership, names, log, onUnknownKeys }: WatchOptions): DeploymentWatch {
+  const { REDIS_PREFIX: prefix, JWT_ISSUER: issuer } = ownership
+  let wasOurs = false
+  let isForeign = false
+  let lastUnknown = ''
+
+  function assertOurs (owner: string): void {
+    if (owner !== issuer) throw new StartError(foreignPrefix(owner, ownership))
+    wasOurs = true
+  }
+
+  async function claim (): Promise<void> {
+    assertOurs(await claimPrefix(redis, ownership))
+  }
+
+  async function compareKeys (): Promise<void> {
+    const unknown = await announceKeys(redis, prefix, names)
+    onUnknownKeys(unknown.length)
+    if (unknown.join() === lastUnknown) return
+    lastUnknown = unknown.join()
+    if (unknown.length === 0) log.info('every key that other replicas sign with is known here')
+    else log.warn({ keys: unknown }, 'other replicas sign with keys that this one does not know: it refuses their tokens, and clients log in again')
+  }
+
+  return {
+    async start () {
+      try {
+        await claim()
+        await compareKeys()
+      } catch (err) {
+        if (err instanceof StartError) throw err
+        log.warn({ err }, 'Redis would not say whether REDIS_PREFIX belongs to another JWT_ISSUER, nor which keys other replicas have')
+        // It may answer what it does not write.
+        const owner = await readOwner(redis, prefix).catch(() => undefined)
+        if (owner !== undefined) assertOurs(owner)
+      }
+    },
+
+    async look () {
+      try {
+        await claim()
+        isForeign = false
+        await compareKeys()
+      } catch (err) {
+        if (err instanceof StartError && !isForeign) log.error((err as Error).message)
+        isForeign ||= err instanceof StartError
+      }
+    },
+
+    async probe () {
+      if (wasOurs) return
+      await Promise.race([claim(), delay(PROBE_TIMEOUT, undefined, { ref: false })]).catch(err => {
+        // Whether refreshes run is for the store to say: in a Cluster the marker may be on a shard that is away.
+        if (err instanceof StartError) throw err
+      })
+    }
+  }
+}

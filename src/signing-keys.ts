@@ -1,0 +1,42 @@
+import type { SecretConfig } from './config.ts'
+import { leavesSigningToSecrets } from './key-files.ts'
+import { parseKeys } from './tokens/keys.ts'
+import { parsePrivateKeys, type PrivateKey } from './tokens/private-keys.ts'
+
+/** One key as @fastify/jwt takes it. */
+export interface SigningKey {
+  kid: string
+  algorithm: 'HS512' | PrivateKey['algorithm']
+  secret: Buffer | { private: string, public: string }
+}
+
+/** The keys of each kind of token: the first signs, all verify. */
+export interface SigningKeys {
+  refresh: SigningKey[]
+  access: SigningKey[]
+}
+
+type KeyConfig = Pick<SecretConfig, 'REFRESH_TOKEN_SECRETS' | 'ACCESS_TOKEN_SECRETS' | 'ACCESS_TOKEN_PRIVATE_KEYS'>
+
+/** Private keys sign before secrets do, unless the list of keys says otherwise. */
+export function signingKeys ({ REFRESH_TOKEN_SECRETS: refresh, ACCESS_TOKEN_SECRETS: secrets, ACCESS_TOKEN_PRIVATE_KEYS: list = '' }: KeyConfig): SigningKeys {
+  const bySecret = secrets === undefined ? [] : secretKeys(secrets)
+  const byKey = parsePrivateKeys(list).map(key => ({ ...key, secret: { private: key.private, public: key.public } }))
+  return { refresh: secretKeys(refresh), access: leavesSigningToSecrets(list) ? [...bySecret, ...byKey] : [...byKey, ...bySecret] }
+}
+
+function secretKeys (list: string): SigningKey[] {
+  return parseKeys(list).map(({ kid, secret }) => ({ kid, algorithm: 'HS512', secret }))
+}
+
+/** Names of keys, `refresh:<kid>` or `access:<kid>`: every token has them in its header. */
+export interface KeyNames {
+  /** One of each kind. */
+  signing: string[]
+  known: Set<string>
+}
+
+export function keyNames (keys: SigningKeys): KeyNames {
+  const names = (['refresh', 'access'] as const).map(kind => keys[kind].map(({ kid }) => `${kind}:${kid}`))
+  return { signing: names.map(([first]) => first!), known: new Set(names.flat()) }
+}

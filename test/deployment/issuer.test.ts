@@ -1,0 +1,123 @@
+import { randomBytes } from 'node:crypto'
+import t, { type Test } from 'tap'
+import { build, environment, spawnService, startRedis, topology, type PrivateRedis, type Service } from '../helper.ts'
+
+/** Two deployments on one Redis: a prefix has one issuer, whatever comes at once or goes wrong. */
+
+const newPrefix = (): string => `rt:${randomBytes(6).toString('hex')}:`
+
+const refusal = (prefix: string, owner: string, issuer: string): RegExp =>
+  new RegExp(`^REDIS_PREFIX ${prefix} belongs to the JWT_ISSUER ${owner}, not to ${issuer}: .* stop all replicas and run redis-cli DEL ${prefix}meta:issuer, or .*\\.$`)
+
+async function builds (t: Test, redis: PrivateRedis, prefix: string, issuer: string, more: Record<string, string> = {}): Promise<Service> {
+  return await build(t, redis, { REDIS_PREFIX: prefix, JWT_ISSUER: issuer, ...more })
+}
+
+t.test('another issuer is refused the prefix, and the users stay apart', async t => {
+  const redis = await startRedis(t)
+  const prefix = newPrefix()
+  const one = await builds(t, redis, prefix, 'one')
+  const { refreshToken } = await one.open({ email: 'ann@one.example' })
+  await t.rejects(builds(t, redis, prefix, 'two'), { name: 'StartError', message: refusal(prefix, 'one', 'two') })
+  t.equal((await one.refresh(refreshToken)).json().email, 'ann@one.example')
+  await builds(t, redis, prefix, 'one')
+  await builds(t, redis, newPrefix(), 'two')
+
+  t.comment('on purpose')
+  await redis.client.del(`${prefix}meta:issuer`)
+  await builds(t, redis, prefix, 'two')
+})
+
+t.test('the marker expires after the last session that it stands for, and never sooner', async t => {
+  const redis = await startRedis(t)
+  const prefix = newPrefix()
+  const key = `${prefix}meta:issuer`
+  const end = async (): Promise<number> => await redis.client.ttl(key)
+  await builds(t, redis, prefix, 'one', { REFRESH_ABSOLUTE_TTL: '50000' })
+  t.same(await redis.client.hgetall(key), { issuer: 'one' })
+  t.ok(await end() > 40_000 && await end() <= 50_000)
+  await builds(t, redis, prefix, 'one', { REFRESH_ABSOLUTE_TTL: '90000' })
+  t.ok(await end() > 80_000)
+  const { internal } = await builds(t, redis, prefix, 'one', { REFRESH_ABSOLUTE_TTL: '1000' })
+  t.ok(await end() > 80_000)
+
+  t.comment('it is written again while a replica lives')
+  await redis.client.del(key)
+  await internal.deployment.look()
+  t.same(await redis.client.hgetall(key), { issuer: 'one' })
+})
+
+t.test('of replicas that start at once with different issuers, those of one issuer start', async t => {
+  const redis = await startRedis(t)
+  for (let round = 0; round < 5; round++) {
+    const prefix = newPrefix()
+    const issuers = ['one', 'two', 'one', 'two']
+    const started = await Promise.allSettled(issuers.map(async issuer => await builds(t, redis, prefix, issuer)))
+    const { issuer } = await redis.client.hgetall(`${prefix}meta:issuer`)
+    t.same(started.map(({ status }) => status === 'fulfilled'), issuers.map(name => name === issuer), `round ${round}`)
+  }
+})
+
+t.test('a Redis that refuses writes', async t => {
+  const redis = await startRedis(t)
+  const prefix = newPrefix()
+  await redis.configure('maxmemory', '1')
+  t.teardown(async () => await redis.configure('maxmemory', '0'))
+  const one = await builds(t, redis, prefix, 'one')
+  t.ok(one.log.some(({ level, msg }) => level === 40 && /^Redis would not say whether REDIS_PREFIX/.test(String(msg))))
+  t.equal((await one.internal.inject('/readyz')).statusCode, 503)
+
+  t.comment('the prefix is taken as soon as that is possible')
+  await redis.configure('maxmemory', '0')
+  t.equal((await one.internal.inject('/readyz')).statusCode, 200)
+  t.same(await redis.client.hgetall(`${prefix}meta:issuer`), { issuer: 'one' })
+
+  t.comment('what is written is read')
+  await redis.configure('maxmemory', '1')
+  await builds(t, redis, prefix, 'one')
+  await t.rejects(builds(t, redis, prefix, 'two'), { message: refusal(prefix, 'one', 'two') })
+})
+
+t.test('an issuer that comes first while Redis refuses writes keeps the other one from being ready', async t => {
+  const redis = await startRedis(t)
+  const prefix = newPrefix()
+  await redis.configure('maxmemory', '1')
+  t.teardown(async () => await redis.configure('maxmemory', '0'))
+  const two = await builds(t, redis, prefix, 'two')
+  await redis.configure('maxmemory', '0')
+  await builds(t, redis, prefix, 'one')
+  t.equal((await two.internal.inject('/readyz')).statusCode, 503)
+  const complaints = (): unknown[] => two.log.filter(({ level }) => level === 50).map(({ msg }) => msg)
+  for (let i = 0; i < 2; i++) await two.internal.deployment.look()
+  t.match(complaints(), [refusal(prefix, 'one', 'two')])
+  t.equal(complaints().length, 1, 'once')
+})
+
+t.test('a replica whose prefix another issuer took later says so, once each time, and serves on', async t => {
+  const redis = await startRedis(t)
+  const prefix = newPrefix()
+  const key = `${prefix}meta:issuer`
+  const one = await builds(t, redis, prefix, 'one')
+  const complaints = (): number => one.log.filter(({ level }) => level === 50).length
+  const { look } = one.internal.deployment
+  await redis.client.hset(key, 'issuer', 'two')
+  await look()
+  await look()
+  t.equal(complaints(), 1)
+  t.equal((await one.internal.inject('/readyz')).statusCode, 200)
+  await redis.client.hset(key, 'issuer', 'one')
+  await look()
+  await redis.client.hset(key, 'issuer', 'two')
+  await look()
+  t.equal(complaints(), 2)
+})
+
+t.test('a process ends with the sentence', { skip: topology !== 'single' }, async t => {
+  const redis = await startRedis(t)
+  const prefix = newPrefix()
+  await builds(t, redis, prefix, 'one')
+  const { errors, exited } = spawnService(t, environment(redis.url, { REDIS_PREFIX: prefix, JWT_ISSUER: 'two' }))
+  t.same(await exited, [1, null])
+  t.match(errors, [refusal(prefix, 'one', 'two')])
+  t.equal(errors.length, 1)
+})
