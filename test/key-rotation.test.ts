@@ -46,8 +46,11 @@ t.test('keys rotate under load', { timeout: TIMEOUT }, async t => {
 
   // The balancer: each request to the next replica; one that is to be restarted gets no more and finishes what it has.
   const replicas: Replica[] = []
+  const services: ServiceProcess[] = []
   const add = async (env: Record<string, string>): Promise<void> => {
-    replicas.push({ service: await startService(t, env), inFlight: new Set() })
+    const service = await startService(t, env)
+    services.push(service)
+    replicas.push({ service, inFlight: new Set() })
   }
   const balanced = async <T>(request: (service: ServiceProcess) => Promise<T>): Promise<T> => {
     const replica = replicas.shift()!
@@ -146,6 +149,7 @@ t.test('keys rotate under load', { timeout: TIMEOUT }, async t => {
   end.abort()
   await load
   t.same(refused, [])
+  t.same(services.flatMap(({ lines }) => lines.filter(line => line.includes('other replicas sign with keys'))), [], 'no replica warns')
   t.same([...seen], [kids.secret, kids.a, kids.b])
   t.same(aging.jwks()!.keys.map(({ kid }) => kid), [kids.b])
   t.comment(`rounds: ${[...rounds.values()].join(', ')}`)

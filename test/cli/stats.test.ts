@@ -48,7 +48,7 @@ t.test('users, sessions, memory and encodings; nobody else\'s keys, and no expir
   await client.hset('st:2', `s:${generation.sid}`, `1:1:1:${generation.iat}:old`)
   await store.open({ ...guest, userId: 3, email: `${'long'.repeat(20)}@example.com` })
   await client.mset('st:events', 'x', 'st:12a', 'x', 'other:1', 'x', 'st:700', 'no hash')
-  for (const key of ['other:2', 'st:limits', 'st:01']) await client.hset(key, 's:a', '1:1:1:9999999999:b')
+  for (const key of ['other:2', 'st:limits', 'st:01', 'st:meta:issuer', 'st:meta:keys', 'st:limit:session:7', 'st:1:5']) await client.hset(key, 's:a', '1:1:1:9999999999:b')
 
   const { json, text } = await run(['stats'], env)
   const bytes = await Promise.all(Array.from({ length: 600 }, async (_, i) => (await client.memory('USAGE', `st:${i + 1}`))!))

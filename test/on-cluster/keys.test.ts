@@ -1,0 +1,2 @@
+process.env.TEST_REDIS = 'cluster'
+await import('../deployment/keys.test.ts')

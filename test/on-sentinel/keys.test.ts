@@ -1,0 +1,2 @@
+process.env.TEST_REDIS = 'sentinel'
+await import('../deployment/keys.test.ts')
