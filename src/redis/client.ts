@@ -76,9 +76,33 @@ function createCluster (nodes: Array<{ host: string, port: number }>, options: t
     dnsLookup: (address, callback) => callback(null, address),
     redisOptions
   })
+  askMembersOnly(cluster)
   // Before the first request, not with it: a command that is to open its own connection waits for that.
   cluster.on('+node', (node: Redis) => { if (node.options.readOnly !== true) node.connect().catch(() => {}) })
   return cluster
+}
+
+interface AsksNodes { getInfoFromNode (node: Redis, callback: (err?: Error | null) => void): void }
+
+type Ranges = unknown[]
+
+/**
+ * A server that has left the Cluster answers that there are no slots, at which ioredis closes every connection. Here that
+ * answer is an error, and ioredis asks the next server.
+ */
+function askMembersOnly (cluster: Cluster): void {
+  const own = cluster as unknown as AsksNodes
+  const { getInfoFromNode } = own
+  own.getInfoFromNode = (node, callback) => {
+    const duplicate: Redis['duplicate'] = options => {
+      const asking = node.duplicate(options)
+      const send = asking.cluster.bind(asking) as (word: string, callback: (err?: Error | null, ranges?: Ranges) => void) => unknown
+      const cluster: typeof send = (word, callback) => send(word, (err, ranges) =>
+        callback(ranges?.length === 0 ? new Error('it has left the Cluster') : err, ranges))
+      return Object.assign(asking, { cluster })
+    }
+    getInfoFromNode.call(own, { duplicate } as Redis, callback)
+  }
 }
 
 /**

@@ -9,7 +9,8 @@ export async function whenReady (redis: RedisClient): Promise<void> {
   if (!reached.includes(true)) await whenReady(redis)
 }
 
-async function isReached (node: Redis): Promise<boolean> {
+/** Whether the connection to a server of a Cluster that is being made stands in the end. */
+export async function isReached (node: Redis): Promise<boolean> {
   if (node.status === 'ready') return true
   return await new Promise(resolve => {
     node.once('ready', () => resolve(true))

@@ -1,6 +1,7 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import { Command, type Cluster, type Redis } from 'ioredis'
 
-/** Milliseconds between two looks at the slots for which requests asked. */
+/** Milliseconds between two refreshes of the slots that requests ask for. */
 const REFRESH_PAUSE = 100
 
 /** A Cluster's servers by address, as ioredis knows them now. */
@@ -11,7 +12,7 @@ export interface Topology {
   node (address: string | undefined): Redis | undefined
   /** The addresses of all that own slots. */
   masters (): Set<string>
-  /** Reads the slots anew, soon; resolves when that is done, well or not. */
+  /** Reads the slots again, after a pause if they were just read; resolves when that is done, well or not. */
   refresh (): Promise<void>
 }
 
@@ -22,16 +23,19 @@ export function createTopology (cluster: Cluster): Topology {
   cluster.on('+node', add)
   cluster.on('-node', (node: Redis) => { if (nodes.get(addressOf(node)) === node) nodes.delete(addressOf(node)) })
 
+  let pause: Promise<unknown> = Promise.resolve()
   let refreshing: Promise<void> | undefined
+  const readSlots = async (): Promise<void> => {
+    await pause
+    await new Promise<void>(resolve => cluster.refreshSlotsCache(() => resolve()))
+    pause = delay(REFRESH_PAUSE, undefined, { ref: false })
+    refreshing = undefined
+  }
   return {
     ownerOf: key => cluster.slots[slotOf(key)]?.[0],
     node: address => nodes.get(address!),
     masters: () => new Set(cluster.slots.map(([address]) => address!)),
-    async refresh () {
-      refreshing ??= new Promise<void>(resolve => cluster.refreshSlotsCache(() => resolve()))
-        .finally(() => { setTimeout(() => { refreshing = undefined }, REFRESH_PAUSE).unref() })
-      await refreshing
-    }
+    refresh: async () => await (refreshing ??= readSlots())
   }
 }
 

@@ -30,7 +30,7 @@ export function defineReplicatedScripts (redis: Redis, replicas: number): Server
   async function send (calls: Call[]): Promise<void> {
     while (calls.length > 0) {
       waiting = []
-      await sendAndWait(redis, replicas, calls)
+      await sendAndWait(redis, replicas, calls).catch(err => calls.forEach(({ reject }) => reject(err)))
       calls = waiting
     }
     waiting = undefined

@@ -10,7 +10,7 @@ import { NoConnectionError, type Server, type Servers } from './servers.ts'
 /** Milliseconds Redis has for a call. The public endpoint promises its 500 within a second. */
 export const TIMEOUT = 700
 
-/** How often a call goes elsewhere, or again, because the server it went to did not run it. */
+/** How often a call is sent again, to another server or the same, because the server did not run it. */
 const DETOURS = 3
 
 /** `late` and `timeout` are our own refusals; `unreplicated` is done, but on too few replicas; `error` is Redis's, or the connection's. */
@@ -29,6 +29,8 @@ export interface Runner {
    * may still be on its way: it is given up no sooner.
    */
   run (name: ScriptName, userId: number, ...args: Array<string | number>): Promise<Reply>
+  /** The same within `ms` milliseconds, for the second call of a request. */
+  runWithin (ms: number, name: ScriptName, userId: number, ...args: Array<string | number>): Promise<Reply>
   /** Resolves when a refresh would be run: in a Cluster by one master at least, since a dead shard must not take the others along. */
   probe (): Promise<void>
 }
@@ -50,17 +52,17 @@ export function createRunner (servers: Servers, prefix: string, observe: ScriptO
     server.clock.observe(nowMs)
   }
 
-  /** Where the servers' answers lead, until one of them has run it or it is given up. */
+  /** Sends a call again, as the answers say, until a server has run it or it is given up. */
   async function pursue (call: Call): Promise<Reply> {
     try {
-      let server = servers.of(call.key)
+      let server: Server | undefined
       for (let left = DETOURS; ; left--) {
         try {
+          server ??= servers.of(call.key)
           return await attempt(server, call)
         } catch (err) {
-          const next = err instanceof LateError ? server : await servers.follow(err as Error)
-          if (next === undefined || left === 0) throw err
-          server = next
+          if (!saysAgain(err as Error)) server = await servers.follow(err as Error, call.key, server)
+          if (server === undefined || left === 0) throw err
         }
       }
     } catch (err) {
@@ -81,20 +83,23 @@ export function createRunner (servers: Servers, prefix: string, observe: ScriptO
     return reply
   }
 
+  async function runWithin (ms: number, name: ScriptName, userId: number, ...args: Array<string | number>): Promise<Reply> {
+    const startedAt = performance.now()
+    const givenUpAt = waitingSince(startedAt) + ms
+    const call = { name, key: userKey(prefix, userId), userId, args, givenUpAt }
+    try {
+      const reply = await within(ms, pursue(call))
+      observe(name, (performance.now() - startedAt) / 1000, 'ok', reply)
+      return reply
+    } catch (err) {
+      observe(name, (performance.now() - startedAt) / 1000, resultOf(err))
+      throw toStoreError(err as Error)
+    }
+  }
+
   return {
-    async run (name, userId, ...args) {
-      const startedAt = performance.now()
-      const givenUpAt = waitingSince(startedAt) + TIMEOUT
-      const call = { name, key: userKey(prefix, userId), userId, args, givenUpAt }
-      try {
-        const reply = await within(TIMEOUT, pursue(call))
-        observe(name, (performance.now() - startedAt) / 1000, 'ok', reply)
-        return reply
-      } catch (err) {
-        observe(name, (performance.now() - startedAt) / 1000, resultOf(err))
-        throw toStoreError(err as Error)
-      }
-    },
+    run: async (name, userId, ...args) => await runWithin(TIMEOUT, name, userId, ...args),
+    runWithin,
 
     async probe () {
       const keys = servers.sample(n => userKey(prefix, n))
@@ -111,6 +116,12 @@ export function createRunner (servers: Servers, prefix: string, observe: ScriptO
  */
 class LateError extends Error {
   override message = 'the command arrived too late to count'
+}
+
+/** Whether the same server is worth another try: it has not run the script, and the reply has removed the cause. */
+function saysAgain (err: Error): boolean {
+  // ioredis sends the source after a first NOSCRIPT; another SCRIPT FLUSH may come in between.
+  return err instanceof LateError || err.message.startsWith('NOSCRIPT')
 }
 
 class TimeoutError extends Error {}
@@ -138,7 +149,7 @@ function toStoreError (err: Error): Error {
 /** Settles as the promise does, or rejects after `ms`. */
 async function within<T> (ms: number, promise: Promise<T>): Promise<T> {
   return await new Promise((resolve, reject) => {
-    const timer = setTimeout(() => reject(new TimeoutError(`no answer within ${ms} ms`)), ms)
+    const timer = setTimeout(() => reject(new TimeoutError(`no answer within ${Math.round(ms)} ms`)), ms)
     const settle = <V>(how: (value: V) => void) => (value: V): void => {
       clearTimeout(timer)
       how(value)

@@ -1,5 +1,7 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import { Cluster, type Redis } from 'ioredis'
 import type { RedisClient } from '../redis/client.ts'
+import { isReached } from '../redis/ready.ts'
 import { createTopology } from '../redis/topology.ts'
 import { createRedisClock, type RedisClock } from './clock.ts'
 import { defineScripts, type ServerScripts } from './scripts.ts'
@@ -8,6 +10,12 @@ type Definition = (redis: Redis) => ServerScripts
 
 /** How many keys are tried to find one for each master. One that has next to no slots may be left out. */
 const SAMPLES = 1000
+
+/**
+ * Milliseconds that a call waits for a connection to a master of a Cluster. Longer than a connection takes, and short
+ * enough that the users of a dead shard do not fill the place of the others.
+ */
+const PATIENCE = 200
 
 /** Nothing was sent. */
 export class NoConnectionError extends Error {
@@ -28,8 +36,11 @@ export interface Servers {
    * @throws NoConnectionError when there is none to it, or no such server known.
    */
   of (key: string): Server
-  /** Where a server's answer sends a command, which it has not run; `undefined` when the answer is something else. */
-  follow (answer: Error): Promise<Server | undefined>
+  /**
+   * The server to send a call to that `from` has not run, by the error: a redirection, a server without the slot, a
+   * missing connection. `undefined` when there is no such server, or the error is another one.
+   */
+  follow (err: Error, key: string, from: Server | undefined): Promise<Server | undefined>
   /** A key of each of them, made by `keyOf` from 1, 2, 3 and so on. */
   sample (keyOf: (n: number) => string): string[]
 }
@@ -66,10 +77,19 @@ function ofSingle (server: Server): Servers {
 function ofCluster (cluster: Cluster, create: (redis: Redis) => Server): Servers {
   const topology = createTopology(cluster)
   const servers = new WeakMap<Redis, Server>()
+  const connected = new WeakMap<Redis, Promise<boolean>>()
   const serverOf = (node: Redis): Server => {
     let server = servers.get(node)
     if (server === undefined) servers.set(node, server = create(node))
     return server
+  }
+  /** Connects a replica that has become a master; one promise a connection, however many calls wait for it. */
+  const isConnected = async (node: Redis): Promise<boolean> => {
+    if (node.status === 'ready') return true
+    if (node.status === 'wait') node.connect().catch(() => {})
+    let reached = connected.get(node)
+    if (reached === undefined) connected.set(node, reached = isReached(node))
+    return await Promise.race([reached, delay(PATIENCE, false, { ref: false })])
   }
   return {
     of (key) {
@@ -78,15 +98,19 @@ function ofCluster (cluster: Cluster, create: (redis: Redis) => Server): Servers
       topology.refresh()
       throw new NoConnectionError()
     },
-    async follow ({ message }) {
-      const [word, , address] = message.split(' ')
-      if (word !== 'MOVED' && word !== 'ASK') return undefined
-      const refreshed = word === 'MOVED' || topology.node(address) === undefined ? topology.refresh() : undefined
-      if (topology.node(address) === undefined) await refreshed
-      const node = topology.node(address)
-      if (node === undefined) return undefined
+    async follow (err, key, from) {
+      const [word, , address] = err.message.split(' ')
+      const isRedirection = word === 'MOVED' || word === 'ASK'
+      // A server that has left the Cluster says CLUSTERDOWN, and so does one whose Cluster is down.
+      if (!isRedirection && word !== 'CLUSTERDOWN' && !(err instanceof NoConnectionError)) return undefined
+      const knows = isRedirection && topology.node(address) !== undefined
+      const refreshed = word === 'ASK' && knows ? undefined : topology.refresh()
+      if (!knows) await refreshed
+      const node = topology.node(isRedirection ? address : topology.ownerOf(key))
+      if (node === undefined || !await isConnected(node)) return undefined
       const server = serverOf(node)
-      return word === 'ASK' ? { ...server, scripts: server.asking } : server
+      if (word === 'ASK') return { ...server, scripts: server.asking }
+      return isRedirection || server !== from ? server : undefined
     },
     sample (keyOf) {
       const missing = topology.masters()
