@@ -30,9 +30,10 @@ export default fp(async app => {
     const { explains = false, isRefresh = false } = request.routeOptions.config
     if (isRefresh) app.metrics.refreshes[refusedOutcome(err, status)]++
     if (err instanceof RefreshRefused) {
-      const { outcome, userId, sid } = err
-      request.log[outcome === 'reused' ? 'warn' : 'info']({ outcome, userId, sid }, 'refresh refused')
-      return reply.code(400).send(errorBody(400))
+      const { outcome, userId, sid, statusCode } = err
+      const message = statusCode === 400 ? 'refresh refused' : 'refresh refused; too few replicas have the end of its session'
+      request.log[outcome === 'reused' ? 'warn' : 'info']({ outcome, userId, sid }, message)
+      return reply.code(statusCode).send(errorBody(statusCode))
     }
     if (err instanceof TurnedAway) {
       turnedAway.count(err.reason)

@@ -13,8 +13,7 @@ export default fp(async app => {
   app.addHook('onClose', async () => { client.disconnect() })
   await app.register(fastifyRedis, { client })
   const { REDIS_WAIT_REPLICAS: replicas } = app.config
-  // Nothing of what the public surface does is waited for.
-  const replicated = app.surface === 'internal' && replicas > 0
+  const replicated = replicas > 0
     ? { redis: await connectRedis(app.config, app.log.child({ connection: 'replicated' })), replicas }
     : undefined
   app.decorate('replicated', replicated)

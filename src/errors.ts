@@ -50,17 +50,19 @@ export type RefusalOutcome = 'malformed' | 'forged' | 'unknown' | 'device_mismat
 
 /**
  * A refresh that is the caller's fault. Carries what the log line says; never a token.
- * One public answer for all of them (RFC 9700 section 4.14 asks for refusal, not for an explanation).
+ * One public answer for all of them (RFC 9700 section 4.14 asks for refusal, not for an explanation), but a 500 for a
+ * session that ended by reuse and might come back: its client keeps the token, which would end the session again.
  */
 export class RefreshRefused extends Error {
-  readonly statusCode = 400
+  readonly statusCode: 400 | 500
   readonly outcome: RefusalOutcome
   readonly userId: number | undefined
   readonly sid: string | undefined
 
-  constructor (outcome: RefusalOutcome, session?: { id: number, sid: string }) {
+  constructor (outcome: RefusalOutcome, session?: { id: number, sid: string }, statusCode: 400 | 500 = 400) {
     super(`refresh refused: ${outcome}`)
     this.name = 'RefreshRefused'
+    this.statusCode = statusCode
     this.outcome = outcome
     this.userId = session?.id
     this.sid = session?.sid

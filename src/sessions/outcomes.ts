@@ -19,11 +19,12 @@ export interface LiveSession {
  * - `retried`: a lost answer is repeated; nothing changed.
  * - `recovered`: Redis had lost writes; the line goes on from the generation that the signature proves.
  * - `unknown`: no such session. `device_mismatch`: not this device's. `expired`: over, and removed.
- * - `reused`: an ancestor came back, so the token is in two hands: the session is ended (RFC 9700 section 4.14.2).
+ * - `reused`: an ancestor came back, so the token is in two hands: the session is ended (RFC 9700 section 4.14.2);
+ *   `unconfirmed` when too few replicas have that.
  */
 export type Rotation =
   | { outcome: 'rotated' | 'retried' | 'recovered', session: LiveSession }
-  | { outcome: 'unknown' | 'device_mismatch' | 'expired' | 'reused' }
+  | { outcome: 'unknown' | 'device_mismatch' | 'expired' | 'reused', unconfirmed?: boolean }
 
 /** One row of the list of a user's sessions; times in Unix seconds. */
 export interface SessionSummary {

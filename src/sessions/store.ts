@@ -7,7 +7,8 @@ import {
 } from './outcomes.ts'
 import { hashDevice, newSessionId } from './record.ts'
 import { defineReplicatedScripts } from './replicated.ts'
-import { createRunner, type Runner, type ScriptObserver } from './runner.ts'
+import { createConfirm, type Confirm } from './reuse.ts'
+import { createRunner, TIMEOUT, type Runner, type ScriptObserver } from './runner.ts'
 import { createServers } from './servers.ts'
 
 export interface SessionStoreOptions {
@@ -39,7 +40,7 @@ export interface NewSession extends Profile {
 export interface SessionStore {
   /** Opens a session, generation 1. Replaces the device's older one; evicts the least recently used over the cap. */
   open (session: NewSession): Promise<LiveSession>
-  /** Decides the refresh of an authentic token. One round trip. */
+  /** Decides the refresh of an authentic token. One round trip; with `replicated`, a session that ends by reuse waits for replicas. */
   rotate (token: Pick<Generation, 'id' | 'sid' | 'gen' | 'exp'>, deviceId: string): Promise<Rotation>
   /** Ends one session. Whether there was such a one. */
   revoke (userId: number, sid: string): Promise<boolean>
@@ -59,10 +60,13 @@ export interface SessionStore {
 export function createSessionStore (redis: RedisClient, options: SessionStoreOptions, createClock?: () => RedisClock): SessionStore {
   const { prefix, idleTtl, absoluteTtl, retryWindow, maxSessionsPerUser, replicated, observe } = options
   const { run, probe } = createRunner(createServers(redis, createClock), prefix, observe)
-  const { run: runDurably } = replicated === undefined ? { run } : createDurableRunner(replicated)
+  const { run: runDurably, confirm } = replicated === undefined ? { run } : createDurableRunner(replicated)
 
-  function createDurableRunner ({ redis, replicas }: NonNullable<typeof replicated>): Runner {
-    return createRunner(createServers(redis, createClock, redis => defineReplicatedScripts(redis, replicas)), prefix, observe)
+  function createDurableRunner ({ redis, replicas }: NonNullable<typeof replicated>): Pick<Runner, 'run'> & { confirm: Confirm } {
+    const servers = createServers(redis, createClock, redis => defineReplicatedScripts(redis, replicas))
+    // Without the replies: the session is counted already.
+    const uncounted = createRunner(servers, prefix, (script, seconds, result) => observe?.(script, seconds, result))
+    return { ...createRunner(servers, prefix, observe), confirm: createConfirm(uncounted.runWithin) }
   }
 
   return {
@@ -75,7 +79,11 @@ export function createSessionStore (redis: RedisClient, options: SessionStoreOpt
     },
 
     async rotate ({ id, sid, gen, exp }, deviceId) {
+      const startedAt = performance.now()
       const reply = await run('rotate', id, sid, gen, exp, hashDevice(deviceId), idleTtl, absoluteTtl, retryWindow)
+      if (reply[0] === 'reused' && confirm !== undefined) {
+        return { outcome: 'reused', unconfirmed: !await confirm(id, sid, startedAt + TIMEOUT - performance.now()) }
+      }
       return toRotation(reply, id, sid)
     },
 

@@ -1,8 +1,11 @@
 import t, { type Test } from 'tap'
 import { createServer, type AddressInfo } from 'node:net'
 import { once } from 'node:events'
+import { defineReplicatedScripts } from '../../src/sessions/replicated.ts'
 import { createSessionStore } from '../../src/sessions/store.ts'
 import { build, claimsOf, guest, startRedis, type PrivateRedis, type Service, type TokensBody } from '../helper.ts'
+import { scrape } from '../metrics-text.ts'
+import { until } from '../redis-servers/deployment.ts'
 
 /** REDIS_WAIT_REPLICAS on a real master with a real replica. */
 
@@ -124,6 +127,74 @@ t.test('on: what was answered outlives the master, whenever it dies', async t =>
     const statuses = await Promise.all(opened.map(async ({ refreshToken }) => (await survivor.refresh(refreshToken)).statusCode))
     t.same(statuses, users.map(userId => revoked.includes(userId) ? 400 : 200))
   }
+})
+
+/** A session whose first token was used twice over: to use it again ends the session. */
+async function advance (service: Service, { refreshToken }: TokensBody): Promise<{ old: string, newest: string }> {
+  const second = (await service.refresh(refreshToken)).json().refreshToken
+  return { old: refreshToken, newest: (await service.refresh(second)).json().refreshToken }
+}
+
+t.test('on: an end by reuse that was answered 400 outlives the master', async t => {
+  const pair = await startPair(t)
+  const service = await build(t, pair.master, { REDIS_WAIT_REPLICAS: '1' })
+  const users = Array.from({ length: 20 }, (_, i) => 1 + i)
+  const tokens = await Promise.all(users.map(async userId => await advance(service, await open(service, userId))))
+  const statuses = await Promise.all(tokens.map(async ({ old }) => (await service.refresh(old)).statusCode))
+  const survivor = await failOver(t, pair, service)
+  const ended = tokens.filter((_, i) => statuses[i] === 400)
+  t.ok(ended.length > 0)
+  const after = await Promise.all(ended.map(async ({ newest }) => (await survivor.refresh(newest)).statusCode))
+  t.same(new Set(after), new Set([400]))
+})
+
+t.test('on: an end by reuse that no replica has is a 500, in time, and comes to the replicas later', async t => {
+  const pair = await startPair(t)
+  const service = await build(t, pair.master, { REDIS_WAIT_REPLICAS: '1' })
+  const { old, newest } = await advance(service, await open(service, 1))
+  const confirmed = async (): Promise<number | undefined> =>
+    (await scrape(service.internal)).samples.get('rts_redis_script_duration_seconds_count{script="revoke",result="ok"}')
+
+  pair.replica.freeze()
+  const startedAt = performance.now()
+  const response = await service.refresh(old)
+  const took = performance.now() - startedAt
+  t.equal(response.body, '{"code":500,"message":"Internal Error"}')
+  t.ok(took < 1000, `${Math.round(took)} ms`)
+  t.match(service.log.filter(({ outcome }) => outcome === 'reused'), [{ userId: 1, msg: /too few replicas/ }])
+  t.equal((await service.refresh(newest)).statusCode, 400, 'it has ended here')
+  t.equal(await confirmed(), undefined)
+
+  pair.replica.thaw()
+  await until(async () => await confirmed() === 1)
+  const { samples } = await scrape(service.internal)
+  t.equal(samples.get('rts_refresh_requests_total{outcome="reused"}'), 1)
+  t.equal(samples.get('rts_sessions_ended_total{reason="reuse"}'), 1)
+  t.equal(samples.get('rts_sessions_ended_total{reason="logout"}'), 0)
+  t.equal((await (await failOver(t, pair, service)).refresh(newest)).statusCode, 400)
+})
+
+t.test('on: refreshes that succeed write nothing on the waiting connection', async t => {
+  const pair = await startPair(t)
+  const service = await build(t, pair.master, { REDIS_WAIT_REPLICAS: '1' })
+  const { refreshToken } = await open(service, 1)
+  await pair.master.client.config('RESETSTAT')
+  pair.replica.freeze()
+  const second = (await service.refresh(refreshToken)).json().refreshToken
+  t.equal((await service.refresh(refreshToken)).json().refreshToken, second)
+  t.notMatch(await pair.master.client.info('commandstats'), /cmdstat_wait:/)
+  pair.replica.thaw()
+})
+
+t.test('a batch that can not be sent is refused, and the next one goes out', async t => {
+  const { client } = await startRedis(t)
+  const { scripts } = defineReplicatedScripts(client, 0)
+  const { pipeline } = client
+  client.pipeline = () => { throw new Error('no pipeline') }
+  const args = ['k', 'events', 1, Date.now() + 60_000]
+  await t.rejects(scripts.list(...args), { message: 'no pipeline' })
+  client.pipeline = pipeline
+  t.match(await scripts.list(...args), ['listed'])
 })
 
 t.test('on: calls made while one waits go out together, and rotations wait for nobody', async t => {

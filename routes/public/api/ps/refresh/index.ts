@@ -47,7 +47,7 @@ const route: FastifyPluginAsyncTypebox = async app => {
     if (limitSession !== undefined) await limitSession(request, claims.sid)
 
     const rotation = await rotate(claims, deviceId)
-    if (!('session' in rotation)) throw new RefreshRefused(rotation.outcome, claims)
+    if (!('session' in rotation)) throw new RefreshRefused(rotation.outcome, claims, rotation.unconfirmed === true ? 500 : 400)
 
     const { outcome, session } = rotation
     refreshes[outcome]++
