@@ -1,4 +1,5 @@
 import fp from 'fastify-plugin'
+import { watchReconnects } from '../src/redis/reconnects.ts'
 import { createRequestObserver } from '../src/metrics/requests.ts'
 
 /** Observes every route that is added after it, and this surface's connection to Redis. */
@@ -8,6 +9,5 @@ export default fp(async app => {
     route.onResponse = [route.onResponse ?? [], createRequestObserver(metrics, surface, route)].flat()
   })
   metrics.connections.set(surface, redis)
-  // It was ready before the first request: from here on that means again.
-  redis.on('ready', () => { metrics.reconnects[surface]++ })
+  watchReconnects(redis, () => { metrics.reconnects[surface]++ })
 }, { name: 'metrics', dependencies: ['redis'] })

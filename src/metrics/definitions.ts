@@ -68,6 +68,11 @@ export const definitions = {
     labelNames: ['surface'],
     values: ['public', 'internal']
   },
+  clock: {
+    name: 'rts_redis_clock_ahead_seconds',
+    help: 'How far Redis\'s clock is ahead of this machine\'s, negative if behind; a step forward since the last scrape included.',
+    labelNames: ['surface']
+  },
   ready: {
     name: 'rts_ready',
     help: 'Whether the process wants requests (1) or not (0): the answer of /readyz at the time of the scrape.'

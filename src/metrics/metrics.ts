@@ -22,12 +22,14 @@ export interface Metrics {
   reconnects: Record<Surface, number>
   /** How many keys other replicas sign with that this one does not know. */
   unknownKeys: number
+  /** Of each surface: how far Redis's clock is ahead, in seconds; `undefined` while it is not known. */
+  clocks: Map<Surface, () => number | undefined>
 }
 
 /** `health` is the process's, which is asked at every scrape. */
 export function createMetrics (health: Health): Metrics {
   const registry = new Registry()
-  const { refreshes, requests, unmatched, connected, reconnects, ready, unknownKeys } = definitions
+  const { refreshes, requests, unmatched, connected, reconnects, clock, ready, unknownKeys } = definitions
   const metrics: Metrics = {
     registry,
     refreshes: createCounts(registry, refreshes),
@@ -36,12 +38,24 @@ export function createMetrics (health: Health): Metrics {
     observeScript: createScriptObserver(registry),
     connections: new Map(),
     reconnects: createCounts(registry, reconnects),
-    unknownKeys: 0
+    unknownKeys: 0,
+    clocks: new Map()
   }
   registry.registerMetric(new Gauge({
     ...connected,
     registers: [],
     collect () { for (const [surface, { status }] of metrics.connections) this.set({ surface }, Number(status === 'ready')) }
+  }))
+  registry.registerMetric(new Gauge({
+    ...clock,
+    registers: [],
+    collect () {
+      this.reset()
+      for (const [surface, takeAhead] of metrics.clocks) {
+        const ahead = takeAhead()
+        if (ahead !== undefined) this.set({ surface }, ahead)
+      }
+    }
   }))
   registry.registerMetric(new Gauge({ ...ready, registers: [], async collect () { this.set(Number(await isReady(health))) } }))
   registry.registerMetric(new Gauge({ ...unknownKeys, registers: [], collect () { this.set(metrics.unknownKeys) } }))

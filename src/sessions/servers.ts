@@ -3,7 +3,7 @@ import { Cluster, type Redis } from 'ioredis'
 import type { RedisClient } from '../redis/client.ts'
 import { isReached } from '../redis/ready.ts'
 import { createTopology } from '../redis/topology.ts'
-import { createRedisClock, type RedisClock } from './clock.ts'
+import { createRedisClock, furthestFromZero, type RedisClock } from './clock.ts'
 import { defineScripts, type ServerScripts } from './scripts.ts'
 
 type Definition = (redis: Redis) => ServerScripts
@@ -41,6 +41,8 @@ export interface Servers {
    * missing connection. `undefined` when there is no such server, or the error is another one.
    */
   follow (err: Error, key: string, from: Server | undefined): Promise<Server | undefined>
+  /** How far Redis's clock is ahead of this machine's, in seconds; of several masters, the clock that is the furthest off. */
+  takeAhead (): number | undefined
   /** A key of each of them, made by `keyOf` from 1, 2, 3 and so on. */
   sample (keyOf: (n: number) => string): string[]
 }
@@ -66,6 +68,7 @@ function ofSingle (server: Server): Servers {
   return {
     of: () => server,
     follow: async () => undefined,
+    takeAhead: () => server.clock.takeAhead?.(),
     sample: keyOf => [keyOf(1)]
   }
 }
@@ -111,6 +114,10 @@ function ofCluster (cluster: Cluster, create: (redis: Redis) => Server): Servers
       const server = serverOf(node)
       if (word === 'ASK') return { ...server, scripts: server.asking }
       return isRedirection || server !== from ? server : undefined
+    },
+    takeAhead () {
+      const nodes = [...topology.masters()].flatMap(address => topology.node(address) ?? [])
+      return furthestFromZero(nodes.flatMap(node => servers.get(node)?.clock.takeAhead?.() ?? []))
     },
     sample (keyOf) {
       const missing = topology.masters()

@@ -54,12 +54,15 @@ export interface SessionStore {
   updateProfile (userId: number, profile: Partial<Profile>): Promise<boolean>
   /** Resolves when Redis would run a refresh now; a Cluster, when one of its masters would. */
   probe (): Promise<void>
+  /** For metrics: how far Redis's clock is ahead of this machine's, in seconds; a step forward since the last call included. */
+  takeClockAhead (): number | undefined
 }
 
 /** The clock is a store's own for each server, unless a test brings one that is wrong. */
 export function createSessionStore (redis: RedisClient, options: SessionStoreOptions, createClock?: () => RedisClock): SessionStore {
   const { prefix, idleTtl, absoluteTtl, retryWindow, maxSessionsPerUser, replicated, observe } = options
-  const { run, probe } = createRunner(createServers(redis, createClock), prefix, observe)
+  const servers = createServers(redis, createClock)
+  const { run, probe } = createRunner(servers, prefix, observe)
   const { run: runDurably, confirm } = replicated === undefined ? { run } : createDurableRunner(replicated)
 
   function createDurableRunner ({ redis, replicas }: NonNullable<typeof replicated>): Pick<Runner, 'run'> & { confirm: Confirm } {
@@ -111,6 +114,8 @@ export function createSessionStore (redis: RedisClient, options: SessionStoreOpt
       return word === 'updated'
     },
 
-    probe
+    probe,
+
+    takeClockAhead: servers.takeAhead
   }
 }

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { createRedisClock } from '../../src/sessions/clock.ts'
+import { createRedisClock, furthestFromZero } from '../../src/sessions/clock.ts'
 
 t.test('nothing is dated before the first reply, and after a reset', async t => {
   const clock = createRedisClock()
@@ -18,4 +18,24 @@ t.test('a deadline is not ahead of the moment it stands for, and the last reply 
   t.ok(clock.deadline(moment)! <= moment + 5_000_000)
   clock.observe(read - 60_000)
   t.ok(clock.deadline(moment)! <= moment + 5_000_000 - 60_000)
+})
+
+t.test('how far it is ahead of this machine: now, or the furthest ahead since it was last asked', async t => {
+  const clock = createRedisClock()
+  t.equal(clock.takeAhead!(), undefined)
+  const about = (seconds: number): void => { t.ok(Math.abs(clock.takeAhead!()! - seconds) < 5, `${seconds} s`) }
+  clock.observe(Date.now() + 3_600_000)
+  clock.observe(Date.now() - 60_000)
+  about(3600)
+  about(-60)
+  clock.observe(Date.now() - 7_200_000)
+  clock.observe(Date.now())
+  about(0)
+  clock.observe(Date.now() - 60_000)
+  about(-60)
+  clock.observe(Date.now() + 3_600_000)
+  clock.reset()
+  t.equal(clock.takeAhead!(), undefined)
+  t.equal(furthestFromZero([]), undefined)
+  t.equal(furthestFromZero([1, -3, 2]), -3)
 })

@@ -141,6 +141,7 @@ t.test('on: an end by reuse that was answered 400 outlives the master', async t 
   const users = Array.from({ length: 20 }, (_, i) => 1 + i)
   const tokens = await Promise.all(users.map(async userId => await advance(service, await open(service, userId))))
   const statuses = await Promise.all(tokens.map(async ({ old }) => (await service.refresh(old)).statusCode))
+  // Without the wait the last of them would be on their way still.
   const survivor = await failOver(t, pair, service)
   const ended = tokens.filter((_, i) => statuses[i] === 400)
   t.ok(ended.length > 0)

@@ -31,7 +31,7 @@ export function clockChecks (clocks: Clock[]): Check[] {
   const here = Math.max(0, ...known.map(Math.abs))
   const spread = Math.max(...known) - Math.min(...known)
   return [
-    judge(here, 'between this machine and Redis', 'access tokens look older or newer than they are to whoever verifies them'),
+    judge(here, 'between this machine and Redis', 'if it is Redis\'s that is wrong, sessions end too early or too late; access tokens look older or newer than they are'),
     ...(known.length > 1 ? [judge(spread, 'among the Redis servers', 'a failover makes sessions end early or late')] : []),
     ...clocks.filter(({ ahead }) => ahead === undefined)
       .map(({ server }) => warn('clock', `${server} can't be reached from here`, 'run doctor where it can, to compare its clock'))
