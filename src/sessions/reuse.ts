@@ -1,14 +1,14 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { TIMEOUT, type Runner } from './runner.ts'
 
-/** Milliseconds between two attempts to bring an end to the replicas. */
-const PAUSE = 500
-
-/** Milliseconds after which an end is left as it is: longer than a failover, and than a replica that restarts. */
-const PATIENCE = 300_000
-
-/** Sessions whose ends are brought to the replicas at the same time; of more, the oldest are left as they are. */
-const MAX_PENDING = 1000
+const limits = {
+  /** Milliseconds between two attempts to bring an end to the replicas. */
+  pause: 500,
+  /** Milliseconds after which an end is left as it is: longer than a failover, and than the restart of a replica. */
+  patience: 300_000,
+  /** Sessions whose ends are brought to the replicas at the same time; of more, the oldest are left as they are. */
+  maxPending: 1000
+}
 
 /** Brings the end of a session to the replicas within `ms` milliseconds. Whether they have it; if not, it goes on trying. */
 export type Confirm = (userId: number, sid: string, ms: number) => Promise<boolean>
@@ -18,7 +18,7 @@ export type Confirm = (userId: number, sid: string, ms: number) => Promise<boole
  * removal: a replica that has this write has the removal. After a failover that undid the removal, the write is a removal.
  * The client can't be asked to repeat its request: it may be a thief, and `unknown` waits for no replica.
  */
-export function createConfirm (run: Runner['runWithin']): Confirm {
+export function createConfirm (run: Runner['runWithin'], { pause, patience, maxPending } = limits): Confirm {
   const pending = new Map<string, { userId: number, until: number }>()
   let isTrying = false
 
@@ -29,7 +29,7 @@ export function createConfirm (run: Runner['runWithin']): Confirm {
   async function tryAgain (): Promise<void> {
     isTrying = true
     while (pending.size > 0) {
-      await delay(PAUSE, undefined, { ref: false })
+      await delay(pause, undefined, { ref: false })
       await Promise.all([...pending].map(async ([sid, { userId, until }]) => {
         if (await end(userId, sid, TIMEOUT) || performance.now() > until) pending.delete(sid)
       }))
@@ -39,8 +39,8 @@ export function createConfirm (run: Runner['runWithin']): Confirm {
 
   return async (userId, sid, ms) => {
     if (await end(userId, sid, ms)) return true
-    if (pending.size === MAX_PENDING) pending.delete(pending.keys().next().value!)
-    pending.set(sid, { userId, until: performance.now() + PATIENCE })
+    if (pending.size === maxPending) pending.delete(pending.keys().next().value!)
+    pending.set(sid, { userId, until: performance.now() + patience })
     if (!isTrying) tryAgain()
     return false
   }

@@ -1,0 +1,39 @@
+import t from 'tap'
+import { createConfirm } from '../../src/sessions/reuse.ts'
+import type { Runner } from '../../src/sessions/runner.ts'
+import { until } from '../redis-servers/deployment.ts'
+
+/** How long the service goes on, and for how many sessions; test/sessions/replicated.test.ts has the real replicas. */
+
+function createRun (): { run: Runner['runWithin'], tried: unknown[], succeed: () => void } {
+  const tried: unknown[] = []
+  let isUp = false
+  const run: Runner['runWithin'] = async (_ms, _name, _userId, sid) => {
+    tried.push(sid)
+    if (!isUp) throw new Error('no replica')
+    return ['absent', 1, 0]
+  }
+  return { run, tried, succeed: () => { isUp = true } }
+}
+
+t.test('of too many sessions the oldest are left', async t => {
+  const { run, tried, succeed } = createRun()
+  const confirm = createConfirm(run, { pause: 10, patience: 60_000, maxPending: 2 })
+  const answers = await Promise.all(['a', 'b', 'c'].map(async sid => await confirm(1, sid, 100)))
+  t.same(answers, [false, false, false])
+  tried.length = 0
+  await until(async () => tried.length >= 4)
+  t.same(new Set(tried), new Set(['b', 'c']))
+  succeed()
+  t.equal(await confirm(1, 'd', 100), true)
+})
+
+t.test('it is left when its time is over, and the next one is tried again as ever', async t => {
+  const { run, tried } = createRun()
+  const confirm = createConfirm(run, { pause: 1, patience: 0, maxPending: 2 })
+  await confirm(1, 'a', 100)
+  await until(async () => tried.length === 2)
+  await confirm(1, 'b', 100)
+  await until(async () => tried.length === 4)
+  t.same(tried, ['a', 'a', 'b', 'b'])
+})
