@@ -1,10 +1,9 @@
 import { once } from 'node:events'
 import { connect, createServer, type AddressInfo } from 'node:net'
-import { setTimeout as delay } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { createRedisClock } from '../src/sessions/clock.ts'
 import { createSessionStore } from '../src/sessions/store.ts'
-import { build, claimsOf, guest, startRedis, topology, type Service } from './helper.ts'
+import { build, claimsOf, guest, startRedis, topology, until, type Service } from './helper.ts'
 
 /** What a real Redis does to a service, and that no client loses its session by it. */
 
@@ -17,7 +16,7 @@ const byHand = topology === 'single' ? {} : { skip: 'nobody makes a master a rep
 async function healed (service: Service): Promise<void> {
   const reach = async (): Promise<boolean> =>
     await Promise.all([service.public, service.internal].map(async ({ sessions }) => await sessions.find(guest.userId, 'any'))).then(() => true, () => false)
-  while (!await reach() || (await service.internal.inject('/readyz')).statusCode !== 200) await delay(10)
+  await until('Redis can be used again', async () => await reach() && (await service.internal.inject('/readyz')).statusCode === 200)
 }
 
 async function assertDown (t: Test, service: Service, refreshToken: string): Promise<void> {
@@ -78,7 +77,7 @@ t.test('the estimate of a clock ends with the connection that it came by', oneCo
   await closed
   t.notOk(known(), 'the next server may have another')
   await redis.start()
-  while (!known()) await delay(5)
+  await until('the clock of the new connection is known', known)
   t.same(await store.list(1), [])
 })
 

@@ -3,6 +3,7 @@ import { generateKeyPairSync, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import { Writable } from 'node:stream'
+import { setTimeout as delay } from 'node:timers/promises'
 import type { FastifyInstance, LightMyRequestResponse } from 'fastify'
 import type { Test } from 'tap'
 import { buildApp } from '../src/app.ts'
@@ -69,6 +70,15 @@ export function environment (redisUrl: string, overrides: Record<string, string>
   }
 }
 
+/** Asks every 10 ms until it is so; rejects after `seconds` with what should have come, which a runner's time-out could not say. */
+export async function until (expected: string, isSo: () => boolean | Promise<boolean>, seconds = 20): Promise<void> {
+  const end = performance.now() + seconds * 1000
+  while (!await isSo()) {
+    if (performance.now() > end) throw new Error(`not within ${seconds} s: ${expected}`)
+    await delay(10)
+  }
+}
+
 /** Builds both surfaces of one service in this process; they close with the test. */
 export async function build (t: Test, redis: Pick<PrivateRedis, 'url'> & Partial<PrivateRedis>, overrides: Record<string, string> = {}): Promise<Service> {
   const config = loadConfig(environment(redis.url, { ...redis.env, ...overrides })) as RunnableConfig
@@ -126,7 +136,7 @@ export interface ServiceProcess {
   internalUrl: string
   /** Lines of the log so far. */
   lines: string[]
-  /** Resolves with a line that contains the text, already logged or to come. */
+  /** Resolves with a line that contains the text, already logged or to come; rejects after a minute. */
   line (text: string): Promise<string>
   exited: Promise<[code: number | null, signal: string | null]>
 }
@@ -146,11 +156,13 @@ export function spawnService (t: Test, env: Record<string, string>): { child: Ch
     child.kill('SIGKILL')
     await exited
   })
-  const line = async (text: string): Promise<string> => {
+  const line: ServiceProcess['line'] = async text => {
+    const late = AbortSignal.timeout(60_000)
     for (;;) {
       const found = lines.find(line => line.includes(text))
       if (found !== undefined) return found
-      await Promise.race([once(output, 'line'), exited.then(() => { throw new Error(`ended before «${text}»: ${errors.join('\n')}`) })])
+      const next = once(output, 'line', { signal: late }).catch(() => { throw new Error(`no line with «${text}» within a minute, after:\n${lines.slice(-5).join('\n')}`) })
+      await Promise.race([next, exited.then(() => { throw new Error(`ended before «${text}»: ${errors.join('\n')}`) })])
     }
   }
   return { child, lines, errors, line, exited }

@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { Agent, request } from 'node:http'
 import { setTimeout as delay } from 'node:timers/promises'
 import t from 'tap'
-import { environment, guest, postRefresh, postSession, startRedis, startService, type ServiceProcess, type TokensBody } from './helper.ts'
+import { environment, guest, postRefresh, postSession, startRedis, startService, until, type ServiceProcess, type TokensBody } from './helper.ts'
 
 /** Milliseconds that the process stands still: more than those after which its clients count as gone. */
 const STANDSTILL = 1500
@@ -47,12 +47,12 @@ t.test('requests that waited in a frozen process take no effect when it goes on'
   // The clients asked another replica, and went on from there.
   const later = await Promise.all(sessions.map(async ({ refreshToken }) => await refresh(await refresh(refreshToken))))
   frozen.child.kill('SIGCONT')
-  while ((await outcomes(frozen)).length < 2) await delay(10)
+  await until('both requests that waited are answered', async () => (await outcomes(frozen)).length >= 2)
   t.same(await outcomes(frozen), ['unavailable', 'unavailable'], 'they could take no effect')
   const last = await Promise.all(later.map(refresh))
 
   // And what comes now is answered again.
-  while ((await postRefresh(frozen.publicUrl, last[0]!)).status === 500) await delay(10)
+  await until('refreshes are answered again', async () => (await postRefresh(frozen.publicUrl, last[0]!)).status !== 500)
   t.equal((await postRefresh(frozen.publicUrl, last[1]!)).status, 200)
   frozen.child.kill('SIGTERM')
   t.same(await frozen.exited, [0, null])

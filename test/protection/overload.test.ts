@@ -1,24 +1,22 @@
 import { once } from 'node:events'
 import { connect } from 'node:net'
-import { setImmediate as turn, setTimeout as delay } from 'node:timers/promises'
+import { setTimeout as delay } from 'node:timers/promises'
 import t from 'tap'
-import { build, claimsOf, environment, guest, postRefresh, postSession, startRedis, startService, type Service, type TokensBody } from '../helper.ts'
+import { build, claimsOf, environment, guest, postRefresh, postSession, startRedis, startService, until, type Service, type TokensBody } from '../helper.ts'
 
 /** More requests than can be answered in time: each hears soon, in the documented words, and no session is lost by it. */
 
 const internalError = '{"code":500,"message":"Internal Error"}'
 
 async function healed (service: Service): Promise<void> {
-  while ((await service.internal.inject('/readyz')).statusCode !== 200) await delay(10)
+  await until('the replica is ready again', async () => (await service.internal.inject('/readyz')).statusCode === 200)
 }
 
 /** The warnings about requests turned away, once there is one. */
 async function warnings (service: Service): Promise<Array<Record<string, unknown>>> {
-  for (;;) {
-    const found = service.log.filter(({ msg }) => msg === 'requests were turned away')
-    if (found.length > 0) return found
-    await delay(10)
-  }
+  const find = (): Service['log'] => service.log.filter(({ msg }) => msg === 'requests were turned away')
+  await until('a warning has the number of requests turned away', () => find().length > 0)
+  return find()
 }
 
 t.test('thousands at once at a frozen Redis, which then thaws', async t => {
@@ -42,7 +40,7 @@ t.test('thousands at once at a frozen Redis, which then thaws', async t => {
   t.ok(answers.some(({ retry }) => retry === '1'), 'some were turned away and told when to come back')
   t.equal((await fetch(`${service.internalUrl}/healthz`)).status, 200)
   redis.thaw()
-  while ((await fetch(`${service.internalUrl}/readyz`)).status !== 200) await delay(10)
+  await until('the replica is ready again', async () => (await fetch(`${service.internalUrl}/readyz`)).status === 200)
 
   for (let from = 0; from < sessions.length; from += 40) {
     const alive = await Promise.all(sessions.slice(from, from + 40).map(async ({ refreshToken }) => {
@@ -68,7 +66,7 @@ t.test('no more wait for Redis than may; the others are told at once, before any
 
   redis.freeze()
   const waiting = [service.refresh(refreshToken), service.refresh(refreshToken)]
-  while (service.public.gate.refusal() === undefined) await turn()
+  await until('two refreshes wait for Redis', () => service.public.gate.refusal() !== undefined)
   const refused = await service.public.inject({ method: 'POST', url: '/api/ps/refresh', payload: 'nonsense', headers: { 'content-type': 'application/json' } })
   t.equal(refused.body, internalError, 'its body was not read')
   t.match(refused.headers, { 'retry-after': '1', 'cache-control': 'no-store' })
@@ -130,7 +128,7 @@ t.test('while the event loop lags a tenth of the room has to do, and is never ta
 
   redis.freeze()
   const waiting = service.refresh(refreshToken)
-  while (!isBusy(service)) await turn()
+  await until('the refresh waits for Redis', () => isBusy(service))
   await lag()
   const refused = await service.refresh(refreshToken)
   t.match(refused, { statusCode: 500, body: internalError, headers: { 'retry-after': '1' } })

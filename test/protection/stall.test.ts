@@ -3,7 +3,7 @@ import { request } from 'node:http'
 import { connect, createServer, type AddressInfo } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 import t from 'tap'
-import { environment, guest, postRefresh, postSession, startRedis, startService, type TokensBody } from '../helper.ts'
+import { environment, guest, postRefresh, postSession, startRedis, startService, until, type TokensBody } from '../helper.ts'
 
 /** Milliseconds that the process stands still: more than those after which its clients count as gone. */
 const STANDSTILL = 1500
@@ -42,6 +42,8 @@ t.test('limits do not make what waited in a frozen process look new', async t =>
   }
   const later = await refresh(await refresh(refreshToken))
   frozen.child.kill('SIGCONT')
-  t.match(JSON.parse(await frozen.line('"reqId"')), { msg: 'request failed', err: { code: 'RTS_STORE_UNAVAILABLE' } })
+  const find = (): string | undefined => frozen.lines.find(line => line.includes('"reqId"'))
+  await until('the request that waited is refused as late, before it is counted', () => find() !== undefined)
+  t.match(JSON.parse(find()!), { msg: 'request failed', err: { code: 'RTS_STORE_UNAVAILABLE' } })
   await refresh(later)
 })
