@@ -1,5 +1,6 @@
-import { destination as toFile, pino, type DestinationStream, type Logger } from 'pino'
-import pretty from 'pino-pretty'
+import { pino, type DestinationStream, type Logger } from 'pino'
+import { prettyFactory } from 'pino-pretty'
+import { createLogOutput, type LogOutput } from './log-output.ts'
 import { withoutArguments } from './redis/message.ts'
 
 /**
@@ -10,13 +11,20 @@ function serializeError (err: Error & { code?: string }): object {
   return { type: err.name, code: err.code, message: withoutArguments(err.message), stack: withoutArguments(String(err.stack)) }
 }
 
-/** Where lines go: as text when a person watches, else as JSON. */
-function standardOutput (): DestinationStream {
-  return process.stdout.isTTY ? pretty({ sync: true }) : toFile({ dest: 1, sync: true })
+/**
+ * Standard output: text when a person watches, else JSON. Node makes a pipe non-blocking when `process.stdout` is read, but
+ * leaves a terminal blocking, which Ctrl-S stops.
+ */
+export function standardOutput (): LogOutput {
+  const { isTTY, _handle: handle } = process.stdout as typeof process.stdout & { _handle?: { setBlocking (blocking: boolean): void } }
+  if (isTTY) handle?.setBlocking(false)
+  const output = createLogOutput(1, isTTY ? prettyFactory({}) : undefined)
+  process.on('exit', output.flushSync)
+  return output
 }
 
-/** Bodies, headers and queries are never logged: they hold tokens. */
-export function createLogger (level: string, destination: DestinationStream = standardOutput()): Logger {
+/** Bodies, headers and queries are never logged: they hold tokens. Where `destination` dropped lines, a line says how many. */
+export function createLogger (level: string, destination: DestinationStream & Pick<LogOutput, 'onFlow'> = standardOutput()): Logger {
   const options = {
     level,
     base: null,
@@ -27,5 +35,7 @@ export function createLogger (level: string, destination: DestinationStream = st
       req: ({ method, url }: { method: string, url: string }) => ({ method, url: url.split('?')[0] })
     }
   }
-  return pino(options, destination)
+  const logger = pino(options, destination)
+  destination.onFlow = dropped => { logger.warn({ dropped }, 'log lines were dropped, because nothing read them') }
+  return logger
 }

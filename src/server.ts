@@ -8,7 +8,7 @@ import { withDevelopmentSecrets } from './development-secrets.ts'
 import { closeConnectionsAfterAnswers, drain } from './drain.ts'
 import { StartError } from './errors.ts'
 import { createHealth, type Health } from './health.ts'
-import { createLogger } from './log.ts'
+import { createLogger, standardOutput } from './log.ts'
 import { createMetrics } from './metrics/metrics.ts'
 import { BACKLOG } from './protection/thresholds.ts'
 import { startEmbeddedRedis } from './redis/embedded.ts'
@@ -29,7 +29,7 @@ const foundations: Array<() => Promise<void>> = []
 
 async function start (config: Config, health: Health, logger: Logger): Promise<void> {
   const { redis, ...complete } = await prepare(config, logger)
-  await buildListeners({ config: complete, health, metrics: createMetrics(health), logger, surfaces: {} })
+  await buildListeners({ config: complete, health, metrics: createMetrics(health, output), logger, surfaces: {} })
   watchForStalls()
   const [publicApp, internalApp] = listeners as [FastifyInstance, FastifyInstance]
   const addresses = {
@@ -70,11 +70,13 @@ async function listen (app: FastifyInstance, host: string, port: number, name: s
 async function close (): Promise<void> {
   await Promise.all(listeners.map(async app => await drain(app, GRACE)))
   for (const end of foundations) await end()
+  await output.flush()
 }
 
+const output = standardOutput()
 try {
   const config = loadConfig()
-  const logger = createLogger(config.LOG_LEVEL)
+  const logger = createLogger(config.LOG_LEVEL, output)
   const health = createHealth()
   closeWithGrace({ delay: config.SHUTDOWN_DELAY * 1000 + END, logger }, async ({ signal, err }) => {
     if (err !== undefined) {

@@ -7,11 +7,12 @@ import { endReasons } from '../sessions/ended.ts'
 
 /**
  * How refreshes end: the outcomes of a rotation, `malformed` and `forged` before Redis is asked, `unavailable` for a 500,
- * `limited` for a 429, `overloaded` for what was shed before it was looked at.
+ * `limited` for a 429, `overloaded` for what was shed before it was looked at, `aborted` when the client's connection
+ * broke before its request was whole, or before it was looked at.
  */
 export const refreshOutcomes = [
   'rotated', 'retried', 'recovered', 'malformed', 'forged', 'unknown', 'device_mismatch', 'expired', 'reused',
-  'unavailable', 'limited', 'overloaded'
+  'unavailable', 'limited', 'overloaded', 'aborted'
 ] as const
 
 export type RefreshOutcome = typeof refreshOutcomes[number]
@@ -80,6 +81,10 @@ export const definitions = {
   unknownKeys: {
     name: 'rts_unknown_signing_keys',
     help: 'Keys that other replicas have signed with in the last minutes and that this one does not know: it refuses their tokens.'
+  },
+  logDropped: {
+    name: 'rts_log_lines_dropped_total',
+    help: 'Log lines that were dropped because their reader was too slow.'
   },
   eventLoop: {
     name: 'rts_event_loop_active_seconds_total',

@@ -1,4 +1,4 @@
-import { Gauge, Registry } from 'prom-client'
+import { Counter, Gauge, Registry } from 'prom-client'
 import { isReady, type Health } from '../health.ts'
 import type { ScriptObserver } from '../sessions/runner.ts'
 import type { Surface } from '../surfaces.ts'
@@ -26,10 +26,10 @@ export interface Metrics {
   clocks: Map<Surface, () => number | undefined>
 }
 
-/** `health` is the process's, which is asked at every scrape. */
-export function createMetrics (health: Health): Metrics {
+/** `health` and `log` are the process's, which are asked at every scrape. */
+export function createMetrics (health: Health, log: { readonly dropped: number } = { dropped: 0 }): Metrics {
   const registry = new Registry()
-  const { refreshes, requests, unmatched, connected, reconnects, clock, ready, unknownKeys } = definitions
+  const { refreshes, requests, unmatched, connected, reconnects, clock, ready, unknownKeys, logDropped } = definitions
   const metrics: Metrics = {
     registry,
     refreshes: createCounts(registry, refreshes),
@@ -59,6 +59,14 @@ export function createMetrics (health: Health): Metrics {
   }))
   registry.registerMetric(new Gauge({ ...ready, registers: [], async collect () { this.set(Number(await isReady(health))) } }))
   registry.registerMetric(new Gauge({ ...unknownKeys, registers: [], collect () { this.set(metrics.unknownKeys) } }))
+  registry.registerMetric(new Counter({
+    ...logDropped,
+    registers: [],
+    collect () {
+      this.reset()
+      this.inc(log.dropped)
+    }
+  }))
   registerProcessMetrics(registry)
   return metrics
 }

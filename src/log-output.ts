@@ -1,0 +1,110 @@
+import { write as writeAsync, writeSync } from 'node:fs'
+import { setTimeout as delay } from 'node:timers/promises'
+import type { DestinationStream } from 'pino'
+
+/** Characters of lines that wait while a write is under way, which may have as many again. */
+const MAX_WAITING = 1024 * 1024
+
+/** Milliseconds between two attempts to write to a reader that takes nothing. */
+const RETRY = 100
+
+/** Milliseconds that the end of the process waits for such a reader. */
+const LAST_WAIT = 500
+
+const nothing = Buffer.alloc(0)
+
+/** Where log lines go. Nothing waits for its reader: lines beyond a bounded buffer are dropped and counted. */
+export interface LogOutput extends DestinationStream {
+  /** Lines dropped since the start. */
+  readonly dropped: number
+  /** Called when lines are written again, with the number of lines that are missing just there. */
+  onFlow?: (dropped: number) => void
+  /** Resolves when all lines are written, or after `LAST_WAIT`. */
+  flush (): Promise<void>
+  /** Writes all lines, for `LAST_WAIT` at the most. A write under way ends by itself. */
+  flushSync (): void
+}
+
+/**
+ * Writes to a file descriptor, one write at a time, on a thread of libuv: no other process that shares the descriptor can
+ * make the event loop wait. A pipe should be non-blocking, or a full one holds up the exit of the process with that thread.
+ * SonicBoom of pino is not used: its `flushSync` repeats a failed write for ever.
+ */
+export function createLogOutput (fd: number, format: (line: string) => string = line => line): LogOutput {
+  let waiting: string[] = []
+  let size = 0
+  let chunk: Buffer = nothing
+  let linesInChunk = 0
+  let state: 'idle' | 'writing' | 'retrying' = 'idle'
+  let dropped = 0
+  let reported = 0
+
+  function takeWaiting (): Buffer {
+    const taken = Buffer.from(waiting.join(''))
+    linesInChunk = waiting.length
+    waiting = []
+    size = 0
+    return taken
+  }
+
+  function writeChunk (): void {
+    state = 'writing'
+    writeAsync(fd, chunk, onWritten)
+  }
+
+  function onWritten (err: NodeJS.ErrnoException | null, written: number): void {
+    if (err?.code === 'EAGAIN') {
+      state = 'retrying'
+      setTimeout(writeChunk, RETRY).unref()
+      return
+    }
+    if (err !== null) dropped += linesInChunk
+    chunk = err === null ? chunk.subarray(written) : nothing
+    if (chunk.length > 0) return writeChunk()
+    state = 'idle'
+    if (waiting.length > 0) {
+      chunk = takeWaiting()
+      writeChunk()
+    }
+    if (err === null && dropped > reported) {
+      const missing = dropped - reported
+      reported = dropped
+      output.onFlow?.(missing)
+    }
+  }
+
+  const output: LogOutput = {
+    get dropped () { return dropped },
+    write (line) {
+      const text = format(line)
+      if (size + text.length > MAX_WAITING) {
+        dropped++
+        return
+      }
+      waiting.push(text)
+      size += text.length
+      if (state !== 'idle') return
+      chunk = takeWaiting()
+      writeChunk()
+    },
+    async flush () {
+      const end = performance.now() + LAST_WAIT
+      const isDone = (): boolean => state === 'idle' || performance.now() > end
+      while (!isDone()) await delay(5)
+    },
+    flushSync () {
+      let rest = Buffer.concat([state === 'writing' ? nothing : chunk, takeWaiting()])
+      if (state === 'retrying') chunk = nothing
+      const end = performance.now() + LAST_WAIT
+      while (rest.length > 0) {
+        try {
+          rest = rest.subarray(writeSync(fd, rest))
+        } catch (err) {
+          if ((err as NodeJS.ErrnoException).code !== 'EAGAIN' || performance.now() > end) return
+          Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 10)
+        }
+      }
+    }
+  }
+  return output
+}
