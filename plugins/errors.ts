@@ -1,8 +1,10 @@
 import fp from 'fastify-plugin'
-import type { FastifyError } from 'fastify'
-import { errorBody, RefreshRefused, StoreUnavailable, TurnedAway } from '../src/errors.ts'
+import type { FastifyError, FastifyRequest } from 'fastify'
+import { Aborted, AccessRefused, errorBody, RefreshRefused, StoreUnavailable, TurnedAway, type TurnAwayReason } from '../src/errors.ts'
 import { refusedOutcome } from '../src/metrics/requests.ts'
 import { createTally, type Tally } from '../src/protection/tally.ts'
+
+const aborted = new Aborted()
 
 /**
  * The one place where an error becomes an answer and a log line. What a caller did is told in full to the log alone;
@@ -21,32 +23,45 @@ export default fp(async app => {
   // What a route looked for in vain, as a file: all else the hook has answered.
   app.setNotFoundHandler((_request, reply) => { reply.code(404).send(errorBody(404)) })
 
-  const turnedAway = createTally(app.log)
+  const turnedAway = createTally<TurnAwayReason | 'redis'>(counts => { app.log.warn({ turnedAway: counts }, 'requests were turned away') })
+  const refused = createTally(counts => { app.log.info({ refused: counts }, 'requests were refused') })
   app.decorate('turnedAway', turnedAway)
-  app.addHook('onClose', async () => { turnedAway.flush() })
+  app.decorate('refused', refused)
+  app.addHook('onClose', async () => {
+    turnedAway.flush()
+    refused.flush()
+  })
 
-  app.setErrorHandler<FastifyError | RefreshRefused | TurnedAway>((err, request, reply) => {
+  /** Anybody can cause it, without a token of ours: at `info` a line a second has the numbers of all. */
+  function refuse ({ log }: FastifyRequest, reason: string): void {
+    refused.count(reason)
+    log.debug({ reason }, 'request refused')
+  }
+
+  app.setErrorHandler<FastifyError | RefreshRefused | TurnedAway>((error, request, reply) => {
+    const err = isBrokenOff(error, request) ? aborted : error
     const status = publicStatus(err)
     const { explains = false, isRefresh = false } = request.routeOptions.config
     if (isRefresh) app.metrics.refreshes[refusedOutcome(err, status)]++
-    if (err instanceof RefreshRefused) {
-      const { outcome, userId, sid, statusCode } = err
-      const message = statusCode === 400 ? 'refresh refused' : 'refresh refused; too few replicas have the end of its session'
-      request.log[outcome === 'reused' ? 'warn' : 'info']({ outcome, userId, sid }, message)
-      return reply.code(statusCode).send(errorBody(statusCode))
-    }
     if (err instanceof TurnedAway) {
       turnedAway.count(err.reason)
       return reply.code(err.statusCode).header('retry-after', err.retryAfter).send(errorBody(err.statusCode))
     }
+    if (err instanceof RefreshRefused) {
+      const { outcome, userId, sid } = err
+      const message = status === 400 ? 'refresh refused' : 'refresh refused; too few replicas have the end of its session'
+      if (sid === undefined) refuse(request, outcome)
+      else request.log[outcome === 'reused' ? 'warn' : 'info']({ outcome, userId, sid }, message)
+      return reply.code(status).send(errorBody(status))
+    }
     if (status === 500) {
       const isOneOfMany = isRefresh && err instanceof StoreUnavailable && !turnedAway.count('redis')
       if (!isOneOfMany) request.log.error({ err, req: request }, 'request failed')
-    } else if (explains) {
+    } else if (explains && !(err instanceof AccessRefused)) {
       request.log.info({ code: err.code, req: request }, 'request refused')
     } else {
       // The code alone: a parser's message may quote the body, and bodies hold tokens.
-      request.log.info({ outcome: 'malformed', code: err.code }, 'refresh refused')
+      refuse(request, err.code)
     }
     return reply.code(status).send(errorBody(status, explains ? explain(err) : undefined))
   })
@@ -56,6 +71,11 @@ export default fp(async app => {
 function publicStatus ({ statusCode = 500 }: { statusCode?: number }): number {
   if (statusCode === 401 || statusCode === 404) return statusCode
   return statusCode >= 400 && statusCode < 500 ? 400 : 500
+}
+
+/** Whether the connection broke while a body was read. One that our own answer ends, to bytes that are no HTTP, fails alike. */
+function isBrokenOff (err: object, { raw: { socket } }: FastifyRequest): boolean {
+  return 'code' in err && err.code === 'ECONNRESET' && !socket.writableEnded
 }
 
 /** Which field is wrong and why, from our schema: it never quotes a value. Or that a change is made and may be lost. */
@@ -68,7 +88,9 @@ function explain ({ validation, validationContext, code, message }: FastifyError
 declare module 'fastify' {
   interface FastifyInstance {
     /** Requests of this surface that were turned away. */
-    turnedAway: Tally
+    turnedAway: Tally<TurnAwayReason | 'redis'>
+    /** Requests of this surface that were refused and showed no token of ours, by error code; `forged` are refresh tokens. */
+    refused: Tally
   }
   interface FastifyContextConfig {
     /** Whether a 400 says which field is wrong: for callers behind the API key. */

@@ -115,7 +115,8 @@ function serverOptions (surface: Surface, { config, logger, metrics }: AppOption
     frameworkErrors: (err, request, reply) => {
       identify(request, reply)
       countUnreadable(metrics, surface)
-      request.log.info({ outcome: 'malformed', code: err.code }, 'request refused')
+      request.server.refused.count(err.code)
+      request.log.debug({ reason: err.code }, 'request refused')
       reply.header('cache-control', 'no-store').code(400 as never).send(errorBody(400) as never)
     }
   }

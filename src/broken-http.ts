@@ -30,7 +30,7 @@ export function answerBrokenHttp (this: FastifyInstance, err: NodeJS.ErrnoExcept
     return
   }
   const answer = err.code === 'ERR_HTTP_REQUEST_TIMEOUT' ? late : malformed
-  this.log.info({ outcome: 'malformed', code: err.code }, 'request refused')
+  this.refused.count(String(err.code))
   endAfterAnswers(this, socket, answer)
 }
 

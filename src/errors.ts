@@ -33,6 +33,9 @@ export const AccessRefused = createError('RTS_ACCESS_REFUSED', 'The access token
 /** A body that is not UTF-8. */
 export const MalformedBody = createError('RTS_MALFORMED_BODY', 'The body is not UTF-8', 400)
 
+/** The client's connection broke before its request was whole, or before it was looked at. Nobody reads the answer. */
+export const Aborted = createError('RTS_ABORTED', 'The client closed its connection', 400)
+
 /** The user has no session. */
 export const UserNotFound = createError('RTS_USER_NOT_FOUND', 'The user has no live session', 404)
 

@@ -5,7 +5,7 @@ import { connect, type AddressInfo } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { FastifyError, FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
-import { TurnedAway } from '../src/errors.ts'
+import { Aborted, TurnedAway } from '../src/errors.ts'
 import { createHealth } from '../src/health.ts'
 import { refreshOutcomes } from '../src/metrics/definitions.ts'
 import { createMetrics } from '../src/metrics/metrics.ts'
@@ -13,7 +13,7 @@ import { refusedOutcome } from '../src/metrics/requests.ts'
 import { createRedisClock } from '../src/sessions/clock.ts'
 import { scriptResults } from '../src/sessions/runner.ts'
 import { createSessionStore } from '../src/sessions/store.ts'
-import { apiKey, build, claimsOf, guest, startRedis, type PrivateRedis, type Service, type TokensBody } from './helper.ts'
+import { apiKey, build, claimsOf, guest, startRedis, until, type PrivateRedis, type Service, type TokensBody } from './helper.ts'
 import { parseMetrics, promtool, scrape, type Scrape } from './metrics-text.ts'
 
 /** What the process counts, on real services, and that nobody can be found in it. */
@@ -59,7 +59,7 @@ const expire = async (service: Service, session: TokensBody): Promise<void> => a
 t.test('refreshes by outcome, each counted once', async t => {
   const service = await build(t, redis)
   const zeros = [...(await scrape(service.internal)).samples].filter(([key]) => key.startsWith(REFRESHES))
-  t.equal(zeros.length, 12, 'all are there before the first')
+  t.equal(zeros.length, 13, 'all are there before the first')
   t.ok(zeros.every(([, value]) => value === 0))
 
   const session = await service.open()
@@ -109,8 +109,15 @@ t.test('what no server could read counts as malformed on the public listener alo
 
   await assertRises(t, service, REFRESHES, { malformed: 1 }, async () => {
     await send(service.public, `${head}Transfer-Encoding: chunked\r\n\r\nzz\r\n`)
-    while (!service.log.some(({ msg, code }) => msg === 'refresh refused' && code === 'ECONNRESET')) await delay(5)
-  }, 'a body that breaks off is counted by its route alone')
+    await until('its route refuses it', () => service.log.some(({ msg, reason }) => msg === 'request refused' && reason === 'ECONNRESET'))
+  }, 'a body that is no HTTP is counted by its route alone')
+  await assertRises(t, service, REFRESHES, { aborted: 1 }, async () => {
+    const socket = connect((service.public.server.address() as AddressInfo).port, '127.0.0.1').resume()
+    socket.write(`${head}Content-Length: 100\r\n\r\n{`)
+    await once(service.public.server, 'request')
+    socket.resetAndDestroy()
+    await until('its route refuses it', () => service.log.some(({ msg, reason }) => msg === 'request refused' && reason === 'RTS_ABORTED'))
+  }, 'a client that goes away in the middle of its body')
 
   const { refreshToken } = await service.open()
   const body = JSON.stringify({ deviceId: guest.deviceId, refreshToken })
@@ -124,6 +131,7 @@ t.test('what is answered 429 and what is shed have outcomes of their own', async
   t.equal(refusedOutcome(new TurnedAway('in_flight'), 500), 'overloaded')
   t.equal(refusedOutcome(error('RTS_STORE_UNAVAILABLE'), 500), 'unavailable')
   t.equal(refusedOutcome(error('FST_ERR_VALIDATION'), 400), 'malformed')
+  t.equal(refusedOutcome(new Aborted(), 400), 'aborted')
 })
 
 t.test('sessions opened, and ended by reason', async t => {

@@ -7,6 +7,7 @@ export const colors: Record<string, string> = {
   orange: '#f0801f',
   yellow: '#d3a206',
   text: '#8a8d93',
+  'light-blue': '#7fb2e5',
   'dark-red': '#a8122a',
   'dark-orange': '#b85a0c',
   'dark-purple': '#7a3fa6',

@@ -1,5 +1,5 @@
 import type { FastifyError, onResponseHookHandler, RouteOptions } from 'fastify'
-import { RefreshRefused, TurnedAway } from '../errors.ts'
+import { Aborted, RefreshRefused, TurnedAway } from '../errors.ts'
 import type { Surface } from '../surfaces.ts'
 import type { RefreshOutcome } from './definitions.ts'
 import { addSeries, observe, type Series } from './histogram.ts'
@@ -23,6 +23,7 @@ export function createRequestObserver ({ requests }: Metrics, surface: Surface, 
 /** How a refresh ended that was answered with an error and `status`. */
 export function refusedOutcome (err: FastifyError | RefreshRefused | TurnedAway, status: number): RefreshOutcome {
   if (err instanceof RefreshRefused || err instanceof TurnedAway) return err.outcome
+  if (err instanceof Aborted) return 'aborted'
   return status === 500 ? 'unavailable' : 'malformed'
 }
 

@@ -1,5 +1,6 @@
 import underPressure from '@fastify/under-pressure'
 import fp from 'fastify-plugin'
+import { Aborted } from '../errors.ts'
 import { createAddressNames } from './address.ts'
 import { createGate, type Gate } from './gate.ts'
 import { createLimiter, type Limiter } from './limiter.ts'
@@ -32,7 +33,12 @@ export const protect = fp(async app => {
   if (byAddress !== undefined) {
     const limit = await createLimiter(app, 'address', byAddress, gate)
     const nameOf = createAddressNames(config.REFRESH_TOKEN_SECRETS)
-    app.addHook('onRequest', async request => { await limit(request, nameOf(request.ip)) })
+    const aborted = new Aborted()
+    app.addHook('onRequest', async request => {
+      // A connection that is gone has no address.
+      if (request.ip === undefined) throw aborted
+      await limit(request, nameOf(request.ip))
+    })
   }
   app.decorate('limitSession', bySession && await createLimiter(app, 'session', bySession, gate))
 }, { name: 'protect', dependencies: ['errors', 'redis'] })

@@ -1,21 +1,16 @@
-import type { FastifyBaseLogger } from 'fastify'
-import type { TurnAwayReason } from '../errors.ts'
-
-/** `redis`: let in, and failed by Redis. */
-type Reason = TurnAwayReason | 'redis'
-
 /** Milliseconds from the first request to the line that tells of it and of all until then. */
 const INTERVAL = 1000
 
-/** Counts requests turned away, or failed in numbers: a line each would drown the log, and the process, when there is least time for it. */
-export interface Tally {
+/** Counts requests by reason: a line each would drown the log, and the process, when there is least time for it. */
+export interface Tally<Reason extends string = string> {
   /** Whether it is the first for this reason since the last line. */
   count (reason: Reason): boolean
   /** Logs what is not logged yet. */
   flush (): void
 }
 
-export function createTally (log: FastifyBaseLogger): Tally {
+/** `log` writes a line a second at the most. Reasons are few and known: a client chooses none. */
+export function createTally<Reason extends string> (log: (counts: Partial<Record<Reason, number>>) => void): Tally<Reason> {
   let counts: Partial<Record<Reason, number>> = {}
   let timer: NodeJS.Timeout | undefined
 
@@ -23,7 +18,7 @@ export function createTally (log: FastifyBaseLogger): Tally {
     if (timer === undefined) return
     clearTimeout(timer)
     timer = undefined
-    log.warn({ turnedAway: counts }, 'requests were turned away')
+    log(counts)
     counts = {}
   }
 
