@@ -1,7 +1,8 @@
-import { setTimeout as delay } from 'node:timers/promises'
+import { execFileSync } from 'node:child_process'
 import type { LightMyRequestResponse } from 'fastify'
 import t, { type Test } from 'tap'
-import { build, claimsOf, guest, recordKeys, secret, startRedis, type PrivateRedis, type Service } from '../helper.ts'
+import { nameOfSession } from '../../src/protection/session.ts'
+import { build, claimsOf, guest, recordKeys, secret, startRedis, until, type PrivateRedis, type Service } from '../helper.ts'
 
 /** Rates by session and by address, counted in Redis: off unless asked for, and never in the way when Redis is. */
 
@@ -24,8 +25,11 @@ async function refreshFrom (service: Service, remoteAddress: string, forwarded?:
 }
 
 async function healed (service: Service): Promise<void> {
-  while ((await service.internal.inject('/readyz')).statusCode !== 200) await delay(10)
+  await until('the replica is ready again', async () => (await service.internal.inject('/readyz')).statusCode === 200)
 }
+
+/** The guest's counter in Redis. */
+const counterOf = (refreshToken: string): string => `r:limit:session:${nameOfSession(claimsOf(refreshToken).sid, guest.deviceId)}`
 
 t.test('off by default: a refresh is one command, and nothing is counted', async t => {
   const redis = await startRedis(t)
@@ -40,14 +44,14 @@ t.test('by session: replicas count together, each session for itself', async t =
   const redis = await startRedis(t)
   const [one, two] = await buildReplicas(t, redis, { RATE_LIMIT_PER_SESSION: '4/60' })
   const { refreshToken } = await one.open()
-  const { sid } = claimsOf(refreshToken)
+  const counter = counterOf(refreshToken)
   const forged = refreshToken.replace(/.$/, last => last === 'A' ? 'Q' : 'A')
   for (let i = 0; i < 10; i++) t.equal((await one.refresh(forged)).statusCode, 400, 'forged tokens use up nobody\'s rate')
   const statuses = []
   for (const replica of [one, two, one, two]) statuses.push((await replica.refresh(refreshToken)).statusCode)
   t.same(statuses, [200, 200, 200, 200])
 
-  const ttl = await redis.client.pttl(`r:limit:session:${sid}`)
+  const ttl = await redis.client.pttl(counter)
   t.ok(ttl > 0 && ttl <= 60_000, 'a counter goes with its window')
   for (const replica of [one, two]) {
     const response = await replica.refresh(refreshToken)
@@ -61,8 +65,53 @@ t.test('by session: replicas count together, each session for itself', async t =
   const other = await one.open({ deviceId: 'laptop' })
   t.equal((await one.refresh(other.refreshToken, 'laptop')).statusCode, 200)
 
-  await redis.client.del(`r:limit:session:${sid}`)
+  await redis.client.del(counter)
   t.equal((await two.refresh(refreshToken)).statusCode, 200, 'the session was alive all the time')
+})
+
+t.test('a stolen token without its device uses up nothing of its owner\'s, and makes a bounded number of counters', async t => {
+  const redis = await startRedis(t)
+  const [service] = await buildReplicas(t, redis, { RATE_LIMIT_PER_SESSION: '3/60' })
+  const { refreshToken } = await service.open()
+  await until('the thief is over the limit', async () => (await service.refresh(refreshToken, 'stolen')).statusCode === 429)
+  for (let i = 0; i < 20; i++) t.equal((await service.refresh(refreshToken, `guess ${i}`)).statusCode, 400)
+  t.equal((await service.refresh(refreshToken)).statusCode, 200, 'the owner')
+
+  const keys = await redis.client.keys('r:limit:*')
+  t.ok(keys.length > 15)
+  for (const key of keys) t.match(key, /^r:limit:session:[\w-]{22}:[\w-]{3}$/, 'of the device 18 bits of its hash')
+})
+
+t.test('who was counted waits no more: the room for requests that wait for Redis is free again', async t => {
+  const redis = await startRedis(t)
+  const [service] = await buildReplicas(t, redis, { RATE_LIMIT_PER_ADDRESS: '1000/60', RATE_LIMIT_PER_SESSION: '3/60', MAX_REFRESHES_IN_FLIGHT: '1' })
+  const { refreshToken } = await service.open()
+  const statuses = []
+  for (let i = 0; i < 6; i++) statuses.push((await service.refresh(refreshToken)).statusCode)
+  t.notOk(statuses.includes(500), 'none was turned away')
+  t.equal(service.public.gate.refusal(), undefined)
+})
+
+t.test('connections that were reset before anybody looked: no error, one line a second, an outcome of their own', async t => {
+  const redis = await startRedis(t)
+  const service = await build(t, redis, { RATE_LIMIT_PER_ADDRESS: '999999/60' })
+  const port = Number(new URL(await service.public.listen({ host: '127.0.0.1', port: 0 })).port)
+  const flood = `
+    const { connect } = require('node:net')
+    const bytes = 'POST /api/ps/refresh HTTP/1.1\\r\\nHost: a\\r\\nContent-Type: application/json\\r\\nContent-Length: 2\\r\\n\\r\\n{}'
+    for (let i = 0; i < 200; i++) {
+      const socket = connect(${port}, '127.0.0.1', () => { socket.write(bytes, () => { socket.resetAndDestroy() }) })
+    }`
+  // This process stands still meanwhile: what it accepts afterwards has been reset.
+  execFileSync(process.execPath, ['-e', flood])
+  const refreshes = (): number => Object.values(service.metrics.refreshes).reduce((sum, count) => sum + count)
+  await until('200 requests are counted', () => refreshes() === 200)
+  t.equal(service.metrics.refreshes.aborted, 200)
+  await service.public.close()
+  const lines = service.log.filter(({ level, refused }) => Number(level) > 30 || refused !== undefined)
+  t.equal(lines.reduce((sum, { refused }) => sum + (refused as { RTS_ABORTED: number }).RTS_ABORTED, 0), 200)
+  t.ok(lines.length < 10, `${lines.length} lines`)
+  t.same(await redis.client.keys('*limit*'), [])
 })
 
 t.test('by address, before anything else, as trusted proxies tell it', async t => {
@@ -105,7 +154,7 @@ t.test('a Redis that can\'t count limits nobody', async t => {
   const redis = await startRedis(t)
   const [service] = await buildReplicas(t, redis, { RATE_LIMIT_PER_SESSION: '1/60' })
   const { refreshToken } = await service.open()
-  await redis.client.hset(`r:limit:session:${claimsOf(refreshToken).sid}`, 'no', 'counter')
+  await redis.client.hset(counterOf(refreshToken), 'no', 'counter')
   for (let i = 0; i < 3; i++) t.equal((await service.refresh(refreshToken)).statusCode, 200)
 })
 

@@ -4,6 +4,7 @@ import { ErrorResponse } from '../../../../../src/schemas/error.ts'
 import { RefreshRequest, SessionTokens } from '../../../../../src/schemas/refresh.ts'
 import type { Rotation } from '../../../../../src/sessions/outcomes.ts'
 import { sessionTokens } from '../../../../../src/session-tokens.ts'
+import { nameOfSession } from '../../../../../src/protection/session.ts'
 import type { RefreshClaims } from '../../../../../src/tokens/claims.ts'
 
 const Refused = {
@@ -44,7 +45,7 @@ const route: FastifyPluginAsyncTypebox = async app => {
     const claims = app.tokens.verifyRefresh(refreshToken)
     if (claims === undefined) throw new RefreshRefused('forged')
     // Not before: nobody uses up another's limit with tokens made up.
-    if (limitSession !== undefined) await limitSession(request, claims.sid)
+    if (limitSession !== undefined) await limitSession(request, nameOfSession(claims.sid, deviceId))
 
     const rotation = await rotate(claims, deviceId)
     if (!('session' in rotation)) throw new RefreshRefused(rotation.outcome, claims, rotation.unconfirmed === true ? 500 : 400)
