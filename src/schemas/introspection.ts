@@ -7,7 +7,7 @@ import { Email, Role, SessionId, UserId } from './fields.ts'
  */
 export const IntrospectionRequest = Type.Object({
   token: Type.String({ minLength: 1, description: 'An access token or a refresh token' }),
-  token_type_hint: Type.Optional(Type.String({ description: 'Ignored: both kinds are always tried' }))
+  token_type_hint: Type.Optional(Type.String({ description: '`refresh_token` asks about refresh tokens too; without it they are inactive. Any other value changes nothing' }))
 }, {
   title: 'IntrospectionRequest',
   examples: [{ token: 'eyJ…', token_type_hint: 'access_token' }]
@@ -18,7 +18,7 @@ const UnixTime = Type.Integer({ description: 'Unix seconds' })
 const Active = Type.Object({
   active: Type.Literal(true),
   token_type: Type.Union([Type.Literal('Bearer'), Type.Literal('N_A')], { description: 'N_A for a refresh token (RFC 8693 section 2.2.1)' }),
-  token_use: Type.Union([Type.Literal('access'), Type.Literal('refresh')], { description: 'An API must take access alone' }),
+  token_use: Type.Union([Type.Literal('access'), Type.Literal('refresh')], { description: '`refresh` only with the hint `refresh_token`' }),
   sub: Type.String({ description: 'The user\'s id as text; not the token\'s own sub, which names its kind' }),
   username: Email,
   iss: Type.String(),

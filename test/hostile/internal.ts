@@ -94,7 +94,7 @@ export const internal: Kinds = {
     inside(ask(request('PATCH', '/internal/users/1', [WITH_KEY, JSON_TYPE], pick(random, NO_PROFILES)))),
   'a question about a token of any kind': (random, targets) => {
     const token = hostileToken(random, targets)
-    return inside({ ...ask(request('POST', '/internal/introspect', [WITH_KEY, FORM], `token=${encodeURIComponent(token)}`)), may: [200] })
+    return inside({ ...ask(request('POST', '/internal/introspect', [WITH_KEY, FORM], `token=${encodeURIComponent(token)}${pick(random, ['', '&token_type_hint=refresh_token'])}`)), may: [200] })
   },
   'a form of any kind': random =>
     inside({ ...ask(request('POST', '/internal/introspect', [WITH_KEY, FORM], form(random))), may: [200, 400] }),

@@ -5,6 +5,9 @@ import { apiKey, build, claimsOf, guest, startRedis, type PrivateRedis, type Ser
 
 /** RFC 7662: what a certified client reads of our answers, and that asking changes nothing. */
 
+/** The only way to ask about a refresh token. */
+const asRefresh = { token_type_hint: 'refresh_token' }
+
 let redis: PrivateRedis
 t.before(async () => { redis = await startRedis(t) })
 
@@ -71,8 +74,21 @@ t.test('an active refresh token', async t => {
   const answer = {
     active: true, token_type: 'N_A', token_use: 'refresh', sub: '1', username: guest.email, iss, iat, exp, id: 1, sid, role: guest.role
   }
-  t.same(await introspect(refreshToken), answer)
-  t.same(await introspect(refreshToken, { token_type_hint: 'access_token' }), answer)
+  t.same(await introspect(refreshToken, asRefresh), answer)
+})
+
+t.test('a refresh token is inactive for a caller that does not ask for one', async t => {
+  const { introspect, open, refresh } = await setup(t)
+  const { refreshToken } = await open()
+  t.same(await introspect(refreshToken), { active: false }, 'as a library asks')
+  for (const hint of ['access_token', 'saml', '', 'Refresh_Token', ' refresh_token', 'refresh_token ', 'refresh_token,access_token']) {
+    t.same(await introspect(refreshToken, { token_type_hint: hint }), { active: false }, `hint «${hint}»`)
+  }
+  const successor = (await refresh(refreshToken)).json().refreshToken
+  for (const token of [refreshToken, successor]) {
+    t.same(await introspect(token), { active: false }, 'within the retry window and after a rotation too')
+    t.match(await introspect(token, asRefresh), { active: true, token_use: 'refresh' })
+  }
 })
 
 t.test('what is not good is inactive, and nothing else is said', async t => {
@@ -91,7 +107,9 @@ t.test('what is not good is inactive, and nothing else is said', async t => {
     'bytes of any kind': randomBytes(64).toString('latin1'),
     'the API key': apiKey
   }
-  for (const [what, token] of Object.entries(nothing)) t.same(await introspect(token), { active: false }, what)
+  for (const [what, token] of Object.entries(nothing)) {
+    for (const parameters of [{}, asRefresh]) t.same(await introspect(token, parameters), { active: false }, what)
+  }
 
   const ends: Record<string, (session: TokensBody) => Promise<unknown>> = {
     revoked: async () => await call('DELETE', `/internal/users/1/sessions/${sid}`),
@@ -102,9 +120,10 @@ t.test('what is not good is inactive, and nothing else is said', async t => {
   }
   let current = session
   for (const [what, end] of Object.entries(ends)) {
-    t.match([await introspect(current.token), await introspect(current.refreshToken)], [{ active: true }, { active: true }])
+    const both = async () => [await introspect(current.token), await introspect(current.refreshToken, asRefresh)]
+    t.match(await both(), [{ active: true }, { active: true }])
     await end(current)
-    t.same([await introspect(current.token), await introspect(current.refreshToken)], [{ active: false }, { active: false }], what)
+    t.same(await both(), [{ active: false }, { active: false }], what)
     current = await open()
   }
 })
@@ -188,7 +207,7 @@ t.test('a refresh token is active exactly when a refresh with it would be answer
     const s = await setup(t, overrides)
     const token = await prepare(s)
     const before = await s.bytes()
-    for (let i = 0; i < 3; i++) t.equal((await s.introspect(token)).active, active, what)
+    for (let i = 0; i < 3; i++) t.equal((await s.introspect(token, asRefresh)).active, active, what)
     t.same(await s.bytes(), before, `${what}: the record is the same, byte for byte`)
     t.equal((await s.refresh(token)).statusCode, active ? 200 : 400, `${what}: and a refresh agrees`)
   }
@@ -196,21 +215,22 @@ t.test('a refresh token is active exactly when a refresh with it would be answer
 
 t.test('exp is when the token stops being good, if nothing happens', async t => {
   const s = await setup(t, { REFRESH_RETRY_WINDOW: '3600' })
+  const endOf = async (token: string) => (await s.introspect(token, asRefresh)).exp
   const { refreshToken: first } = await s.open()
   const second = (await s.refresh(first)).json().refreshToken
   const { sid, iat, exp } = claimsOf(second)
-  t.equal((await s.introspect(first)).exp, iat + 3600, 'the one before: the end of its window')
-  t.equal((await s.introspect(second)).exp, exp)
+  t.equal(await endOf(first), iat + 3600, 'the one before: the end of its window')
+  t.equal(await endOf(second), exp)
   await s.setRecord(sid, ([, created, rotated]) => [2, created!, rotated!, rotated! + 1000])
-  t.same([(await s.introspect(first)).exp, (await s.introspect(second)).exp], [iat + 1000, iat + 1000], 'never after the session')
+  t.same([await endOf(first), await endOf(second)], [iat + 1000, iat + 1000], 'never after the session')
   const ahead = s.public.tokens.signRefresh({ id: 1, sid, gen: 9, iat, exp: iat + 2000 })
-  t.equal((await s.introspect(ahead)).exp, iat + 1000)
-  t.equal((await s.introspect(s.public.tokens.signRefresh({ id: 1, sid, gen: 9, iat, exp: iat + 900 }))).exp, iat + 900)
+  t.equal(await endOf(ahead), iat + 1000)
+  t.equal(await endOf(s.public.tokens.signRefresh({ id: 1, sid, gen: 9, iat, exp: iat + 900 })), iat + 900)
 })
 
 t.test('a request that is none', async t => {
   const s = await setup(t)
-  const { refreshToken } = await s.open()
+  const { token } = await s.open()
   const wrong = [['', /'token'/], ['token=', /token/], ['token_type_hint=access_token', /'token'/], ['token=a&token=b', /body\/token must be string/],
     ['token=a&token_type_hint=b&token_type_hint=c', /token_type_hint/]] as const
   for (const [payload, message] of wrong) {
@@ -220,14 +240,14 @@ t.test('a request that is none', async t => {
     t.match(response.json(), { code: 400, message })
   }
   for (const type of ['application/json', 'text/plain', 'multipart/form-data; boundary=x', 'application/x-www-form-urlencoded-not', '']) {
-    const response = await form(s, type === 'application/json' ? JSON.stringify({ token: refreshToken }) : `token=${refreshToken}`, { 'content-type': type })
+    const response = await form(s, type === 'application/json' ? JSON.stringify({ token }) : `token=${token}`, { 'content-type': type })
     t.equal(response.body, '{"code":400,"message":"Bad Request"}', type)
   }
-  const none = await s.internal.inject({ method: 'POST', url: `/internal/introspect?token=${refreshToken}`, headers: { authorization: `Bearer ${apiKey}` } })
+  const none = await s.internal.inject({ method: 'POST', url: `/internal/introspect?token=${token}`, headers: { authorization: `Bearer ${apiKey}` } })
   t.equal(none.statusCode, 400, 'a token in the query is not read')
   t.equal((await form(s, `token=${'a'.repeat(40_000)}`)).statusCode, 400)
-  t.equal((await s.call('GET', `/internal/introspect?token=${refreshToken}`)).statusCode, 404)
-  t.equal((await form(s, `token=${refreshToken}`, { 'content-type': 'Application/X-WWW-Form-Urlencoded; charset=utf-8' })).json().active, true)
+  t.equal((await s.call('GET', `/internal/introspect?token=${token}`)).statusCode, 404)
+  t.equal((await form(s, `token=${token}`, { 'content-type': 'Application/X-WWW-Form-Urlencoded; charset=utf-8' })).json().active, true)
   t.equal((await s.internal.inject({
     method: 'POST', url: '/internal/sessions', headers: { authorization: `Bearer ${apiKey}`, 'content-type': 'application/x-www-form-urlencoded' }, payload: 'userId=1'
   })).statusCode, 400, 'and no other route takes a form')
@@ -247,12 +267,13 @@ t.test('with Redis away it is 500, and no token is ever logged', async t => {
   const server = await startRedis(t)
   const service = await build(t, server)
   const { token, refreshToken } = await service.open()
-  const requests = [`token=${token}`, `token=${refreshToken}`, `token=${token}&token=${refreshToken}`]
+  const requests = [`token=${token}`, `token=${refreshToken}&token_type_hint=refresh_token`, `token=${token}&token=${refreshToken}`]
   for (const payload of requests) await form(service, payload)
   await service.call('GET', `/internal/introspect?token=${token}`)
   await server.kill()
   for (const payload of requests.slice(0, 2)) t.equal((await form(service, payload)).body, '{"code":500,"message":"Internal Error"}')
   t.equal((await form(service, 'token=x')).body, '{"active":false}', 'what was never ours needs no Redis')
+  t.equal((await form(service, `token=${refreshToken}`)).body, '{"active":false}', 'nor does a refresh token that is not asked for')
   const log = JSON.stringify(service.log)
   for (const secret of [token, refreshToken, apiKey, token.split('.')[2]!, refreshToken.split('.')[1]!]) t.notOk(log.includes(secret))
   t.match(service.log, [{}])

@@ -15,13 +15,13 @@ const route: FastifyPluginAsyncTypebox = async app => {
       operationId: 'introspectToken',
       tags: ['Tokens'],
       summary: 'Is this token good, and whose is it?',
-      description: 'RFC 7662, for access tokens and refresh tokens. Looks and changes nothing: a refresh token is good when a refresh ' +
-        'from its own device would succeed now.',
+      description: 'RFC 7662. A refresh token is active only with `token_type_hint=refresh_token`, and only while a refresh from its own ' +
+        'device would succeed; an access token is active under every hint. Asking changes nothing.',
       consumes: ['application/x-www-form-urlencoded'],
       body: IntrospectionRequest,
       response: { 200: Introspection, 400: ErrorResponse, 401: ErrorResponse, 500: ErrorResponse }
     }
-  }, async request => await introspect(app, request.body.token))
+  }, async ({ body }) => await introspect(app, body.token, body.token_type_hint))
 }
 
 export default route
