@@ -4,6 +4,7 @@ import fp from 'fastify-plugin'
 import { signingKeys, type SigningKey } from '../src/signing-keys.ts'
 import { createHs512Signer, encodeHeader } from '../src/tokens/hmac.ts'
 import { parsePrivateKeys, type PublicJwk } from '../src/tokens/private-keys.ts'
+import { withLowerS } from '../src/tokens/signature.ts'
 import { createTokens, type KeyedJwt, type Tokens } from '../src/tokens/tokens.ts'
 
 /**
@@ -51,8 +52,20 @@ async function register (app: FastifyInstance, sub: string, issuer: string, { ki
     }
   })
   const jwt = (app.jwt as unknown as Record<string, JWT>)[namespace]!
-  const sign = algorithm === 'HS512' ? createHs512Signer(kid, secret as Buffer) : (claims: object) => jwt.sign(claims)
-  return { header: encodeHeader(algorithm, kid), sign, verify: token => jwt.verify<object>(token) }
+  return {
+    algorithm,
+    header: encodeHeader(algorithm, kid),
+    sign: createSigner(jwt, kid, algorithm, secret),
+    verify: token => jwt.verify<object>(token)
+  }
+}
+
+function createSigner (jwt: JWT, kid: string, algorithm: SigningKey['algorithm'], secret: SigningKey['secret']): KeyedJwt['sign'] {
+  switch (algorithm) {
+    case 'HS512': return createHs512Signer(kid, secret as Buffer)
+    case 'ES256': return claims => withLowerS(jwt.sign(claims))
+    default: return claims => jwt.sign(claims)
+  }
 }
 
 declare module 'fastify' {

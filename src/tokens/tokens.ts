@@ -1,7 +1,10 @@
 import { isAccessClaims, isRefreshClaims, type AccessClaims, type Generation, type RefreshClaims } from './claims.ts'
+import { isCanonical } from './signature.ts'
 
 /** Signs and verifies with one key: what @fastify/jwt decorates, narrowed to what is used here. */
 export interface KeyedJwt {
+  /** The only `alg` of its tokens. */
+  algorithm: string
   /** Of every token that it signs, encoded. */
   header: string
   sign (claims: object): string
@@ -70,21 +73,17 @@ export function createTokens ({ issuer, accessTtl, access, refresh }: TokensOpti
     },
 
     verifyAccess (token) {
-      const [, signature] = COMPACT.exec(token) ?? []
-      if (signature === undefined || !isCanonical(signature)) return undefined
+      const signature = COMPACT.exec(token)?.[1]
+      const key = accessByHeader.get(headerOf(token))
+      if (signature === undefined || key === undefined || !isCanonical(signature, key.algorithm)) return undefined
       try {
-        const claims = accessByHeader.get(headerOf(token))?.verify(token)
-        return claims !== undefined && isAccessClaims(claims) ? claims : undefined
+        const claims = key.verify(token)
+        return isAccessClaims(claims) ? claims : undefined
       } catch {
         return undefined
       }
     }
   }
-}
-
-/** Whether this is the one spelling of its bytes. */
-function isCanonical (base64url: string): boolean {
-  return Buffer.from(base64url, 'base64url').toString('base64url') === base64url
 }
 
 /**

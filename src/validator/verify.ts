@@ -1,8 +1,9 @@
 import { createSecretKey, type KeyObject } from 'node:crypto'
-import { createLocalJWKSet, createRemoteJWKSet, errors, jwtVerify, type CryptoKey, type CompactJWSHeaderParameters } from 'jose'
+import { createLocalJWKSet, createRemoteJWKSet, errors, jwtVerify, type CryptoKey, type CompactJWSHeaderParameters, type JWTVerifyGetKey } from 'jose'
 import { SILENCE_TIMEOUT } from '../redis/behaviour.ts'
 import { isAccessClaims, type AccessClaims } from '../tokens/claims.ts'
 import { parseKeys } from '../tokens/keys.ts'
+import { isCanonical } from '../tokens/signature.ts'
 import { SessionValidationError } from './errors.ts'
 
 /** The claims of an authentic access token that has not expired. Rejects with `malformed`, `expired` or `unavailable`. */
@@ -20,7 +21,8 @@ const JWKS_COOLDOWN = 1000
 /** Milliseconds for which the last good set serves while its address is away. */
 const JWKS_MAX_AGE = 3_600_000
 
-const COMPACT = /^[\w-]+\.[\w-]+\.([\w-]+)$/
+/** Compact serialization (RFC 7515 section 7.1). */
+const COMPACT = /^[\w-]+\.[\w-]+\.[\w-]+$/
 
 /**
  * Verifies access tokens with shared secrets (a comma-separated list), or with the public keys of an address. Algorithms
@@ -32,23 +34,21 @@ export function createVerify (keys: string | URL, issuer: string): VerifyToken {
     ? [['HS512'], findSecret(keys)] as const
     : [['EdDSA', 'ES256', 'RS256'], findPublicKey(keys)] as const
   const options = { algorithms: [...algorithms], issuer, subject: 'Authentication', requiredClaims: ['exp'] }
+  const getKey: JWTVerifyGetKey = async (header, { signature }) => {
+    if (!isCanonical(signature, header.alg)) throw malformed('its signature is not in its one spelling')
+    return await findKey(header)
+  }
 
   return async token => {
-    if (!isCanonical(token)) throw malformed('it is not a JWT in its one spelling')
-    const { payload } = await jwtVerify(token, findKey, options).catch(err => { throw judge(err) })
+    if (!isCompact(token)) throw malformed('it is no JWT, or longer than any of ours')
+    const { payload } = await jwtVerify(token, getKey, options).catch(err => { throw judge(err) })
     if (!isAccessClaims(payload)) throw malformed('its claims are not those of an access token')
     return payload
   }
 }
 
-/**
- * Compact serialization (RFC 7515 section 7.1), and the one spelling of its signature (RFC 4648 section 3.5): unused bits
- * of the last character would give one token several names.
- */
-function isCanonical (token: string): boolean {
-  if (typeof token !== 'string' || token.length > MAX_TOKEN_LENGTH) return false
-  const [, signature] = COMPACT.exec(token) ?? []
-  return signature !== undefined && Buffer.from(signature, 'base64url').toString('base64url') === signature
+function isCompact (token: unknown): boolean {
+  return typeof token === 'string' && token.length <= MAX_TOKEN_LENGTH && COMPACT.test(token)
 }
 
 function findSecret (list: string): FindKey {

@@ -1,10 +1,12 @@
 import { createHmac, createPrivateKey, createPublicKey, sign, type KeyObject } from 'node:crypto'
 import Fastify, { type FastifyInstance } from 'fastify'
+import { compactVerify } from 'jose'
 import t, { type Test } from 'tap'
 import jwt from '../../plugins/jwt.ts'
 import { loadConfig, type RunnableConfig } from '../../src/config.ts'
 import { parseKeys } from '../../src/tokens/keys.ts'
 import { parsePrivateKeys } from '../../src/tokens/private-keys.ts'
+import { hasLowerS, twinOf, withLowerS } from '../es256.ts'
 import { environment, privateKey, secret } from '../helper.ts'
 
 /** Access tokens: whoever may sign them, and that nothing else is taken for one. */
@@ -88,7 +90,7 @@ t.test('what is not exactly ours is refused', async t => {
   const { kid: secretKid } = parseKeys(secretA)[0]
   const publicPem = createPublicKey(rsa).export({ type: 'spki', format: 'pem' })
   const jwk = JSON.stringify(createPublicKey(ec).export({ format: 'jwk' }))
-  const [header, payload, signature] = handmade({ alg: 'ES256', kid: ecKid }, claims, es256(ec)).split('.') as [string, string, string]
+  const [header, payload, signature] = withLowerS(handmade({ alg: 'ES256', kid: ecKid }, claims, es256(ec))).split('.') as [string, string, string]
   const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
   const sameBits = signature.slice(0, -1) + alphabet[alphabet.indexOf(signature.at(-1)!) + 1]
   t.same(Buffer.from(sameBits, 'base64url'), Buffer.from(signature, 'base64url'))
@@ -122,6 +124,8 @@ t.test('what is not exactly ours is refused', async t => {
     'no sid': handmade({ alg: 'EdDSA', kid: edKid }, { ...claims, sid: undefined }, eddsa(ed)),
     'a sid of another form': handmade({ alg: 'EdDSA', kid: edKid }, { ...claims, sid: '*' }, eddsa(ed)),
     'another spelling of the signature': `${header}.${payload}.${sameBits}`,
+    'ES256 with the higher s': twinOf(`${header}.${payload}.${signature}`),
+    'ES256 with half a signature': `${header}.${payload}.${signature.slice(0, 43)}`,
     'a header that is no JSON': `e30x.${payload}.${signature}`,
     'a line break at the end': `${header}.${payload}.${signature}\n`,
     'four parts': `${header}.${payload}.${signature}.x`,
@@ -136,4 +140,66 @@ t.test('what is not exactly ours is refused', async t => {
     HS512: handmade({ alg: 'HS512', kid: secretKid }, claims, hmac(secretA))
   }
   for (const [what, token] of Object.entries(taken)) t.same(tokens.verifyAccess(token), claims, `while it takes ${what}`)
+})
+
+t.test('ES256: every token has the lower s, and its twin with the higher one is refused', async t => {
+  const { tokens } = await appWith(t, { ACCESS_TOKEN_PRIVATE_KEYS: pems.ES256 })
+  const key = createPublicKey(pems.ES256)
+  const signed = Array.from({ length: 300 }, (_, i) => tokens.signAccess(session, 1000 + i))
+  t.equal(signed.filter(hasLowerS).length, 300)
+  t.equal(signed.filter(token => tokens.verifyAccess(token) !== undefined).length, 300, 'and each verifies here')
+  for (const token of signed.slice(0, 20)) {
+    await t.resolves(compactVerify(token, key), 'and with jose')
+    await t.resolves(compactVerify(twinOf(token), key), 'which takes the twin too')
+    t.equal(tokens.verifyAccess(twinOf(token)), undefined)
+  }
+})
+
+const toBytes = (number: bigint, length: number): Buffer => Buffer.from(number.toString(16).padStart(length * 2, '0'), 'hex')
+const toNumber = (bytes: Buffer): bigint => BigInt(`0x${bytes.toString('hex')}`)
+
+t.test('EdDSA and RS256 have one signature: no number of the same residue, no byte more or less', async t => {
+  const { tokens } = await appWith(t, { ACCESS_TOKEN_PRIVATE_KEYS: pems.EdDSA + pems.RS256 })
+  const [ed, rsa] = [createPrivateKey(pems.EdDSA), createPrivateKey(pems.RS256)]
+  const spell = (alg: string, pem: string, sub: object, signature: (input: string) => Buffer): Record<string, unknown> | undefined =>
+    tokens.verifyAccess(handmade({ alg, kid: kidOf(pem) }, sub, signature)) as Record<string, unknown> | undefined
+
+  // RFC 8032 section 5.1: S counts modulo this, and must be less.
+  const order = 2n ** 252n + 27742317777372353535851937790883648493n
+  const edSignature = eddsa(ed)
+  for (let k = 0n; k < 14n; k++) {
+    const taken = spell('EdDSA', pems.EdDSA, claims, input => {
+      const bytes = edSignature(input)
+      const s = toNumber(Buffer.from(bytes.subarray(32)).reverse())
+      return Buffer.concat([bytes.subarray(0, 32), toBytes(s + k * order, 32).reverse()])
+    })
+    t.equal(taken !== undefined, k === 0n, `EdDSA with S + ${k} times the order`)
+  }
+
+  const modulus = toNumber(Buffer.from(createPublicKey(rsa).export({ format: 'jwk' }).n!, 'base64url'))
+  const rsaSignature = rs256(rsa)
+  /** Claims whose signature is as it should be: about every second, and every 256th. */
+  const claimsWith = (fits: (signature: Buffer) => boolean): object => {
+    for (let iat = 1; ; iat++) {
+      let fitting = false
+      handmade({ alg: 'RS256', kid: kidOf(pems.RS256) }, { ...claims, iat }, input => {
+        const signature = rsaSignature(input)
+        fitting = fits(signature)
+        return signature
+      })
+      if (fitting) return { ...claims, iat }
+    }
+  }
+  const small = claimsWith(signature => toNumber(signature) + modulus < 2n ** 2048n)
+  const short = claimsWith(signature => signature[0] === 0)
+  for (const fitting of [small, short]) t.ok(spell('RS256', pems.RS256, fitting, rsaSignature), 'RS256 as it is signed')
+  t.notOk(spell('RS256', pems.RS256, small, input => toBytes(toNumber(rsaSignature(input)) + modulus, 256)), 'RS256 plus the modulus')
+  t.notOk(spell('RS256', pems.RS256, short, input => rsaSignature(input).subarray(1)), 'RS256 without its leading zero')
+
+  for (const [alg, signature] of Object.entries({ EdDSA: edSignature, RS256: rsaSignature })) {
+    const pem = alg === 'EdDSA' ? pems.EdDSA : pems.RS256
+    t.notOk(spell(alg, pem, claims, input => Buffer.concat([signature(input), Buffer.alloc(1)])), `${alg} and a zero byte`)
+    t.notOk(spell(alg, pem, claims, input => Buffer.concat([Buffer.alloc(1), signature(input)])), `a zero byte and ${alg}`)
+    t.notOk(spell(alg, pem, claims, input => signature(input).subarray(0, -1)), `${alg} without its last byte`)
+  }
 })

@@ -4,7 +4,8 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { exportJWK, exportSPKI, generateKeyPair, SignJWT, type CryptoKey, type JWK } from 'jose'
 import t, { type Test } from 'tap'
-import { build, claimsOf, privateKey, startRedis, type PrivateRedis, type Service } from '../helper.ts'
+import { twinOf, withLowerS } from '../es256.ts'
+import { apiKey, build, claimsOf, privateKey, startRedis, type PrivateRedis, type Service } from '../helper.ts'
 import { codeOf, handmade, lookups, until, validatorFor } from './helper.ts'
 
 /** Access tokens with public keys that are fetched. The keys and the signatures are jose's. */
@@ -41,7 +42,10 @@ async function addKey (set: KeySet, alg: string, kid: string): Promise<Signer> {
   return {
     kid,
     publicKey,
-    sign: async (claims, header) => await new SignJWT({ ...claims }).setProtectedHeader({ alg, typ: 'JWT', kid, ...header }).sign(privateKey)
+    sign: async (claims, header) => {
+      const token = await new SignJWT({ ...claims }).setProtectedHeader({ alg, typ: 'JWT', kid, ...header }).sign(privateKey)
+      return alg === 'ES256' ? withLowerS(token) : token
+    }
   }
 }
 
@@ -83,6 +87,7 @@ t.test('EdDSA, ES256 and RS256; what is not ours is malformed', async t => {
     'no kid': await ed.sign(claims, { kid: undefined }),
     'another issuer': await ed.sign({ ...claims, iss: 'evil.example' }),
     'a refresh token': await ed.sign({ ...claims, sub: 'Refresh', gen: 1 }),
+    'ES256 with the higher s': twinOf(await ec.sign(claims)),
     'another spelling of the signature': token.slice(0, -1) + String.fromCharCode(token.charCodeAt(token.length - 1) + 1)
   }
   for (const [what, forged] of Object.entries(refused)) t.equal(await codeOf(validator.validate(forged)), 'malformed', what)
@@ -194,4 +199,23 @@ t.test('the service\'s own tokens, by the keys that it serves', async t => {
     await service.call('DELETE', `/internal/users/1/sessions/${sid}`)
     t.equal(await codeOf(validator.validate(token)), 'revoked')
   }
+})
+
+t.test('the twin of an ES256 token is refused wherever the token is taken', async t => {
+  const service = await build(t, redis, { ACCESS_TOKEN_PRIVATE_KEYS: privateKey('ES256') })
+  const base = await service.public.listen({ port: 0 })
+  const validator = await validatorFor(t, service, { secrets: undefined, jwksUrl: `${base}/.well-known/jwks.json`, cache: false })
+  const { token } = await service.open()
+  const answers = async (text: string): Promise<unknown[]> => [
+    (await service.internal.inject({
+      method: 'POST',
+      url: '/internal/introspect',
+      headers: { authorization: `Bearer ${apiKey}`, 'content-type': 'application/x-www-form-urlencoded' },
+      payload: `token=${text}`
+    })).json().active,
+    (await service.internal.inject({ url: '/internal/verify', headers: { 'x-internal-api-key': apiKey, authorization: `Bearer ${text}` } })).statusCode,
+    await codeOf(validator.validate(text))
+  ]
+  t.same(await answers(token), [true, 204, undefined])
+  t.same(await answers(twinOf(token)), [false, 401, 'malformed'])
 })

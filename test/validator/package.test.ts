@@ -31,7 +31,7 @@ t.test('it loads four packages and pure modules', async t => {
     'src/bearer.ts',
     ...['behaviour', 'client', 'connection-log', 'connectors', 'message', 'ready', 'socket-path', 'tls', 'topology', 'url']
       .map(name => `src/redis/${name}.ts`),
-    'src/sessions/record.ts', 'src/tokens/claims.ts', 'src/tokens/keys.ts'
+    'src/sessions/record.ts', 'src/tokens/claims.ts', 'src/tokens/keys.ts', 'src/tokens/signature.ts'
   ])
 })
 

@@ -1,0 +1,24 @@
+/** The order of P-256 (SEC 2, section 2.4.2). */
+const ORDER = 0xffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551n
+
+/** Whether an ES256 token's s is the lower of the two that ECDSA takes. */
+export function hasLowerS (token: string): boolean {
+  return sOf(token) <= ORDER / 2n
+}
+
+/** The same ES256 token in ECDSA's other spelling: n − s for s. */
+export function twinOf (token: string): string {
+  const at = token.lastIndexOf('.') + 1
+  const signature = Buffer.from(token.slice(at), 'base64url')
+  signature.write((ORDER - sOf(token)).toString(16).padStart(64, '0'), 32, 'hex')
+  return token.slice(0, at) + signature.toString('base64url')
+}
+
+/** An ES256 token of another signer, spelled as ours are. */
+export function withLowerS (token: string): string {
+  return hasLowerS(token) ? token : twinOf(token)
+}
+
+function sOf (token: string): bigint {
+  return BigInt(`0x${Buffer.from(token.split('.')[2]!, 'base64url').toString('hex', 32)}`)
+}
