@@ -154,8 +154,8 @@ function killGroup (child: ChildProcess): void {
 
 /** Waits until the server answers; false when the child ends before, or time is up. */
 async function listens (socketPath: string, child: ChildProcess): Promise<boolean> {
-  const end = Date.now() + START_TIMEOUT
-  while (child.exitCode === null && Date.now() < end) {
+  const end = performance.now() + START_TIMEOUT
+  while (child.exitCode === null && performance.now() < end) {
     if (await answers(socketPath)) return true
     await delay(10)
   }
@@ -197,9 +197,9 @@ async function endOrphan (socketPath: string): Promise<void> {
   redis.on('error', () => {}) // it closes the connection instead of answering
   await redis.shutdown('NOSAVE').catch(() => {})
   redis.disconnect()
-  const end = Date.now() + START_TIMEOUT
+  const end = performance.now() + START_TIMEOUT
   while (await accepts(socketPath)) {
-    if (Date.now() > end) throw new StartError(`An older Redis server holds ${socketPath} and does not end: end it, then start again.`)
+    if (performance.now() > end) throw new StartError(`An older Redis server holds ${socketPath} and does not end: end it, then start again.`)
     await delay(10)
   }
 }

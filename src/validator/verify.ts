@@ -18,6 +18,9 @@ const MAX_TOKEN_LENGTH = 8192
 /** Milliseconds between two fetches for unknown names, or after a failure: a forger can't make us fetch more, a new key waits no longer. */
 const JWKS_COOLDOWN = 1000
 
+/** Milliseconds after which the set is fetched again. */
+const JWKS_FRESH = 600_000
+
 /** Milliseconds for which the last good set serves while its address is away. */
 const JWKS_MAX_AGE = 3_600_000
 
@@ -57,31 +60,49 @@ function findSecret (list: string): FindKey {
 }
 
 /**
- * jose keeps the set for ten minutes, and fetches it again when a name is not in it. When that fails, the last good set
- * answers for the names that it knows; of another name nobody can tell then.
+ * Fetches the set every ten minutes, and for a name that is not in it. When that fails, the last good set answers for the
+ * names that it has; whether another name is ours, nobody can tell then. All waits are counted by the monotonic clock, so that
+ * a wall clock that is set prolongs none. jose would count by the wall clock: it keeps the set and decides no fetch.
  */
 function findPublicKey (url: URL): FindKey {
-  const keySet = createRemoteJWKSet(url, { timeoutDuration: SILENCE_TIMEOUT, cooldownDuration: JWKS_COOLDOWN })
-  let goodAt = 0
+  const keySet = createRemoteJWKSet(url, { timeoutDuration: SILENCE_TIMEOUT, cooldownDuration: Infinity, cacheMaxAge: Infinity })
+  let [fetchedAt, goodAt] = [-Infinity, -Infinity]
   let failure = { at: -Infinity, message: '' }
+
+  async function fetchIfOlder (age: number): Promise<void> {
+    if (performance.now() - fetchedAt < age) return
+    await keySet.reload()
+    fetchedAt = performance.now()
+  }
+
+  async function fromCurrentSet (header: CompactJWSHeaderParameters): Promise<CryptoKey> {
+    await fetchIfOlder(JWKS_FRESH)
+    try {
+      return await keySet(header)
+    } catch (err) {
+      if (!(err instanceof errors.JWKSNoMatchingKey)) throw err
+      await fetchIfOlder(JWKS_COOLDOWN)
+      return await keySet(header)
+    }
+  }
 
   async function fromLastGoodSet (header: CompactJWSHeaderParameters): Promise<CryptoKey> {
     const last = keySet.jwks()
-    const known = last !== undefined && Date.now() - goodAt < JWKS_MAX_AGE && last.keys.some(({ kid }) => kid === header.kid)
+    const known = last !== undefined && performance.now() - goodAt < JWKS_MAX_AGE && last.keys.some(({ kid }) => kid === header.kid)
     if (!known) throw new SessionValidationError('unavailable', `the keys could not be had: ${failure.message}`)
     return await createLocalJWKSet(last)(header)
   }
 
   return async header => {
     if (typeof header.kid !== 'string') return unknownKey() // jose would take any key that fits
-    if (Date.now() - failure.at < JWKS_COOLDOWN) return await fromLastGoodSet(header)
+    if (performance.now() - failure.at < JWKS_COOLDOWN) return await fromLastGoodSet(header)
     try {
-      const key = await keySet(header)
-      goodAt = Date.now()
+      const key = await fromCurrentSet(header)
+      goodAt = performance.now()
       return key
     } catch (err) {
       if (err instanceof errors.JWKSNoMatchingKey) return unknownKey()
-      failure = { at: Date.now(), message: (err as Error).message }
+      failure = { at: performance.now(), message: (err as Error).message }
       return await fromLastGoodSet(header)
     }
   }

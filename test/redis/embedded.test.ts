@@ -1,4 +1,4 @@
-import { execFileSync, spawnSync } from 'node:child_process'
+import { execFileSync, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { connect } from 'node:net'
@@ -29,14 +29,17 @@ async function serverPid (socket: string): Promise<number> {
   return Number(pid)
 }
 
+/** Whether nobody listens there. */
+async function silentNow (socket: string): Promise<boolean> {
+  const connection = connect(socket)
+  const refused = await once(connection, 'connect').then(() => false, () => true)
+  connection.destroy()
+  return refused
+}
+
 /** Resolves when nobody listens there any more. */
 async function silent (socket: string): Promise<void> {
-  for (;;) {
-    const connection = connect(socket)
-    if (await once(connection, 'connect').then(() => false, () => true)) return
-    connection.destroy()
-    await delay(10)
-  }
+  while (!await silentNow(socket)) await delay(10)
 }
 
 const refreshed = async (url: string, token: string): Promise<string> =>
@@ -102,6 +105,20 @@ t.test('a server that was left frozen is named, not waited for', async t => {
   const { errors, exited } = spawnService(t, env)
   t.same(await exited, [1, null])
   t.match(errors, [/^An older Redis server holds .*redis\.sock and does not end: end it, then start again\.$/])
+})
+
+t.test('a wall clock that is set on while the servers start and end gives up neither', async t => {
+  const { dataDir, socket } = await home(t)
+  await mkdir(join(dataDir, 'redis'))
+  const old = spawn('redis-server', ['--port', '0', '--unixsocket', socket, '--save', ''], { stdio: 'ignore' })
+  t.teardown(() => { old.kill('SIGKILL') })
+  while (await silentNow(socket)) await delay(10)
+  const { now } = Date
+  let hours = 0
+  t.intercept(Date, 'now', { value: () => now() + ++hours * 3_600_000 })
+  const redis = await startEmbeddedRedis(dataDir, createLogger('silent'))
+  t.teardown(redis.stop)
+  t.equal(await silentNow(socket), false)
 })
 
 t.test('two services on one DATA_DIR: the second says so and ends', async t => {

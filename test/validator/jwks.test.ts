@@ -125,9 +125,9 @@ t.test('keys that can\'t be had, or used, are nobody\'s log-out', async t => {
   const validator = await validatorFor(t, service, { ...withKeys(set), cache: false })
   const unavailable = { name: 'SessionValidationError', code: 'unavailable', message: /^the keys could not be had: / }
 
-  const { now } = Date
+  const start = performance.now()
   let passed = 0
-  t.intercept(Date, 'now', { value: () => now() + passed })
+  t.intercept(performance, 'now', { value: () => start + passed })
 
   set.status = 500
   await t.rejects(validator.validate(token), unavailable)
@@ -162,9 +162,9 @@ t.test('while the address is away, it is not asked again and again, and known ke
   const signer = await addKey(set, 'EdDSA', 'ed')
   const stranger = await addKey(await startKeySet(t), 'EdDSA', 'nobody')
   const claims = await liveClaims(service)
-  const start = Date.now()
+  const start = performance.now()
   let passed = 0
-  t.intercept(Date, 'now', { value: () => start + passed })
+  t.intercept(performance, 'now', { value: () => start + passed })
   const validator = await validatorFor(t, service, { ...withKeys(set), cache: false })
   t.match(await validator.validate(await signer.sign(claims)), { id: 1 })
   t.equal(set.fetches, 1)
@@ -184,6 +184,43 @@ t.test('while the address is away, it is not asked again and again, and known ke
   set.status = 200
   passed += 1000
   t.match(await validator.validate(await signer.sign(claims)), { id: 1 }, 'and it heals')
+})
+
+t.test('a clock that was an hour ahead, or behind, and is set right delays nothing', async t => {
+  const service = await build(t, redis)
+  const set = await startKeySet(t)
+  const claims = await liveClaims(service)
+  const old = await addKey(set, 'EdDSA', 'old')
+  const token = await old.sign(claims)
+  const start = { wall: Date.now(), running: performance.now() }
+  let [error, passed] = [0, 0]
+  t.intercept(Date, 'now', { value: () => start.wall + error + passed })
+  t.intercept(performance, 'now', { value: () => start.running + passed })
+  for (const wrong of [3_600_000, -3_600_000]) {
+    const validator = await validatorFor(t, service, { ...withKeys(set), cache: false })
+    error = wrong
+    set.status = 500
+    t.equal(await codeOf(validator.validate(token)), 'unavailable')
+    error = 0
+    set.status = 200
+    const fetches = set.fetches
+    t.equal(await codeOf(validator.validate(token)), 'unavailable', 'still in the pause after the failure')
+    t.equal(set.fetches, fetches)
+    passed += 1000
+    t.equal(await codeOf(validator.validate(token)), undefined, `${wrong}: a failed fetch is repeated after a second`)
+
+    const other = await validatorFor(t, service, { ...withKeys(set), cache: false })
+    error = wrong
+    t.equal(await codeOf(other.validate(token)), undefined)
+    error = 0
+    const renewed = await addKey(set, 'EdDSA', `new${wrong}`)
+    passed += 1000
+    t.equal(await codeOf(other.validate(await renewed.sign(claims))), undefined, `${wrong}: a new key is fetched after a second`)
+    const [first] = set.keys.splice(0, 1)
+    passed += 600_000
+    t.equal(await codeOf(other.validate(token)), 'malformed', `${wrong}: a removed key is forgotten after ten minutes`)
+    set.keys = [first!]
+  }
 })
 
 t.test('the service\'s own tokens, by the keys that it serves', async t => {
