@@ -30,8 +30,8 @@ export function watchReasons (redis: RedisClient): Reasons {
       // None of the nodes answered, and each said why.
       redis.on('error', () => {})
     } else {
-      // Of sentinels it is the last one's reason.
-      redis.on('error', ({ message }: Error) => note(new Error(message.replace(/^All sentinels are unreachable.* Last error: /, ''))))
+      // Of sentinels it is the last one's reason. Of the pause between two rounds ioredis knows nothing (connectors.ts).
+      redis.on('error', ({ message }: Error) => note(new Error(message.replace(/^All sentinels are unreachable.* Last error: | Retrying .*$/, ''))))
       redis.on('connect', () => { last = 'it is still loading its data, or does not answer' })
       redis.on('ready', () => { last = 'it closed the connection' })
     }

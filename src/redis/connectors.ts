@@ -1,10 +1,12 @@
 import { connect as connectTcp, type NetConnectOpts, type Socket } from 'node:net'
+import { setTimeout as delay } from 'node:timers/promises'
 import { connect as connectTls, type ConnectionOptions } from 'node:tls'
 import { AbstractConnector, SentinelConnector, type Redis, type RedisOptions } from 'ioredis'
 
-// Connections are made as ioredis makes them, but for one thing: a TLS socket may tell of an error when it has failed and is
+// Connections are made as ioredis makes them, but for two things. A TLS socket may tell of an error when it has failed and is
 // closed already, as with a server that rejects our certificate. ioredis listens for the first error only, and one that nobody
-// listens for ends the process.
+// listens for ends the process. And a closed client keeps no process alive: ioredis would wait two seconds for the close of
+// sockets that are closed already, and would go on asking sentinels.
 
 function heed (stream: Socket): Socket {
   return stream.on('error', () => {})
@@ -31,25 +33,66 @@ class ServerConnector extends AbstractConnector {
     this.stream = heed(stream)
     return stream
   }
+
+  override disconnect (): void {
+    if (this.stream?.destroyed) this.stream = undefined!
+    super.disconnect()
+  }
 }
 
-interface AsksSentinels { connectToSentinel (...args: unknown[]): Redis }
+/** To a sentinel. A question has no effect, so its connection is cut: a frozen sentinel would not end it. */
+class QuestionConnector extends ServerConnector {
+  override disconnect (): void {
+    this.stream?.destroy()
+    super.disconnect()
+  }
+}
+
+/** What ioredis keeps to itself. */
+interface AsksSentinels {
+  connectToSentinel (endpoint: unknown, options?: object): Redis
+  resolve (endpoint: unknown): Promise<unknown>
+}
 
 /** To sentinels, and to the master that they name. */
 class GroupConnector extends SentinelConnector {
+  /** Aborted by `disconnect`. */
+  #attempt = new AbortController()
+  #lastAsked: Redis | undefined
+
   constructor (options: RedisOptions) {
-    super(options)
+    // Nothing ends ioredis's pause between two rounds. So it makes none, and the first question of the next round waits.
+    let pause = 0
+    const sentinelRetryStrategy = (times: number): number => {
+      pause = Number(options.sentinelRetryStrategy!(times))
+      return 0
+    }
+    super({ ...options, sentinelRetryStrategy })
+
     const own = this as unknown as AsksSentinels
-    const { connectToSentinel } = own
-    own.connectToSentinel = (...args) => {
-      const sentinel = connectToSentinel.apply(own, args)
-      // Before that, a socket tells of one error only.
-      return sentinel.on('connect', () => { heed(sentinel.stream) })
+    const { connectToSentinel, resolve } = own
+    own.connectToSentinel = (endpoint, more) => {
+      this.#lastAsked = connectToSentinel.call(own, endpoint, { ...more, Connector: QuestionConnector })
+      return this.#lastAsked
+    }
+    own.resolve = async endpoint => {
+      const ms = pause
+      pause = 0
+      if (ms > 0) await delay(ms, undefined, { signal: this.#attempt.signal })
+      return await resolve.call(own, endpoint)
     }
   }
 
   override async connect (emitError: Parameters<SentinelConnector['connect']>[0]): Promise<Socket> {
+    this.#attempt = new AbortController()
     return heed(await super.connect(emitError))
+  }
+
+  override disconnect (): void {
+    this.#attempt.abort()
+    this.#lastAsked?.disconnect()
+    if (this.stream?.destroyed) this.stream = undefined!
+    super.disconnect()
   }
 }
 

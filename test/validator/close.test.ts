@@ -1,0 +1,57 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { createServer, type AddressInfo, type Socket } from 'node:net'
+import { text } from 'node:stream/consumers'
+import t, { type Test } from 'tap'
+import { secret } from '../helper.ts'
+
+/** A process whose validator is closed ends by itself at once: nothing of the validator keeps its event loop alive. */
+
+/** Says what is left after the close and some turns of the event loop, which a socket that is destroyed needs to go. */
+const script = `
+  import { setImmediate as turn } from 'node:timers/promises'
+  import { createSessionValidator } from './src/validator/index.ts'
+  const { redisUrl, secrets } = JSON.parse(process.argv[1])
+  const validator = createSessionValidator({ redisUrl, secrets })
+  await validator.ready().catch(() => {})
+  await validator.close()
+  for (let turns = 0; turns < 10; turns++) await turn()
+  console.log(process.getActiveResourcesInfo().filter(name => /Timeout|TCP|Shutdown|TLS/.test(name)).join())
+`
+
+/** What keeps the process alive after the close. */
+async function leftAfterClose (t: Test, redisUrl: string): Promise<string> {
+  const child = spawn(process.execPath, [
+    '--import', './scripts/typescript.mjs', '--input-type=module', '--eval', script, JSON.stringify({ redisUrl, secrets: secret() })
+  ], { stdio: ['ignore', 'pipe', 'inherit'] })
+  t.teardown(() => { child.kill('SIGKILL') })
+  const [output] = await Promise.all([text(child.stdout!), once(child, 'close')])
+  return output.trim()
+}
+
+/** A server that takes connections and says nothing, not even goodbye, as a frozen one; its address. */
+async function startSilent (t: Test): Promise<string> {
+  const sockets = new Set<Socket>()
+  const server = createServer({ allowHalfOpen: true }, socket => { sockets.add(socket.on('error', () => {})) }).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  t.teardown(() => {
+    server.close()
+    for (const socket of sockets) socket.destroy()
+  })
+  return `127.0.0.1:${(server.address() as AddressInfo).port}`
+}
+
+t.test('nothing is left of it', async t => {
+  const refusing = '127.0.0.1:1'
+  const silent = await startSilent(t)
+  for (const [what, url] of Object.entries({
+    'sentinels that refuse connections': `redis+sentinel://${refusing},${refusing}/refresh`,
+    'sentinels that are frozen': `redis+sentinel://${silent},${silent}/refresh`,
+    'a sentinel of each kind': `redis+sentinel://${silent},${refusing}/refresh`,
+    'a server that refuses connections': `redis://${refusing}`,
+    'a server that is frozen': `redis://${silent}`,
+    'a Cluster that refuses connections': `redis+cluster://${refusing}`
+  })) {
+    t.equal(await leftAfterClose(t, url), '', what)
+  }
+})
