@@ -13,6 +13,7 @@ import { createMetrics } from './metrics/metrics.ts'
 import { BACKLOG } from './protection/thresholds.ts'
 import { startEmbeddedRedis } from './redis/embedded.ts'
 import { parseRedisUrl } from './redis/url.ts'
+import { onEndingSignal, SIGNALS } from './signals.ts'
 import { watchForStalls } from './stall.ts'
 import type { Surface } from './surfaces.ts'
 
@@ -78,7 +79,8 @@ try {
   const config = loadConfig()
   const logger = createLogger(config.LOG_LEVEL, output)
   const health = createHealth()
-  closeWithGrace({ delay: config.SHUTDOWN_DELAY * 1000 + END, logger }, async ({ signal, err }) => {
+  let signal: string | undefined
+  const grace = closeWithGrace({ delay: config.SHUTDOWN_DELAY * 1000 + END, logger, skip: SIGNALS }, async ({ err }) => {
     if (err !== undefined) {
       logger.fatal({ err }, 'the process ends on an error that nobody handled')
     } else {
@@ -89,6 +91,13 @@ try {
       if (listeners.length > 0) await delay(config.SHUTDOWN_DELAY * 1000)
     }
     await close()
+  })
+  onEndingSignal(first => {
+    signal = first
+    grace.close()
+  }, second => {
+    logger.error(`second ${second}, exiting`)
+    process.exit(1)
   })
   await start(config, health, logger)
 } catch (err) {

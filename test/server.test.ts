@@ -125,14 +125,6 @@ t.test('a signal during the start ends it in good order', async t => {
   t.same(await exited, [0, null])
 })
 
-t.test('a second signal ends it at once', async t => {
-  const { child, exited, line } = await startService(t, environment(redis.url, { SHUTDOWN_DELAY: '600', LOG_LEVEL: 'info' }))
-  child.kill('SIGTERM')
-  await line('closing')
-  child.kill('SIGINT')
-  t.same(await exited, [1, null])
-})
-
 t.test('secrets of a development machine are made once, for its owner alone', async t => {
   const dataDir = join(await tempFolder(t), 'data')
   const env = { DATA_DIR: dataDir, REDIS_URL: redis.url, REDIS_PREFIX: 'dev:', LOG_LEVEL: 'info' }
