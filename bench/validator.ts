@@ -9,7 +9,7 @@ import { buildApp } from '../src/app.ts'
 import { loadConfig, type RunnableConfig } from '../src/config.ts'
 import { createHealth } from '../src/health.ts'
 import { createMetrics } from '../src/metrics/metrics.ts'
-import { startEmbeddedRedis } from '../src/redis/embedded.ts'
+import { planEmbeddedRedis, startEmbeddedRedis } from '../src/redis/embedded.ts'
 import { measureCosts } from './validator/costs.ts'
 import { print, quantile } from './validator/print.ts'
 
@@ -24,7 +24,7 @@ const VALIDATORS = 3
 const made = (): string => randomBytes(64).toString('base64url')
 const folder = await mkdtemp(join(tmpdir(), 'rts-'))
 const logger = pino({ level: 'silent' })
-const redis = await startEmbeddedRedis(folder, logger)
+const redis = await startEmbeddedRedis(await planEmbeddedRedis(folder), logger)
 const config = loadConfig({
   REDIS_URL: redis.url, ACCESS_TOKEN_SECRETS: made(), REFRESH_TOKEN_SECRETS: made(), INTERNAL_API_KEY: randomBytes(32).toString('hex')
 }) as RunnableConfig

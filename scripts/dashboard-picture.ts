@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { Redis } from 'ioredis'
 import { pino } from 'pino'
-import { startEmbeddedRedis } from '../src/redis/embedded.ts'
+import { planEmbeddedRedis, startEmbeddedRedis } from '../src/redis/embedded.ts'
 import { parseRedisUrl } from '../src/redis/url.ts'
 import { drawChart, HEIGHT, WIDTH, type Chart } from './dashboard/chart.ts'
 import { fillIn, readDashboard, type Panel } from './dashboard/dashboard.ts'
@@ -35,7 +35,7 @@ const RATE_INTERVAL = '4s'
 const WARM_UP = 6000
 
 const folder = await mkdtemp(join(tmpdir(), 'rts-dashboard-'))
-const server = await startEmbeddedRedis(folder, pino({ level: 'silent' }))
+const server = await startEmbeddedRedis(await planEmbeddedRedis(folder), pino({ level: 'silent' }))
 const processes = createProcesses()
 try {
   const redis = new Redis(parseRedisUrl(server.url)!.options)

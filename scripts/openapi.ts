@@ -8,7 +8,7 @@ import { createHealth } from '../src/health.ts'
 import { createLogger } from '../src/log.ts'
 import { createMetrics } from '../src/metrics/metrics.ts'
 import { apiDocument, toText } from '../src/openapi/document.ts'
-import { startEmbeddedRedis } from '../src/redis/embedded.ts'
+import { planEmbeddedRedis, startEmbeddedRedis } from '../src/redis/embedded.ts'
 import type { Surfaces } from '../src/surfaces.ts'
 
 // `npm run openapi`: writes docs/openapi.json from the routes, as both listeners have them. They are built for real, on a
@@ -17,7 +17,7 @@ import type { Surfaces } from '../src/surfaces.ts'
 const DATA_DIR = await mkdtemp(join(tmpdir(), 'rts-openapi-'))
 const config = await withDevelopmentSecrets(loadConfig({ DATA_DIR, LOG_LEVEL: 'warn' }))
 const logger = createLogger(config.LOG_LEVEL)
-const redis = await startEmbeddedRedis(DATA_DIR, logger)
+const redis = await startEmbeddedRedis(await planEmbeddedRedis(DATA_DIR), logger)
 const surfaces: Surfaces = {}
 const health = createHealth()
 try {

@@ -2,17 +2,18 @@ import { randomBytes } from 'node:crypto'
 import type { Stats } from 'node:fs'
 import { link, mkdir, open, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { inDataDir } from './data-dir.ts'
 import { completeConfig, developmentSecrets, missingSecrets, type Config, type SecretConfig } from './config.ts'
 import { StartError } from './errors.ts'
 
 /**
  * Completes a configuration with the secrets of a development machine: made once, kept under `DATA_DIR` in a file that
  * only its owner can read and a shell can source. Production is always given its own: see config.ts.
- * @throws StartError when the file has been edited and is wrong, or others than its owner may read or change it.
+ * @throws StartError when the file has been edited and is wrong, others than its owner may read or change it, or DATA_DIR can't be used.
  */
 export async function withDevelopmentSecrets (config: Config): Promise<SecretConfig> {
   const isComplete = missingSecrets(config).length === 0
-  return completeConfig(config, isComplete ? {} : await readSecrets(config.DATA_DIR))
+  return completeConfig(config, isComplete ? {} : await inDataDir(config.DATA_DIR, async () => await readSecrets(config.DATA_DIR)))
 }
 
 /**
@@ -20,7 +21,7 @@ export async function withDevelopmentSecrets (config: Config): Promise<SecretCon
  * @throws StartError when others than its owner may read or change the file.
  */
 export async function readDevelopmentSecrets (dataDir: string): Promise<Record<string, string> | undefined> {
-  const text = await read(fileIn(dataDir))
+  const text = await inDataDir(dataDir, async () => await read(fileIn(dataDir)))
   return text === undefined ? undefined : parse(text)
 }
 
@@ -56,19 +57,22 @@ async function read (path: string): Promise<string | undefined> {
   }
 }
 
+/** Others than the owner of the secrets know them, or chose them. */
+export class ExposedSecrets extends StartError {}
+
 /** Read and write of group and others. */
 const OTHERS = 0o066
 
 /**
  * Somebody who knows these secrets, or chose them, can make tokens.
- * @throws StartError
+ * @throws ExposedSecrets
  */
 export function assertPrivate ({ uid, mode }: Pick<Stats, 'uid' | 'mode'>, path: string): void {
   if (uid !== process.getuid!() && uid !== 0) {
-    throw new StartError(`${path} belongs to another user, who knows the secrets in it: remove the file, and new secrets are made.`)
+    throw new ExposedSecrets(`${path} belongs to another user, who knows the secrets in it: remove the file, and new secrets are made.`)
   }
   if ((mode & OTHERS) !== 0) {
-    throw new StartError(`${path} can be read or changed by other users: remove the file, and new secrets are made, or run chmod 600 ${path} if nobody else has read it.`)
+    throw new ExposedSecrets(`${path} can be read or changed by other users: remove the file, and new secrets are made, or run chmod 600 ${path} if nobody else has read it.`)
   }
 }
 
@@ -76,13 +80,13 @@ export function assertPrivate ({ uid, mode }: Pick<Stats, 'uid' | 'mode'>, path:
 async function make (file: string): Promise<string> {
   const lines = developmentSecrets.map(name => `${name}=${randomBytes(64).toString('base64url')}\n`).join('')
   const draft = `${file}.${randomBytes(4).toString('hex')}`
-  await writeFile(draft, lines, { mode: 0o600 })
   try {
+    await writeFile(draft, lines, { mode: 0o600 })
     await link(draft, file)
   } catch (err) {
     if ((err as NodeJS.ErrnoException).code !== 'EEXIST') throw err
   } finally {
-    await rm(draft)
+    await rm(draft, { force: true })
   }
   return (await read(file))!
 }

@@ -4,6 +4,7 @@ import type { FastifyInstance } from 'fastify'
 import type { Logger } from 'pino'
 import { buildApp, type AppOptions } from './app.ts'
 import { isProduction, loadConfig, type Config, type RunnableConfig } from './config.ts'
+import { FileSystemHangs } from './data-dir.ts'
 import { withDevelopmentSecrets } from './development-secrets.ts'
 import { closeConnectionsAfterAnswers, drain } from './drain.ts'
 import { StartError } from './errors.ts'
@@ -11,7 +12,7 @@ import { createHealth, type Health } from './health.ts'
 import { createLogger, standardOutput } from './log.ts'
 import { createMetrics } from './metrics/metrics.ts'
 import { BACKLOG } from './protection/thresholds.ts'
-import { startEmbeddedRedis } from './redis/embedded.ts'
+import { planEmbeddedRedis, startEmbeddedRedis } from './redis/embedded.ts'
 import { parseRedisUrl } from './redis/url.ts'
 import { onEndingSignal, SIGNALS } from './signals.ts'
 import { watchForStalls } from './stall.ts'
@@ -42,11 +43,11 @@ async function start (config: Config, health: Health, logger: Logger): Promise<v
 
 /** Makes what a development machine was not given, and says which Redis it is. */
 async function prepare (config: Config, logger: Logger): Promise<RunnableConfig & { redis: string }> {
+  // Before anything is made under DATA_DIR.
+  const plan = config.REDIS_URL === undefined ? await planEmbeddedRedis(config.DATA_DIR) : undefined
   const complete = await withDevelopmentSecrets(config)
-  if (config.REDIS_URL !== undefined) {
-    return { ...complete, REDIS_URL: config.REDIS_URL, redis: parseRedisUrl(config.REDIS_URL)!.display }
-  }
-  const embedded = await startEmbeddedRedis(config.DATA_DIR, logger)
+  if (plan === undefined) return { ...complete, REDIS_URL: config.REDIS_URL!, redis: parseRedisUrl(config.REDIS_URL!)!.display }
+  const embedded = await startEmbeddedRedis(plan, logger)
   foundations.push(embedded.stop)
   return { ...complete, REDIS_URL: embedded.url, redis: `embedded, ${parseRedisUrl(embedded.url)!.display}` }
 }
@@ -64,7 +65,11 @@ async function listen (app: FastifyInstance, host: string, port: number, name: s
   try {
     return await app.listen({ host, port, backlog: BACKLOG, listenTextResolver: address => `listening at ${address}` })
   } catch (err) {
-    throw new StartError(`${name} ${port} can't be listened on at ${host}: ${(err as Error).message}.`)
+    const { code, message } = err as NodeJS.ErrnoException
+    if (/^(ENOTFOUND|EAI_AGAIN|EADDRNOTAVAIL|EINVAL)$/.test(code!)) {
+      throw new StartError(`${name.replace('PORT', 'HOST')} ${host} must be an address of this machine, such as 127.0.0.1 or 0.0.0.0: ${message}.`)
+    }
+    throw new StartError(`${name} ${port} can't be listened on at ${host}: ${message}.`)
   }
 }
 
@@ -101,7 +106,8 @@ try {
   })
   await start(config, health, logger)
 } catch (err) {
-  await close()
   console.error(err instanceof StartError ? err.message : err)
+  if (err instanceof FileSystemHangs) process.kill(process.pid, 'SIGKILL')
+  await close()
   process.exit(1)
 }

@@ -45,9 +45,19 @@ t.test('no Redis ends the start with a sentence, and never with the password', a
 })
 
 t.test('an error that no sentence was written for is shown whole', async t => {
-  const { errors, exited } = spawnService(t, { DATA_DIR: join(await tempFolder(t), 'x'.repeat(300)), REDIS_URL: redis.url })
+  const broken = 'const { on } = process; process.on = function (name, ...rest) { if (name === "SIGHUP") throw new Error("no signals"); return on.call(this, name, ...rest) }'
+  const preload = `--import=./scripts/typescript.mjs --import=data:text/javascript,${encodeURIComponent(broken)}`
+  const { errors, exited } = spawnService(t, environment(redis.url, { NODE_OPTIONS: preload }))
   t.same(await exited, [1, null])
-  t.match(errors.join('\n'), /ENAMETOOLONG.*\n +at /)
+  t.match(errors.join('\n'), /Error: no signals\n +at /)
+})
+
+t.test('a host that is none of this machine is named, and not the port', async t => {
+  for (const [name, host] of [['HOST', 'nonsense.invalid'], ['INTERNAL_HOST', '192.0.2.1']] as const) {
+    const { errors, exited } = spawnService(t, environment(redis.url, { [name]: host }))
+    t.same(await exited, [1, null])
+    t.match(errors, [new RegExp(`^${name} ${host} must be an address of this machine, such as 127\\.0\\.0\\.1 or 0\\.0\\.0\\.0: .*\\.$`)])
+  }
 })
 
 t.test('SIGTERM: readyz turns, work goes on, nothing in flight is cut, exit code 0', async t => {

@@ -1,4 +1,5 @@
 #!/usr/bin/env node
+import { FileSystemHangs } from '../data-dir.ts'
 import { withoutArguments } from '../redis/message.ts'
 import { parseInvocation, UsageError } from './arguments.ts'
 import { screenOf, toJson } from './output.ts'
@@ -40,4 +41,6 @@ try {
   const message = withoutArguments((err as Error).message)
   stderr.write(argv.includes('--json') ? toJson({ error: message }) : `${message}\n`)
   process.exitCode = err instanceof UsageError ? WRONG_USAGE : FAILED
+  // It would wait for the file system.
+  if (err instanceof FileSystemHangs) process.kill(process.pid, 'SIGKILL')
 }

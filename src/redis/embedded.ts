@@ -1,14 +1,17 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { access, constants, mkdir } from 'node:fs/promises'
+import { mkdir, stat } from 'node:fs/promises'
 import { connect } from 'node:net'
-import { delimiter, join, resolve } from 'node:path'
+import { join, resolve } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { FastifyBaseLogger } from 'fastify'
 import { Redis } from 'ioredis'
+import { inDataDir, refuseFullDisk } from '../data-dir.ts'
 import { StartError } from '../errors.ts'
+import { findServer } from './binary.ts'
 import { LockedError, takeLock } from './lock.ts'
 import { MAX_SOCKET_PATH, shortestPath } from './socket-path.ts'
+import { logLength, startFailure } from './start-failure.ts'
 
 /** A Redis server of our own, for one service on one machine. */
 export interface EmbeddedRedis {
@@ -42,21 +45,44 @@ const STOP_TIMEOUT = 900
 /** Milliseconds before a server that died is started again. */
 const RESTART_DELAY = 500
 
+/** Milliseconds in which a lock is taken: each claimant that is stopped takes one second. */
+const LOCK_TIMEOUT = 30_000
+
+/** Bytes of standard error that are kept. */
+const MAX_ERRORS = 4000
+
+/** What a start of the embedded server needs. */
+export interface EmbeddedPlan {
+  dataDir: string
+  /** Where the server has its files, absolute. */
+  folder: string
+  /** The same, as short as the path of a socket has to be. */
+  sockets: string
+  binary: string
+}
+
 /**
- * Starts redis-server (or valkey-server) from the PATH with its append-only file under `dataDir`, on a unix socket.
- * When it dies it is started again.
- * @throws StartError when there is no server on the PATH, another service uses `dataDir`, or the server doesn't start.
+ * Looks for what the embedded server needs, and makes nothing.
+ * @throws StartError when no server on the PATH will do, or `dataDir` is too long for a socket.
  */
-export async function startEmbeddedRedis (dataDir: string, log: FastifyBaseLogger): Promise<EmbeddedRedis> {
-  const binary = await findServer(process.env.PATH ?? '')
+export async function planEmbeddedRedis (dataDir: string): Promise<EmbeddedPlan> {
   const folder = resolve(dataDir, 'redis')
   const sockets = shortestPath(folder)
   // The longest name in it is that of a lock.
   if (Buffer.byteLength(join(sockets, 'lock-01234567')) > MAX_SOCKET_PATH) {
     throw new StartError(`DATA_DIR must be a shorter path: sockets in ${sockets} would have longer names than the system allows.`)
   }
-  await mkdir(folder, { recursive: true, mode: 0o700 })
-  const release = await lockFolder(dataDir, sockets)
+  return { dataDir, folder, sockets, binary: await findServer(process.env.PATH ?? '') }
+}
+
+/**
+ * Starts the planned server with its append-only file under `dataDir`, on a unix socket. When it dies it is started again.
+ * @throws StartError when another service uses `dataDir`, its files can't be used, or the server doesn't start.
+ */
+export async function startEmbeddedRedis (plan: EmbeddedPlan, log: FastifyBaseLogger): Promise<EmbeddedRedis> {
+  const { dataDir, folder, sockets, binary } = plan
+  await inDataDir(dataDir, async () => await mkdir(folder, { recursive: true, mode: 0o700 }))
+  const release = await inDataDir(dataDir, async () => await lockFolder(dataDir, sockets), LOCK_TIMEOUT)
   const socketPath = join(sockets, 'redis.sock')
 
   let child: ChildProcess | undefined
@@ -76,9 +102,13 @@ export async function startEmbeddedRedis (dataDir: string, log: FastifyBaseLogge
 
   try {
     await endOrphan(socketPath)
+    const start = await logLength(folder)
     child = spawnServer(binary, folder)
+    let errors = ''
+    child.stderr!.setEncoding('utf8').on('data', text => { errors = (errors + text).slice(-MAX_ERRORS) })
     if (!await listens(socketPath, child)) {
-      throw new StartError(`The embedded Redis did not start; ${join(dataDir, 'redis', 'redis.log')} says why.`)
+      await refuseFullDisk(dataDir)
+      throw new StartError(await startFailure(binary, folder, start, errors))
     }
   } catch (err) {
     await stop()
@@ -88,25 +118,19 @@ export async function startEmbeddedRedis (dataDir: string, log: FastifyBaseLogge
   return { url: socketUrl(resolve(socketPath)), stop }
 }
 
-/** The `REDIS_URL` of the embedded server that a running service has under `dataDir`; `undefined` when none answers. */
+/**
+ * The `REDIS_URL` of the embedded server that a running service has under `dataDir`; `undefined` when none answers.
+ * @throws StartError when this process may not look there.
+ */
 export async function findEmbeddedRedis (dataDir: string): Promise<string | undefined> {
   const socketPath = resolve(dataDir, 'redis', 'redis.sock')
+  await inDataDir(dataDir, async () => await stat(socketPath).catch(err => { if (err.code !== 'ENOENT') throw err }))
   return await accepts(shortestPath(socketPath)) ? socketUrl(socketPath) : undefined
 }
 
 /** The path as a URL, whatever characters it has. */
 function socketUrl (path: string): string {
   return `redis+socket://${path.split('/').map(encodeURIComponent).join('/')}`
-}
-
-async function findServer (path: string): Promise<string> {
-  for (const name of ['redis-server', 'valkey-server']) {
-    for (const folder of path.split(delimiter)) {
-      const file = join(folder, name)
-      if (await access(file, constants.X_OK).then(() => true, () => false)) return file
-    }
-  }
-  throw new StartError('REDIS_URL is not set, and there is no redis-server or valkey-server on the PATH to start: set the one or install the other.')
 }
 
 async function lockFolder (dataDir: string, path: string): Promise<() => Promise<void>> {
@@ -127,7 +151,7 @@ function spawnServer (binary: string, folder: string): ChildProcess {
   ]
   return spawn('/bin/sh', ['-c', SUPERVISOR, 'embedded-redis', binary, ...settings], {
     detached: true,
-    stdio: ['pipe', 'ignore', 'ignore']
+    stdio: ['pipe', 'ignore', 'pipe']
   })
 }
 

@@ -1,6 +1,7 @@
 import { execFileSync, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { existsSync } from 'node:fs'
+import { appendFile, cp, mkdir, readdir, rm, writeFile } from 'node:fs/promises'
 import { connect } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -8,7 +9,8 @@ import { Redis } from 'ioredis'
 import t, { type Test } from 'tap'
 import { createLogger } from '../../src/log.ts'
 import { connectRedis } from '../../src/redis/connect.ts'
-import { startEmbeddedRedis } from '../../src/redis/embedded.ts'
+import { findServer } from '../../src/redis/binary.ts'
+import { planEmbeddedRedis, startEmbeddedRedis } from '../../src/redis/embedded.ts'
 import { claimsOf, environment, postRefresh, postSession, spawnService, startService, tempFolder, type TokensBody } from '../helper.ts'
 
 /** The embedded Redis: what it keeps, and what becomes of it when its service ends in good order or in none. */
@@ -177,7 +179,7 @@ t.test('a folder that is too deep for a socket\'s absolute path', async t => {
   t.teardown(() => { process.chdir(here) })
   process.chdir(deep)
   const log = createLogger('silent')
-  const { url, stop } = await startEmbeddedRedis('.data', log)
+  const { url, stop } = await startEmbeddedRedis(await planEmbeddedRedis('.data'), log)
   const redis = await connectRedis({ REDIS_URL: url, REDIS_PREFIX: 'rt:' }, log)
   t.equal(await redis.ping(), 'PONG')
   redis.disconnect()
@@ -194,18 +196,82 @@ t.test('a server that hangs at the end is killed, and the service ends in time',
   await silent(socket)
 })
 
-t.test('a server that can\'t start: the sentence names its log', async t => {
+t.test('a damaged append-only file: the sentence has the two ways out, and both work', async t => {
+  const { env, dataDir } = await home(t)
+  const first = await startService(t, env)
+  const { refreshToken } = await postSession(first.internalUrl)
+  first.child.kill('SIGTERM')
+  await first.exited
+  await appendFile(join(dataDir, 'redis', 'appendonlydir', 'appendonly.aof.1.incr.aof'), 'nonsense\n')
+
+  const { errors, exited } = spawnService(t, env)
+  t.same(await exited, [1, null])
+  const [, repair, move] = /^The embedded Redis did not start, because its append-only file is damaged\. Two ways out: repair it with `([^`]+)`: log-ins, log-outs and refreshes that were written after the damage are lost; or begin anew with `([^`]+)`: every session is lost, and everybody logs in again\. It said: Bad file format/.exec(errors.join())!
+  await cp(join(dataDir, 'redis', 'appendonlydir'), join(dataDir, 'copy'), { recursive: true })
+  t.match(execFileSync('sh', ['-c', repair!], { input: 'y\n', encoding: 'utf8' }), /Successfully truncated/)
+  const repaired = await startService(t, env)
+  t.equal(claimsOf(await refreshed(repaired.publicUrl, refreshToken)).gen, 2)
+  repaired.child.kill('SIGTERM')
+  await repaired.exited
+
+  await rm(join(dataDir, 'redis', 'appendonlydir'), { recursive: true })
+  await cp(join(dataDir, 'copy'), join(dataDir, 'redis', 'appendonlydir'), { recursive: true })
+  execFileSync('sh', ['-c', move!])
+  const anew = await startService(t, env)
+  t.equal((await postRefresh(anew.publicUrl, refreshToken)).status, 400)
+  anew.child.kill('SIGTERM')
+  await anew.exited
+})
+
+t.test('a damaged list of append-only files has one way out', async t => {
   const { env, dataDir } = await home(t)
   await mkdir(join(dataDir, 'redis', 'appendonlydir'), { recursive: true })
   await writeFile(join(dataDir, 'redis', 'appendonlydir', 'appendonly.aof.manifest'), 'nonsense\n')
   const { errors, exited } = spawnService(t, env)
   t.same(await exited, [1, null])
-  t.same(errors, [`The embedded Redis did not start; ${dataDir}/redis/redis.log says why.`])
-  t.match(await readFile(join(dataDir, 'redis', 'redis.log'), 'utf8'), /manifest/)
-  await rm(join(dataDir, 'redis', 'appendonlydir'), { recursive: true })
-  const service = await startService(t, env)
-  service.child.kill('SIGTERM')
-  await service.exited
+  t.match(errors, [/^The embedded Redis did not start, because the list of its append-only files is damaged\. The way out: begin anew with `mv .*`: every session is lost.* It said: /])
+})
+
+/** A folder with programs that print and fail as they are told. */
+async function programs (t: Test, scripts: Record<string, string>): Promise<string> {
+  const folder = await tempFolder(t)
+  for (const [name, script] of Object.entries(scripts)) await writeFile(join(folder, name), `#!/bin/sh\n${script}\n`, { mode: 0o755 })
+  return folder
+}
+
+t.test('a server that does not start: its error output is shown', async t => {
+  const { env, dataDir } = await home(t)
+  const version = '[ "$1" = --version ] && echo "Redis server v=7.0.15" && exit 0'
+  const said = async (script: string): Promise<string[]> => {
+    const { errors, exited } = spawnService(t, { ...env, PATH: `${await programs(t, { 'redis-server': `${version}\n${script}` })}:${process.env.PATH}` })
+    t.same(await exited, [1, null])
+    return errors
+  }
+  t.same(await said('echo "libssl.so.3: cannot open shared object file" >&2; exit 127'), ['The embedded Redis did not start. It said: libssl.so.3: cannot open shared object file.'])
+  t.same(await said('exit 1'), ['The embedded Redis did not start. It said nothing.'])
+  t.same(await said(`echo "1:M 1 Jan 2026 00:00:00.000 # Out of ideas" > ${dataDir}/redis/redis.log; exit 1`), [
+    `The embedded Redis did not start. It said: Out of ideas. Its log is ${dataDir}/redis/redis.log.`
+  ])
+})
+
+t.test('a server older than 7 is not started: the sentence has what was found, what is needed and the ways to it', async t => {
+  const { env, dataDir } = await home(t)
+  const path = await programs(t, {
+    'redis-server': 'echo "Redis server v=6.0.16 sha=00000000:0 malloc=jemalloc-5.2.1 bits=64 build=a3fdef44459b3ad6"', 'apt-get': '', brew: ''
+  })
+  const { errors, exited } = spawnService(t, { ...env, PATH: path })
+  t.same(await exited, [1, null])
+  t.same(errors, [`REDIS_URL is not set, and ${path}/redis-server is version 6.0.16: Redis or Valkey 7.0 or later is needed. ` +
+    'Ways to one: the packages of packages.redis.io (docs/redis.md has the commands); `brew upgrade redis`; ' +
+    '`docker run -d -p 127.0.0.1:6379:6379 redis:7` with REDIS_URL=redis://127.0.0.1:6379.'])
+  t.same(await readdir(dataDir), [], 'and nothing was made')
+
+  const valkey = await programs(t, { 'valkey-server': 'echo "Valkey server v=8.1.1 sha=0"' })
+  t.equal(await findServer(`${path}:${valkey}`), `${valkey}/valkey-server`, 'a newer one behind it is taken')
+  const strange = await programs(t, { 'redis-server': 'echo "A server"' })
+  t.equal(await findServer(strange), `${strange}/redis-server`, 'and one whose version is not understood')
+  const broken = await programs(t, { 'redis-server': 'echo "no library" >&2; exit 127', 'valkey-server': 'exit 1' })
+  await t.rejects(findServer(broken), { name: 'StartError', message: /redis-server does not run \(no library\), and .*valkey-server does not run \(Command failed: .*\): Redis or Valkey 7\.0 or later is needed\. Ways to one: `docker/ })
 })
 
 t.test('no server on the PATH', async t => {
@@ -217,7 +283,9 @@ t.test('no server on the PATH', async t => {
 
 t.test('a path that no socket can have', async t => {
   const { env } = await home(t)
-  const { errors, exited } = spawnService(t, { ...env, DATA_DIR: `/tmp/${'x'.repeat(100)}` })
+  const DATA_DIR = `/tmp/${'x'.repeat(100)}`
+  const { errors, exited } = spawnService(t, { ...env, DATA_DIR })
   t.same(await exited, [1, null])
   t.match(errors, [/^DATA_DIR must be a shorter path/])
+  t.notOk(existsSync(DATA_DIR), 'it is not made either')
 })

@@ -1,6 +1,6 @@
 import { isProduction, loadConfig, type Config } from '../../config.ts'
-import { readDevelopmentSecrets } from '../../development-secrets.ts'
-import { StartError } from '../../errors.ts'
+import { FileSystemHangs } from '../../data-dir.ts'
+import { ExposedSecrets, readDevelopmentSecrets } from '../../development-secrets.ts'
 import { parseRedisUrl } from '../../redis/url.ts'
 import { looksWeak, splitSecrets } from '../../tokens/keys.ts'
 import { fail, ok, warn, type Check } from './check.ts'
@@ -31,14 +31,15 @@ export async function checkConfiguration (): Promise<Check[]> {
   ]
 }
 
-/** With the file of development's secrets, where it lies here. */
+/** The secrets, and the file of those that `npm start` made, if there is one here. A file that cannot be read is none of the service. */
 async function developmentChecks (config: Config): Promise<Check[]> {
   try {
     const made = await readDevelopmentSecrets(config.DATA_DIR) ?? {}
     return secretChecks(config, isProduction(config) ? made : {})
   } catch (err) {
-    if (!(err instanceof StartError)) throw err
-    return [...secretChecks(config, {}), fail('secrets', err.message, 'do so before npm start runs here again')]
+    if (err instanceof FileSystemHangs) throw err
+    const exposed = err instanceof ExposedSecrets ? [fail('secrets', err.message, 'do so before npm start runs here again')] : []
+    return [...secretChecks(config, {}), ...exposed]
   }
 }
 

@@ -1,0 +1,58 @@
+import { execFile } from 'node:child_process'
+import { access, constants } from 'node:fs/promises'
+import { delimiter, join } from 'node:path'
+import { promisify } from 'node:util'
+import { StartError } from '../errors.ts'
+
+/** The first major version that has what the scripts use: script flags, EXPIREAT GT, redis.acl_check_cmd. */
+export const MIN_VERSION = 7
+
+/** Milliseconds that a server has to tell its version. */
+const VERSION_TIMEOUT = 2000
+
+/** Where a system whose own Redis is older gets a newer one, by its package manager. */
+const newer: Record<string, string> = {
+  'apt-get': 'the packages of packages.redis.io (docs/redis.md has the commands)',
+  dnf: '`sudo dnf module switch-to redis:7`, or `sudo dnf install valkey`',
+  apk: 'a newer Alpine (3.17 has Redis 7.0)',
+  brew: '`brew upgrade redis`'
+}
+
+/** The folders of a PATH that have a program of this name, as files. */
+async function onPath (path: string, name: string): Promise<string[]> {
+  const files = path.split(delimiter).map(folder => join(folder, name))
+  const isProgram = await Promise.all(files.map(async file => await access(file, constants.X_OK).then(() => true, () => false)))
+  return files.filter((_, i) => isProgram[i])
+}
+
+/**
+ * The first redis-server or valkey-server on the PATH that is new enough.
+ * @throws StartError when there is none; the sentence names each that is too old or does not run, and the ways to a newer one.
+ */
+export async function findServer (path: string): Promise<string> {
+  const files = [...await onPath(path, 'redis-server'), ...await onPath(path, 'valkey-server')]
+  const unfit: string[] = []
+  for (const file of files) {
+    const fault = await faultOf(file)
+    if (fault === undefined) return file
+    unfit.push(`${file} ${fault}`)
+  }
+  if (unfit.length === 0) {
+    throw new StartError('REDIS_URL is not set, and there is no redis-server or valkey-server on the PATH to start: set the one or install the other.')
+  }
+  const managers = await Promise.all(Object.entries(newer).map(async ([name, way]) => (await onPath(path, name)).length > 0 ? [`${way}; `] : []))
+  throw new StartError(`REDIS_URL is not set, and ${unfit.join(', and ')}: Redis or Valkey ${MIN_VERSION}.0 or later is needed. ` +
+    `Ways to one: ${managers.flat().join('')}\`docker run -d -p 127.0.0.1:6379:6379 redis:7\` with REDIS_URL=redis://127.0.0.1:6379.`)
+}
+
+/** What is wrong with a server, as "is …"; `undefined` when it is new enough, or its version is not understood. */
+async function faultOf (file: string): Promise<string | undefined> {
+  try {
+    const { stdout } = await promisify(execFile)(file, ['--version'], { timeout: VERSION_TIMEOUT, killSignal: 'SIGKILL' })
+    const [, version] = /\bv=(\S+)/.exec(stdout) ?? []
+    return version !== undefined && Number.parseInt(version) < MIN_VERSION ? `is version ${version}` : undefined
+  } catch (err) {
+    const { stderr = '', message } = err as Error & { stderr?: string }
+    return `does not run (${(stderr.trim() || message).split('\n')[0]})`
+  }
+}
