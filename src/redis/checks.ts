@@ -2,6 +2,7 @@ import { Cluster, type Redis } from 'ioredis'
 import { parseRate } from '../protection/rate.ts'
 import { eventsChannel, userKey } from '../sessions/record.ts'
 import { readScript } from '../sessions/scripts.ts'
+import { MIN_VERSION } from './binary.ts'
 import type { RedisClient } from './client.ts'
 import { addressOf } from './topology.ts'
 
@@ -32,8 +33,10 @@ export function masters (redis: RedisClient): Redis[] {
 export async function checkRedis (redis: RedisClient, needs: Needs, place: string): Promise<Finding[]> {
   const found = await Promise.all(masters(redis).map(async server => {
     const where = redis instanceof Cluster ? `${addressOf(server)} of ${place}` : place
+    // An older server, or a Sentinel, would fail the next questions.
+    const unfit = checkVersion(await server.info('server'), where)
+    if (unfit.length > 0) return unfit
     return [
-      ...checkVersion(await server.hello() as unknown[], where),
       ...checkPolicy(await server.info('memory'), where),
       ...await checkPermissions(server, needs, where)
     ]
@@ -42,15 +45,21 @@ export async function checkRedis (redis: RedisClient, needs: Needs, place: strin
 }
 
 /**
- * Servers that lack what the scripts use (script flags, EXPIREAT GT): Redis before 7.0.
- * `hello` is the reply of HELLO: names and values in turn.
+ * Sentinels, and servers that lack what the scripts use (script flags, EXPIREAT GT): Redis before 7.0.
+ * `server` is that section of INFO.
  */
-export function checkVersion (hello: unknown[], place: string): Finding[] {
-  const field = (name: string): string => String(hello[hello.indexOf(name) + 1])
-  const server = field('server') === 'valkey' ? 'Valkey' : 'Redis'
-  const version = field('version')
-  if (Number.parseInt(version) >= 7) return []
-  return [{ fatal: true, text: `${server} ${version} at ${place} is too old: Redis or Valkey 7.0 or later is needed.` }]
+export function checkVersion (server: string, place: string): Finding[] {
+  const field = (name: string): string | undefined => new RegExp(`^${name}:(\\S+)`, 'm').exec(server)?.[1]
+  if (field('redis_mode') === 'sentinel') {
+    return [{ fatal: true, text: `${place} (REDIS_URL) is a Sentinel, which holds no data: write redis+sentinel://host:port,…/master.` }]
+  }
+  const valkey = field('valkey_version')
+  const version = valkey ?? field('redis_version')
+  if (version === undefined || Number.parseInt(version) >= MIN_VERSION) return []
+  return [{
+    fatal: true,
+    text: `${valkey === undefined ? 'Redis' : 'Valkey'} ${version} at ${place} is too old: Redis or Valkey ${MIN_VERSION}.0 or later is needed.`
+  }]
 }
 
 /** A server that evicts ends sessions when its memory is full, and nobody is told. */

@@ -7,6 +7,7 @@ import { logChanges, watchReasons } from './connection-log.ts'
 import { whenReady } from './ready.ts'
 import { readTlsFiles } from './tls.ts'
 import { parseRedisUrl } from './url.ts'
+import { wrongDoor } from './wrong-door.ts'
 
 /** The part of the configuration that says where Redis is, as whom to go there, and for what. */
 export type RedisSettings = Needs & Pick<RunnableConfig, 'REDIS_URL' | 'REDIS_CA_FILE' | 'REDIS_CERT_FILE' |
@@ -45,7 +46,8 @@ export async function connectRedis (settings: RedisSettings, log: FastifyBaseLog
   } catch (err) {
     redis.disconnect()
     if (err instanceof StartError) throw err
-    throw new StartError(`Redis at ${display} (REDIS_URL) can't be used: ${lastReason(err).replace(/\.$/, '')}.`)
+    const reason = lastReason(err)
+    throw new StartError(`Redis at ${display} (REDIS_URL) can't be used: ${await wrongDoor(address, reason) ?? reason.replace(/\.$/, '')}.`)
   } finally {
     clearTimeout(timer)
   }

@@ -3,6 +3,7 @@ import type { FastifyBaseLogger } from 'fastify'
 import type { RedisClient } from './client.ts'
 import { withoutArguments } from './message.ts'
 import { createTopology } from './topology.ts'
+import { FOREIGN } from './wrong-door.ts'
 
 /** Answers of a server that no waiting changes. */
 const REFUSAL = /^(NOAUTH|WRONGPASS|NOPERM|ERR)/
@@ -22,7 +23,7 @@ export function watchReasons (redis: RedisClient): Reasons {
     const note = ({ message }: Error): void => {
       // What it says of a connection that is no more, after the reason for that.
       if (message !== 'Connection is closed.') last = withoutArguments(message)
-      if (REFUSAL.test(message)) reject(new Error(last))
+      if (REFUSAL.test(message) || FOREIGN.test(message)) reject(new Error(last))
     }
     if (redis instanceof Cluster) {
       redis.on('node error', note)

@@ -123,14 +123,13 @@ t.test('what can\'t be sent now is not kept for later', async t => {
 })
 
 t.test('servers before 7.0 are refused by name', async t => {
-  const hello = (server: string, version: string): unknown[] => ['server', server, 'version', version, 'proto', 3]
-  t.same(checkVersion(hello('redis', '6.2.14'), 'redis://old:6379/0'), [{
+  t.same(checkVersion('# Server\r\nredis_version:6.2.14\r\n', 'redis://old:6379/0'), [{
     fatal: true, text: 'Redis 6.2.14 at redis://old:6379/0 is too old: Redis or Valkey 7.0 or later is needed.'
   }])
-  for (const [server, version] of [['redis', '7.0.0'], ['redis', '8.10.1'], ['valkey', '7.2.5'], ['valkey', '10.0.0']] as const) {
-    t.same(checkVersion(hello(server, version), ''), [])
+  for (const version of ['redis_version:7.0.0', 'redis_version:8.10.1', 'redis_version:7.2.4\r\nvalkey_version:7.2.5', 'redis_version:7.2.4\r\nvalkey_version:10.0.0', 'other:1']) {
+    t.same(checkVersion(`# Server\r\n${version}\r\n`, ''), [], version)
   }
-  t.match(checkVersion(hello('valkey', '1.0'), ''), [{ text: /^Valkey 1\.0/ }])
+  t.match(checkVersion('redis_version:7.2.4\r\nvalkey_version:1.0\r\n', ''), [{ text: /^Valkey 1\.0/ }])
 })
 
 /** A Redis with TLS, and a certificate authority of its own. */

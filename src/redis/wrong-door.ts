@@ -1,0 +1,67 @@
+import { once } from 'node:events'
+import { connect } from 'node:net'
+import { connect as connectTls } from 'node:tls'
+import type { RedisAddress } from './url.ts'
+
+/** Milliseconds that one question may take. */
+const PATIENCE = 700
+
+/** An answer that does not follow the protocol of Redis; no waiting changes it. */
+export const FOREIGN = /^Unknown RESP type/
+
+/**
+ * Says what answers at an address where the start failed for `reason`, and what to write instead: a server of another
+ * kind, with TLS or without, or one that wants a password. `undefined` when the reason says it best. Asks the first
+ * server of the address, without any login.
+ */
+export async function wrongDoor (address: RedisAddress, reason: string): Promise<string | undefined> {
+  if (reason.startsWith('NOAUTH')) return missingPassword(address)
+  if (FOREIGN.test(reason)) {
+    return `it does not speak the protocol of Redis${reason.includes('"H"') ? ' but probably HTTP' : ''}, so host or port of REDIS_URL must be wrong`
+  }
+  const { host, port } = address.topology === 'single' ? address.options : firstOf(address)
+  if (host === undefined || port === undefined) return undefined
+  if (address.options.tls !== undefined) {
+    return await answersPlainly(host, port) ? 'it answers without TLS, so REDIS_URL must begin with redis instead of rediss' : undefined
+  }
+  return await speaksTls(host, port) ? 'it answers with TLS, so REDIS_URL must begin with rediss instead of redis' : undefined
+}
+
+function firstOf (address: Exclude<RedisAddress, { topology: 'single' }>): { host: string, port: number } {
+  return (address.topology === 'sentinel' ? address.sentinels : address.nodes)[0]!
+}
+
+function missingPassword ({ topology }: RedisAddress): string {
+  return topology === 'sentinel'
+    ? 'it wants a password (NOAUTH): that of Redis belongs in REDIS_URL, that of the sentinels in REDIS_SENTINEL_PASSWORD'
+    : 'it wants a password (NOAUTH), and REDIS_URL has none: write redis://user:password@host, or redis://:password@host for the user default'
+}
+
+/** Whether a PING without TLS has an answer of Redis, be it an error. */
+async function answersPlainly (host: string, port: number): Promise<boolean> {
+  const socket = connect(port, host)
+  try {
+    const signal = AbortSignal.timeout(PATIENCE)
+    await once(socket, 'connect', { signal })
+    socket.write('PING\r\n')
+    const [answer] = await once(socket, 'data', { signal }) as [Buffer]
+    return /^[+-]/.test(answer.toString('latin1'))
+  } catch {
+    return false
+  } finally {
+    socket.on('error', () => {}).destroy()
+  }
+}
+
+/** Whether a TLS handshake succeeds, with whatever certificate. Nothing is sent over it. */
+async function speaksTls (host: string, port: number): Promise<boolean> {
+  const socket = connectTls({ host, port, rejectUnauthorized: false })
+  try {
+    await once(socket, 'secureConnect', { signal: AbortSignal.timeout(PATIENCE) })
+    return true
+  } catch {
+    return false
+  } finally {
+    socket.on('error', () => {}).destroy()
+  }
+}
