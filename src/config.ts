@@ -171,6 +171,10 @@ function isRequired (name: string): string {
 function * contradictions (config: Config): Generator<string> {
   if (config.REDIS_URL !== undefined && parseRedisUrl(config.REDIS_URL) === undefined) yield mustBe('REDIS_URL')
   yield * tlsMistakes(config)
+  const login = ['REDIS_SENTINEL_USERNAME', 'REDIS_SENTINEL_PASSWORD'].find(name => config[name as keyof Config] !== undefined)
+  if (login !== undefined && !/^rediss?\+sentinel:/.test(config.REDIS_URL ?? '')) {
+    yield `${login} needs a REDIS_URL of Sentinels: redis+sentinel://host:port,…/master.`
+  }
 
   const lists = { ACCESS_TOKEN_SECRETS: config.ACCESS_TOKEN_SECRETS, REFRESH_TOKEN_SECRETS: config.REFRESH_TOKEN_SECRETS }
   const seen = new Set<string>()

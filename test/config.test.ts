@@ -72,6 +72,14 @@ t.test('production refuses secrets that do not look random; a development machin
   t.same(sentences({ ...production, INTERNAL_API_KEY: '012345678'.repeat(4) }), [], 'a short text has fewer different characters')
 })
 
+t.test('a login for sentinels without sentinels is a mistake', t => {
+  const sentence = 'REDIS_SENTINEL_PASSWORD needs a REDIS_URL of Sentinels: redis+sentinel://host:port,…/master.'
+  for (const REDIS_URL of ['', 'redis://r', 'redis+cluster://r']) t.same(sentences({ REDIS_URL, REDIS_SENTINEL_PASSWORD: 'x' }), [sentence])
+  t.same(sentences({ REDIS_SENTINEL_USERNAME: 'x' }), [sentence.replace('PASSWORD', 'USERNAME')])
+  t.same(sentences({ REDIS_URL: 'rediss+sentinel://r/main', REDIS_SENTINEL_USERNAME: 'x', REDIS_SENTINEL_PASSWORD: 'x' }), [])
+  t.end()
+})
+
 t.test('a wrong value is named with what it must be, and not shown', async t => {
   const wrong: Record<string, string[]> = {
     NODE_ENV: ['prod', 'staging'],
