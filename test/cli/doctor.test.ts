@@ -1,7 +1,9 @@
 import { chmod, mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { pino } from 'pino'
 import t, { type Test } from 'tap'
 import { loadConfig } from '../../src/config.ts'
+import { planEmbeddedRedis, startEmbeddedRedis } from '../../src/redis/embedded.ts'
 import { clockChecks } from '../../src/cli/doctor/clock.ts'
 import { connectionChecks, lifetimeChecks, secretChecks } from '../../src/cli/doctor/configuration.ts'
 import { latencyCheck } from '../../src/cli/doctor/latency.ts'
@@ -70,6 +72,15 @@ t.test('a server as it comes out of the box', async t => {
   const { json } = await run(['doctor'], { REDIS_URL })
   t.match(named(json.checks, 'listpack')[0], { status: 'unknown', message: 'the limits are unknown: CONFIG GET is not permitted' })
   t.match(named(json.checks, 'permissions'), [{ status: 'warn', message: /but not SCAN, MEMORY USAGE$/ }])
+})
+
+t.test('the embedded Redis: no warning of what it can\'t have', async t => {
+  const DATA_DIR = await tempFolder(t)
+  const { stop } = await startEmbeddedRedis(await planEmbeddedRedis(DATA_DIR), pino({ level: 'silent' }))
+  t.teardown(stop)
+  const { json: { ok, checks } } = await run(['doctor'], { DATA_DIR })
+  t.same([ok, findings(checks)], [true, []])
+  t.match(named(checks, 'replicas'), [{ message: 'none, as for every embedded Redis' }])
 })
 
 t.test('a replica in the place of its master, and one that can\'t be reached', async t => {

@@ -64,9 +64,10 @@ async function checkServers ({ reached: masters, away }: Masters, config: Config
 }
 
 async function checkServer (master: Redis, facts: Facts, config: Config): Promise<Check[]> {
+  const embedded = config.REDIS_URL === undefined
   return [
-    ...serverChecks(facts),
-    ...replicationChecks(facts, config.REDIS_WAIT_REPLICAS),
+    ...serverChecks(facts, embedded),
+    ...replicationChecks(facts, config.REDIS_WAIT_REPLICAS, embedded),
     ...await permissionChecks(master, config),
     latencyCheck(await measure(master))
   ]

@@ -28,15 +28,16 @@ export function replicasOf ({ info }: Facts): Replica[] {
 }
 
 /** `wanted` is how many replicas a log-out waits for. */
-export function replicationChecks (facts: Facts, wanted: number): Check[] {
-  return [...replicaChecks(replicasOf(facts), wanted), minReplicas(facts)]
+export function replicationChecks (facts: Facts, wanted: number, embedded = false): Check[] {
+  return [...replicaChecks(replicasOf(facts), wanted, embedded), minReplicas(facts)]
 }
 
-function replicaChecks (replicas: Replica[], wanted: number): Check[] {
+function replicaChecks (replicas: Replica[], wanted: number, embedded: boolean): Check[] {
   const online = replicas.filter(({ state }) => state === 'online').length
   if (online < wanted) {
     return [fail('replicas', `${online} online, and REDIS_WAIT_REPLICAS is ${wanted}: nobody can log in or out`, 'bring replicas back, or lower REDIS_WAIT_REPLICAS')]
   }
+  if (replicas.length === 0 && embedded) return [ok('replicas', 'none, as for every embedded Redis')]
   if (replicas.length === 0) return [warn('replicas', 'none: what befalls this server befalls every session', 'give it a replica, and Sentinels or a cluster that fail over')]
   return replicas.map(({ host, port, state, lag, behind }) => {
     const message = `${host}:${port} is ${state}, last heard ${lag} s ago, ${bytes(behind)} behind`

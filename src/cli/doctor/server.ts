@@ -24,9 +24,9 @@ export async function readFacts (redis: Redis): Promise<Facts> {
   return { info, settings: reply && Object.fromEntries(reply.flatMap((name, i) => i % 2 === 0 ? [[name, reply[i + 1]!]] : [])) }
 }
 
-/** Everything that one server's own words tell. */
-export function serverChecks (facts: Facts): Check[] {
-  return [version(facts), role(facts), policy(facts), persistence(facts), memory(facts), evictions(facts), listpack(facts)]
+/** Everything that one server's own words tell; without warnings of what the embedded server can't have. */
+export function serverChecks (facts: Facts, embedded = false): Check[] {
+  return [version(facts), role(facts), policy(facts), persistence(facts), memory(facts, embedded), evictions(facts), listpack(facts)]
 }
 
 function version ({ info }: Facts): Check {
@@ -61,7 +61,7 @@ function persistence ({ info, settings }: Facts): Check {
   return warn('persistence', `${snapshots} (${saved}): a crash loses log-ins and log-outs of minutes`, 'set appendonly yes')
 }
 
-function memory ({ info }: Facts): Check {
+function memory ({ info }: Facts, embedded: boolean): Check {
   const used = Number(info.used_memory)
   const limit = Number(info.maxmemory) || Number(info.total_system_memory)
   const what = Number(info.maxmemory) > 0 ? `maxmemory ${bytes(limit)}` : `the machine's ${bytes(limit)}, without a maxmemory`
@@ -69,7 +69,7 @@ function memory ({ info }: Facts): Check {
   const message = `${bytes(used)} used, ${share} % of ${what}`
   if (share >= 95) return fail('memory', message, 'give Redis more memory now: at the limit nobody can log in or refresh')
   if (share >= 75) return warn('memory', message, 'plan for more memory; stats says what a session takes')
-  if (Number(info.maxmemory) === 0) return warn('memory', message, 'set maxmemory: else the system kills Redis when memory is short')
+  if (Number(info.maxmemory) === 0 && !embedded) return warn('memory', message, 'set maxmemory: else the system kills Redis when memory is short')
   return ok('memory', message)
 }
 
