@@ -86,11 +86,15 @@ t.test('a file system that does not answer: the process ends all the same', asyn
   // To open a pipe takes until somebody opens its other end.
   execFileSync('mkfifo', [join(dataDir, 'secrets.env')])
   const { errors, exited } = spawnService(t, { DATA_DIR: dataDir })
-  const doctor = cli(t, ['doctor'], { ...productionSecrets(), REDIS_URL: 'redis://127.0.0.1:1', DATA_DIR: dataDir })
+  const env = { ...productionSecrets(), REDIS_URL: 'redis://127.0.0.1:1', DATA_DIR: dataDir }
+  const doctor = cli(t, ['doctor'], env)
+  const inProcess = run(['doctor'], env)
   const sentence = `DATA_DIR ${dataDir} can't be used: its file system does not answer. Mount it again, or set DATA_DIR to a folder on a local disk.`
   t.same(await exited, [null, 'SIGKILL'], 'process.exit would wait for the file')
   t.same(errors, [sentence])
   t.match(await doctor, { code: null, stderr: `${sentence}\n` })
+  await t.rejects(inProcess, { message: sentence })
+  await writeFile(join(dataDir, 'secrets.env'), '') // lets this process end
 })
 
 t.test('secrets that doctor may not read are none of the service', async t => {

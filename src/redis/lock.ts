@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import { readdir, rename, rm } from 'node:fs/promises'
+import { readdir, rename, rm, stat } from 'node:fs/promises'
 import { connect, createServer, type Server } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -17,6 +17,12 @@ export class LockedError extends Error {
 
 /** The name of a claim's socket, short as paths of unix sockets must be. */
 const CLAIM = /^lock-[0-9a-f]{8}$/
+
+/** The name of a socket that is not shown yet; a claimant that was killed leaves it behind. */
+const DRAFT = /^[0-9a-f]{8}$/
+
+/** Milliseconds after which no claimant still makes its socket. */
+const DRAFT_AGE = 60_000
 
 /** Milliseconds that another claimant has to answer; one that lives but is stopped does not. */
 const PATIENCE = 1000
@@ -63,6 +69,7 @@ async function listen (server: Server, path: string): Promise<void> {
 async function isContested (folder: string, own: string): Promise<boolean> {
   let contested = false
   for (const name of await readdir(folder)) {
+    if (DRAFT.test(name)) await removeOld(join(folder, name))
     if (name === own || !CLAIM.test(name)) continue
     const answer = await ask(join(folder, name))
     if (answer === undefined) {
@@ -74,6 +81,11 @@ async function isContested (folder: string, own: string): Promise<boolean> {
     contested = true
   }
   return contested
+}
+
+async function removeOld (draft: string): Promise<void> {
+  const { mtimeMs } = await stat(draft).catch(() => ({ mtimeMs: Infinity })) // it is shown by now
+  if (Date.now() - mtimeMs > DRAFT_AGE) await rm(draft, { force: true })
 }
 
 /** What the claimant at `path` says, '' when it is alive but silent, `undefined` when it is dead. */

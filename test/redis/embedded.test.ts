@@ -289,3 +289,20 @@ t.test('a path that no socket can have', async t => {
   t.match(errors, [/^DATA_DIR must be a shorter path/])
   t.notOk(existsSync(DATA_DIR), 'it is not made either')
 })
+
+t.test('what a service leaves behind, after an end in good order and after a SIGKILL', async t => {
+  const { env, dataDir, socket } = await home(t)
+  const TMPDIR = await tempFolder(t)
+  const kept = ['appendonlydir', 'redis.log']
+  for (const signal of ['SIGTERM', 'SIGKILL', 'SIGTERM'] as const) {
+    const service = await startService(t, { ...env, TMPDIR })
+    service.child.kill(signal)
+    await service.exited
+    await silent(socket)
+    const left = (await readdir(join(dataDir, 'redis'))).filter(name => name !== 'redis.sock')
+    t.match(left.sort(), signal === 'SIGTERM' ? kept : ['appendonlydir', /^lock-/, 'redis.log'], signal)
+    t.same((await readdir(join(dataDir, 'redis', 'appendonlydir'))).filter(name => name.startsWith('temp')), [])
+  }
+  // tsx has a cache there.
+  t.same((await readdir(TMPDIR)).filter(name => !name.startsWith('tsx-')), [])
+})

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { readdir } from 'node:fs/promises'
+import { readdir, symlink, utimes, writeFile } from 'node:fs/promises'
 import { connect } from 'node:net'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -72,6 +72,16 @@ t.test('whoever connects and goes away does no harm', async t => {
   }
   await t.rejects(takeLock(folder), new LockedError(String(process.pid)))
   await release()
+})
+
+t.test('what a claimant left that was killed before it showed itself is removed, and nothing else', async t => {
+  const folder = await tempFolder(t)
+  for (const name of ['01234567', '89abcdef', 'redis.log']) await writeFile(join(folder, name), '')
+  await symlink('gone', join(folder, 'ffffffff'))
+  for (const name of ['01234567', 'redis.log']) await utimes(join(folder, name), 1, 1)
+  const release = await takeLock(folder)
+  await release()
+  t.same((await readdir(folder)).sort(), ['89abcdef', 'ffffffff', 'redis.log'])
 })
 
 t.test('a folder that is not there is its own error', async t => {
