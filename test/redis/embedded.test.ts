@@ -118,7 +118,7 @@ t.test('a wall clock that is set on while the servers start and end gives up nei
   const { now } = Date
   let hours = 0
   t.intercept(Date, 'now', { value: () => now() + ++hours * 3_600_000 })
-  const redis = await startEmbeddedRedis(dataDir, createLogger('silent'))
+  const redis = await startEmbeddedRedis(await planEmbeddedRedis(dataDir), createLogger('silent'))
   t.teardown(redis.stop)
   t.equal(await silentNow(socket), false)
 })
