@@ -15,7 +15,7 @@ import { tempFolder } from './helper.ts'
  */
 
 // Two dozen processes are started, one after another.
-t.setTimeout(300_000)
+t.setTimeout(600_000)
 
 /** A copy of the bench beside a fresh build, so that neither the working tree's build nor its results are touched. */
 async function copy (t: Test): Promise<string> {

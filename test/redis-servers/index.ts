@@ -1,3 +1,4 @@
+import { rmSync } from 'node:fs'
 import { cp, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -123,9 +124,25 @@ function ofServers (servers: RedisServer[], { url, readerUrl, env, client, maste
   }
 }
 
+const folders = new Set<string>()
+
 /** A folder that is gone when the test is. Short, because the path of a unix socket must be. */
 export async function tempFolder (t: Pick<Test, 'teardown'>): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'rts-'))
-  t.teardown(async () => await rm(folder, { recursive: true, force: true }))
+  folders.add(folder)
+  t.teardown(async () => {
+    await rm(folder, { recursive: true, force: true, maxRetries: 10 })
+    folders.delete(folder)
+  })
   return folder
+}
+
+// tap ends a file that takes too long with this signal. A listener keeps the process for another second, for the teardowns.
+process.on('SIGALRM', () => {})
+// Ctrl-C and the end of tap itself leave no time for them.
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+  process.once(signal, () => {
+    for (const folder of folders) rmSync(folder, { recursive: true, force: true })
+    process.kill(process.pid, signal)
+  })
 }
