@@ -1,6 +1,10 @@
+import { once } from 'node:events'
 import { Cluster, type Redis } from 'ioredis'
 import t, { type Test } from 'tap'
 import { createTopology } from '../../src/redis/topology.ts'
+import type { SessionCache } from '../../src/validator/cache.ts'
+import { createSubscriber } from '../../src/validator/connections.ts'
+import { follow } from '../../src/validator/events.ts'
 import { createSessionValidator, type SessionValidator } from '../../src/validator/index.ts'
 import { build, claimsOf, guest, startRedis, type PrivateRedis, type Service, type TokensBody } from '../helper.ts'
 import { asksRedis, clientOf, codeOf, optionsFor, readerOf, until, validatorFor } from './helper.ts'
@@ -30,11 +34,34 @@ async function setup (t: Test, overrides: Record<string, string> = {}): Promise<
 /** Validates; says whether Redis was asked. */
 const fromRedis = async (validator: SessionValidator, token: string): Promise<boolean> => await asksRedis(validator, token, redis)
 
+/** How many connections hear the events of a service. */
+async function listeners ({ config }: Service): Promise<number> {
+  const counts = await Promise.all(redis.clients.map(async client => await client.pubsub('NUMSUB', `${config.REDIS_PREFIX}events`) as [string, number]))
+  return counts.reduce((sum, [, count]) => sum + count, 0)
+}
+
 /** A Cluster's connection to the master that has a key. */
 function masterOf (cluster: Cluster, key: string): Redis {
   const topology = createTopology(cluster)
   return topology.node(topology.ownerOf(key))!
 }
+
+t.test('the cache pauses as soon as the connection ends that tells of events', async t => {
+  const service = await build(t, redis)
+  const client = clientOf(t, redis)
+  let subscriber: Redis | undefined
+  let state = ''
+  const cache = { resume: () => { state = 'resumed' }, pause: () => { state = 'paused' }, forget () {}, clear () {} }
+  const create = (): Redis | undefined => (subscriber = createSubscriber(client))
+  const ears = follow(create, `${service.config.REDIS_PREFIX}events`, cache as unknown as SessionCache)
+  t.teardown(ears.stop)
+  await ears.heard
+  t.equal(state, 'resumed', 'it remembers once it hears')
+  const ended = once(subscriber!, 'end')
+  for (const client of redis.clients) await client.call('CLIENT', 'KILL', 'TYPE', 'pubsub')
+  await ended
+  t.equal(state, 'paused', 'and no longer than it hears')
+})
 
 t.test('every end of a session is heard', async t => {
   const ends: Record<string, (setup: Setup) => Promise<unknown>> = {
@@ -123,7 +150,8 @@ t.test('a subscription that broke is made again, and what was known before is no
   const { service, validator, tokens } = await setup(t)
   for (const client of redis.clients) await client.call('CLIENT', 'KILL', 'TYPE', 'pubsub')
   await redis.client.hset(`${service.config.REDIS_PREFIX}1`, 'role', 'ADMIN') // which announces nothing
-  await until(async () => (await validator.validate(tokens.token)).role === 'ADMIN')
+  await until(async () => await listeners(service) === 1)
+  t.equal((await validator.validate(tokens.token)).role, 'ADMIN', 'the answer from before the gap is forgotten')
   await until(async () => !await fromRedis(validator, tokens.token))
   await service.call('DELETE', '/internal/users/1/sessions')
   await until(async () => await codeOf(validator.validate(tokens.token)) === 'revoked')
@@ -131,6 +159,7 @@ t.test('a subscription that broke is made again, and what was known before is no
 
 t.test('a subscription that fell silent is noticed without any traffic', async t => {
   const { validator, tokens } = await setup(t)
+  t.teardown(() => { redis.thaw() })
   redis.freeze()
   await until(async () => await codeOf(validator.validate(tokens.token)) !== undefined)
   t.equal(await codeOf(validator.validate(tokens.token)), 'unavailable', 'memory that nobody corrects is no answer')

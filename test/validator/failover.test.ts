@@ -1,11 +1,13 @@
+import { Cluster, type Redis } from 'ioredis'
 import t, { type Test } from 'tap'
 import { createSessionValidator, type SessionValidator, type SessionValidatorOptions } from '../../src/validator/index.ts'
-import { build, secret, tempFolder, type Service } from '../helper.ts'
+import { createSubscriber } from '../../src/validator/connections.ts'
+import { build, secret, tempFolder, type PrivateRedis, type Service } from '../helper.ts'
 import { startCluster } from '../redis-servers/cluster.ts'
 import { roleOf, type Deployment } from '../redis-servers/deployment.ts'
 import { startSentinelGroup } from '../redis-servers/sentinel-group.ts'
 import type { RedisServer } from '../redis-servers/server.ts'
-import { asksRedis, until, validatorFor } from './helper.ts'
+import { asksRedis, clientOf, until, validatorFor } from './helper.ts'
 
 /** A master dies: nobody restarts a validator, nobody is let in who has left, and its memory is fed again. */
 
@@ -65,6 +67,17 @@ t.test('Sentinel: a subscription that broke, and the master is killed', async t 
   await survives(t, redis, await setup(t, redis), 1, await redis.masterOf(''))
 })
 
+/** A connection to a server of a Cluster for hearing events, and the client of the Cluster that it belongs to. */
+async function subscribeAt (t: Test, redis: Deployment, { port }: RedisServer): Promise<{ cluster: Cluster, subscriber: Redis }> {
+  const cluster = clientOf(t, { readerUrl: readerOf(redis).redisUrl, env: {} } as PrivateRedis) as Cluster
+  await cluster.connect()
+  let subscriber
+  do subscriber = createSubscriber(cluster)! // at a master by chance
+  while (subscriber.options.port !== port)
+  await subscriber.connect()
+  return { cluster, subscriber }
+}
+
 /** The server of a Cluster at which the validator listens. */
 async function stationOf ({ servers }: Deployment): Promise<RedisServer> {
   const counts = await Promise.all(servers.map(async ({ client }) => await client.pubsub('NUMSUB', 'rt:events')))
@@ -86,6 +99,9 @@ t.test('Cluster: the server leaves it that tells the events, and lives on', asyn
   t.teardown(redis.stop)
   const { service, validator } = await setup(t, redis)
   const old = await stationOf(redis)
+  const { cluster, subscriber } = await subscribeAt(t, redis, old)
+  let left = false
+  cluster.on('-node', (node: Redis) => { left ||= node.options.port === old.port })
 
   const id = await old.client.cluster('MYID')
   const replicas = await old.client.cluster('REPLICAS', id) as string[]
@@ -96,6 +112,11 @@ t.test('Cluster: the server leaves it that tells the events, and lives on', asyn
   const others = redis.servers.filter(server => server !== old)
   for (const { client } of others) await until(async () => await client.cluster('FORGET', id).then(() => true, () => false))
 
+  await until(async () => {
+    await new Promise<void>(resolve => cluster.refreshSlotsCache(() => resolve()))
+    return left
+  })
+  await t.rejects(subscriber.subscribe('rt:events'), { message: /^Stream isn't writeable/ }, 'a connection for events to it is ended')
   await until(async () => await stationOf(redis) !== old)
   const { token } = await service.open()
   await until(async () => await outcome(asksRedis(validator, token, { clients: others.map(({ client }) => client) })) === false)

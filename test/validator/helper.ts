@@ -61,9 +61,20 @@ export async function asksRedis (validator: SessionValidator, token: string, red
   return await lookups(redis) > before
 }
 
-/** Resolves when `attempt` resolves to true; the test's own time-out is the limit. For what announces itself to nobody here. */
+/** Milliseconds; many times what any change takes that a test waits for. */
+const LIMIT = 30_000
+
+/**
+ * Resolves when `attempt` resolves to true: for changes that announce themselves to nobody here. One that does not come rejects
+ * with the attempt, long before the test's own time-out would end it without a word.
+ */
 export async function until (attempt: () => Promise<boolean>): Promise<void> {
-  while (!await attempt()) await delay(5)
+  const inVain = new Error(`waited for ${LIMIT / 1000} s in vain: ${String(attempt)}`)
+  const end = performance.now() + LIMIT
+  while (!await attempt()) {
+    if (performance.now() > end) throw inVain
+    await delay(5)
+  }
 }
 
 /** What a promise rejects with says its code; `undefined` when it resolves. */
