@@ -75,8 +75,5 @@ export async function hangUp (redis: RedisClient): Promise<void> {
   // There may be no connection: ioredis ends its waiting then, and no event tells of it.
   const connected = redis instanceof Cluster ? redis.nodes().length > 0 : redis.status !== 'reconnecting'
   redis.disconnect()
-  if (!connected) return
-  await ended
-  // A connection that was just being made has begun to watch the sentinels.
-  redis.disconnect()
+  if (connected) await ended
 }
