@@ -23,7 +23,7 @@ export function createConfirm (run: Runner['runWithin'], { pause, patience, maxP
   let isTrying = false
 
   async function end (userId: number, sid: string, ms: number): Promise<boolean> {
-    return await run(ms, 'revoke', userId, sid, 'reuse').then(() => true, () => false)
+    return await run(ms, 'revoke', userId, [sid, 'reuse']).then(() => true, () => false)
   }
 
   async function tryAgain (): Promise<void> {

@@ -30,7 +30,7 @@ export interface Runner {
    */
   run (name: ScriptName, userId: number, ...args: Array<string | number>): Promise<Reply>
   /** The same within `ms` milliseconds, for the second call of a request. */
-  runWithin (ms: number, name: ScriptName, userId: number, ...args: Array<string | number>): Promise<Reply>
+  runWithin (ms: number, name: ScriptName, userId: number, args: Array<string | number>): Promise<Reply>
   /** Resolves when a refresh would be run: in a Cluster by one master at least, since a dead shard must not take the others along. */
   probe (): Promise<void>
 }
@@ -83,7 +83,7 @@ export function createRunner (servers: Servers, prefix: string, observe: ScriptO
     return reply
   }
 
-  async function runWithin (ms: number, name: ScriptName, userId: number, ...args: Array<string | number>): Promise<Reply> {
+  async function runWithin (ms: number, name: ScriptName, userId: number, args: Array<string | number>): Promise<Reply> {
     const startedAt = performance.now()
     const givenUpAt = waitingSince(startedAt) + ms
     const call = { name, key: userKey(prefix, userId), userId, args, givenUpAt }
@@ -98,7 +98,7 @@ export function createRunner (servers: Servers, prefix: string, observe: ScriptO
   }
 
   return {
-    run: async (name, userId, ...args) => await runWithin(TIMEOUT, name, userId, ...args),
+    run: (name, userId, ...args) => runWithin(TIMEOUT, name, userId, args),
     runWithin,
 
     async probe () {

@@ -8,7 +8,7 @@ import { until } from '../redis-servers/deployment.ts'
 function createRun (): { run: Runner['runWithin'], tried: unknown[], succeed: () => void } {
   const tried: unknown[] = []
   let isUp = false
-  const run: Runner['runWithin'] = async (_ms, _name, _userId, sid) => {
+  const run: Runner['runWithin'] = async (_ms, _name, _userId, [sid]) => {
     tried.push(sid)
     if (!isUp) throw new Error('no replica')
     return ['absent', 1, 0]
