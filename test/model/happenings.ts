@@ -17,6 +17,13 @@ async function elapse (expected: Expected, world: World, ms: number): Promise<An
 export const pass = (ms: number): Command =>
   command(`pass(${ms})`, async (expected, world) => await elapse(expected, world, ms))
 
+/** Redis's clock is set back. */
+export const setBack = (ms: number): Command =>
+  command(`setBack(${ms})`, async (expected, world) => {
+    count(expected, 'the clock was set back')
+    return await elapse(expected, world, -ms)
+  })
+
 /** To the very moment when the first of the sessions expires, or a little before or after. */
 export const passToExpiry = (ms: number): Command =>
   command(`passToExpiry(${ms})`, async (expected, world) => {

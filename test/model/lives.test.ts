@@ -1,7 +1,7 @@
 import t, { type Test } from 'tap'
 import { startRedis, type PrivateRedis } from '../helper.ts'
 import { changeRules, furthest, list, open, refresh, revoke, type Command } from './commands.ts'
-import { loseRotations, pass, passToExpiry, rollBack, save } from './happenings.ts'
+import { loseRotations, pass, passToExpiry, rollBack, save, setBack } from './happenings.ts'
 import type { Rules } from './model.ts'
 import { mutate, type Mutant } from './mutants.ts'
 import { runCommands } from './runs.ts'
@@ -47,7 +47,7 @@ const lives: Record<string, Life> = {
   },
   'a retry at the last second of the window, and one at the first after it': {
     commands: [login('phone'), pass(500), refresh('phone', 0), pass(29_499), refresh('phone', 1), pass(1), refresh('phone', 2)],
-    mutant: { script: 'rotate', from: 'now - rotated < window', to: 'now - rotated <= window' }
+    mutant: { script: 'rotate', from: 'math.abs(now - rotated) < window', to: 'math.abs(now - rotated) <= window' }
   },
   'a rollback that brings back a session that was revoked': {
     commands: [login('phone'), save, revoke(0), refresh('phone', 0), rollBack(0), refresh('phone', 0)],
@@ -60,6 +60,10 @@ const lives: Record<string, Life> = {
   'a token ahead of the record that has expired itself': {
     commands: [login('phone'), loseRotations('phone', 2), pass(99_000), refresh('phone', 2), pass(1000), furthest('phone')],
     mutant: { script: 'rotate', from: "if now >= exp then return stop('expired', 'expired') end", to: '' }
+  },
+  'a used token after the clock was set back by more than the window': {
+    commands: [login('phone'), refresh('phone', 0), setBack(3_600_000), refresh('phone', 1)],
+    mutant: { script: 'rotate', from: 'math.abs(now - rotated)', to: '(now - rotated)' }
   },
   'a session expires in the very second that its record says, and is announced by whoever walks by': {
     commands: [login('phone'), pass(1000), login('laptop'), passToExpiry(0), list, list],

@@ -35,6 +35,7 @@ const OUTCOMES: Record<string, number> = {
   'not found': 50,
   'the record expired as a whole': 30,
   'rolled back': 150,
+  'the clock was set back': 50,
   'secrets rotated': 50
 }
 

@@ -56,7 +56,7 @@ export function refresh (user: User, rules: Rules, now: number, keys: string[], 
   if (now >= session.expiresAt) return end('expired', 'expired')
   if (token.gen === session.gen) return goOn('rotated')
   if (token.gen > session.gen) return now < token.exp ? goOn('recovered') : end('expired', 'expired')
-  const isRetry = token.gen === session.gen - 1 && now - session.rotatedAt < rules.retryWindow
+  const isRetry = token.gen === session.gen - 1 && Math.abs(now - session.rotatedAt) < rules.retryWindow
   return isRetry ? answer('retried', session) : end('reused', 'reuse')
 
   function goOn (outcome: 'rotated' | 'recovered'): Step<Refreshed> {

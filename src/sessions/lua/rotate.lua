@@ -41,8 +41,9 @@ if device ~= owner then return { 'device_mismatch', nowMs } end
 if now >= expires then return stop('expired', 'expired') end
 
 if gen < current then
-  -- The window is counted from the rotation, in whole seconds, and is never longer than it says.
-  if gen == current - 1 and now - rotated < window then
+  -- The window is counted from the rotation, in whole seconds, and is never longer than it says. A clock that was set
+  -- back makes it no longer either.
+  if gen == current - 1 and math.abs(now - rotated) < window then
     return { 'retried', nowMs, current, rotated, expires, record[2], record[3] }
   end
   return stop('reused', 'reuse')
