@@ -177,6 +177,14 @@ t.test('every script counts what it finds expired', async t => {
       await expire(service, alive)
       await service.refresh(alive.refreshToken, 'alive')
     }],
+    'rotate that goes on, of a record that an operator made permanent': [{ expired: 1 }, async alive => {
+      await redis.client.persist(`${service.config.REDIS_PREFIX}1`)
+      await service.refresh(alive.refreshToken, 'alive')
+    }],
+    'rotate that goes on, under a lowered lifetime': [{ expired: 1 }, async alive => {
+      await edit(service, alive, 3, 9_999_999_999)
+      await service.refresh(alive.refreshToken, 'alive')
+    }],
     find: [{}, async alive => await service.public.sessions.find(1, claimsOf(alive.refreshToken).sid)]
   }
   for (const [name, [expected, act]] of Object.entries(calls)) {

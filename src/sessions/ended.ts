@@ -15,7 +15,8 @@ export function countEnded (counts: Record<EndReason, number>, script: ScriptNam
     case 'rotate':
       if (reply[0] === 'reused') counts.reuse++
       else if (reply[0] === 'expired') counts.expired++
-      else return
+      // One that goes on has ended others when it has a number at all, and the rest end none.
+      else if (reply.length < 8) return
       break
     case 'find':
       return

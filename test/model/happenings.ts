@@ -24,6 +24,15 @@ export const setBack = (ms: number): Command =>
     return await elapse(expected, world, -ms)
   })
 
+/** An operator takes the key's expiry away. */
+export const persist: Command =
+  command('persist()', async (expected, world) => {
+    await world.persist()
+    expected.user = { ...expected.user!, isPermanent: true }
+    count(expected, 'made permanent')
+    return []
+  }, ({ user }) => user !== null)
+
 /** To the very moment when the first of the sessions expires, or a little before or after. */
 export const passToExpiry = (ms: number): Command =>
   command(`passToExpiry(${ms})`, async (expected, world) => {

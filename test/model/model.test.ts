@@ -36,6 +36,7 @@ const OUTCOMES: Record<string, number> = {
   'the record expired as a whole': 30,
   'rolled back': 150,
   'the clock was set back': 50,
+  'made permanent': 50,
   'secrets rotated': 50
 }
 

@@ -21,7 +21,13 @@ export interface Session {
 }
 
 /** A user's record; `null` when there is none. Its sessions stand in the order in which they were opened. */
-export type User = { email: string, role: string, sessions: Session[] } | null
+export type User = {
+  email: string
+  role: string
+  sessions: Session[]
+  /** An operator took the key's expiry away. */
+  isPermanent?: true
+} | null
 
 /** What a refresh token says, and the name of the secret that signed it. Two equal ones are the same bytes. */
 export interface Token {
@@ -64,14 +70,14 @@ export function refresh (user: User, rules: Rules, now: number, keys: string[], 
     // Only when a lifetime was lowered since: it may be over by now, or the record may have to go sooner.
     if (now >= expiresAt) return end('expired', 'expired')
     const step = answer(outcome, { ...session!, gen: token.gen + 1, rotatedAt: now, expiresAt })
-    return expiresAt < session!.expiresAt ? { ...step, ...prune(step.user, now), reply: step.reply } : step
+    return expiresAt < session!.expiresAt || user!.isPermanent ? { ...step, ...prune(step.user, now), reply: step.reply } : step
   }
 
   function answer (outcome: 'rotated' | 'retried' | 'recovered', current: Session): Step<Refreshed> {
     const { sid, gen, rotatedAt: iat, expiresAt: exp } = current
     const { email, role, sessions } = user!
     return {
-      user: { email, role, sessions: sessions.map(session => session.sid === sid ? current : session) },
+      user: { ...user!, sessions: sessions.map(session => session.sid === sid ? current : session) },
       events: [],
       reply: { outcome, token: { key: keys[0]!, sid, gen, iat, exp }, email, role }
     }
@@ -137,12 +143,12 @@ export function find (user: User, now: number, sid: string): Session | undefined
 
 /** Redis itself removes a key whose last session has expired, silently, in the millisecond after. */
 export function elapse (user: User, nowMs: number): User {
-  return user !== null && nowMs > expiry(user)! * 1000 ? null : user
+  return user !== null && nowMs > (expiry(user) ?? Infinity) * 1000 ? null : user
 }
 
 /** When the key expires: with the last of its sessions. */
 export function expiry (user: User): number | undefined {
-  return user === null ? undefined : Math.max(...user.sessions.map(({ expiresAt }) => expiresAt))
+  return user === null || user.isPermanent ? undefined : Math.max(...user.sessions.map(({ expiresAt }) => expiresAt))
 }
 
 /** Whoever walks the record removes what has expired. */
@@ -154,7 +160,9 @@ function prune (user: User, now: number): Step<undefined> {
 /** Without a session there is no record. */
 function withSessions (user: User, isKept: (session: Session) => boolean): User {
   const sessions = user?.sessions.filter(isKept) ?? []
-  return user === null || sessions.length === 0 ? null : { ...user, sessions }
+  if (user === null || sessions.length === 0) return null
+  const { isPermanent, ...dated } = user
+  return { ...dated, sessions }
 }
 
 function revoked (reason: (Announcement & { type: 'revoked' })['reason'], sessions: Session[]): Announcement[] {

@@ -50,13 +50,15 @@ const rotate: Array<[string, string]> = [
   ['format(gen + 1, created, now,', 'format(gen + 1, now, now,'],
   ['format(gen + 1, created, now,', 'format(gen + 1, created, rotated,'],
   ["renewed, 'GT')", 'renewed)'],
-  ["redis.call('EXPIREAT', key, renewed, 'GT')", ''],
+  ["redis.call('EXPIREAT', key, renewed, 'GT') == 0", 'false'],
+  ["redis.call('EXPIREAT', key, renewed, 'NX') == 1", 'false'],
+  ["redis.call('EXPIREAT', key, renewed, 'NX') == 1", 'true'],
   ["if now >= renewed then return stop('expired', 'expired') end", ''],
-  ['if renewed < expires then settle(liveSessions()) else', 'do'],
+  ['if renewed < expires or', 'if'],
   ['  remove(sid, reason)\n', '  redis.call(\'DEL\', key) announce(reason, sid)\n'],
   ['  settle(liveSessions())\n', ''],
-  ['return { outcome, nowMs, gen + 1, now,', 'return { outcome, nowMs, gen + 1, rotated,'],
-  ['renewed, record[2], record[3] }', 'renewed, record[3], record[2] }']
+  ['{ outcome, nowMs, gen + 1, now,', '{ outcome, nowMs, gen + 1, rotated,'],
+  ['renewed, record[2], record[3] }\nif', 'renewed, record[3], record[2] }\nif']
 ]
 
 const open: Array<[string, string]> = [

@@ -5,7 +5,7 @@ import {
   changeRules, find, furthest, list, open, refresh, replay, revoke, revokeAll, rotateSecrets, updateProfile, wrongDevice,
   type Command, type Expected
 } from './commands.ts'
-import { loseRotations, outliveLost, pass, passToExpiry, rollBack, save, setBack } from './happenings.ts'
+import { loseRotations, outliveLost, pass, passToExpiry, persist, rollBack, save, setBack } from './happenings.ts'
 import * as model from './model.ts'
 import { KEYRINGS, type World, type Worlds } from './world.ts'
 
@@ -54,6 +54,7 @@ const command: fc.Arbitrary<Command> = fc.oneof(
   { weight: 6, arbitrary: milliseconds.map(pass) },
   { weight: 1, arbitrary: fc.constantFrom(-1, 0, 0, 1000).map(passToExpiry) },
   { weight: 1, arbitrary: fc.constantFrom(1, 400, 20_000, 30_000, 3_600_000).map(setBack) },
+  { weight: 1, arbitrary: fc.constant(persist) },
   { weight: 1, arbitrary: fc.constant(save) },
   { weight: 1, arbitrary: fc.constantFrom(0, 0, 1, 3).map(rollBack) },
   { weight: 2, arbitrary: fc.tuple(device, fc.integer({ min: 1, max: 3 })).map(args => loseRotations(...args)) },

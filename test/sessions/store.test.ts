@@ -182,6 +182,19 @@ t.test('device_mismatch: changes nothing, whatever the generation', async t => {
   t.same(await events(), [])
 })
 
+t.test('rotated: a record without an expiry is dated again, for its longest session', async t => {
+  const { store, key, pass, record } = await setup(t, { REFRESH_IDLE_TTL: '100', REFRESH_ABSOLUTE_TTL: '150' })
+  const { generation } = await store.open(guest)
+  const { generation: other } = await store.open({ ...guest, deviceId: 'laptop' })
+  const { generation: dead } = await store.open({ ...guest, deviceId: 'tablet' })
+  await pass(generation.sid, 60)
+  await pass(dead.sid, 100)
+  await client.persist(key)
+  await store.rotate(generation, guest.deviceId)
+  t.equal((await record(generation.sid))[3], other.exp - 10)
+  t.equal(await client.expiretime(key), other.exp)
+})
+
 t.test('unknown: no such user, no such session', async t => {
   const { store } = await setup(t)
   const { generation } = await store.open(guest)

@@ -7,7 +7,7 @@
 --
 -- All times are Redis's own, in seconds unless the name says otherwise. Every reply begins { word, nowMs }; a script
 -- that runs after its deadline does nothing and replies { 'late', nowMs }. Replies end with the number of sessions that
--- the script has ended, by reason where there are several; a refresh that succeeds ends none, and carries no number.
+-- the script has ended, by reason where there are several; a refresh that succeeds carries it only when it is not 0.
 local key, channel, user, deadline = KEYS[1], ARGV[1], ARGV[2], tonumber(ARGV[3])
 
 local time = redis.call('TIME')

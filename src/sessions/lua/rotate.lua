@@ -12,7 +12,7 @@
 -- ARGV[9]  absolute TTL, seconds
 -- ARGV[10] retry window, seconds
 --
--- Reply: { 'rotated' | 'retried' | 'recovered', nowMs, gen, rotatedAt, expiresAt, email, role }
+-- Reply: { 'rotated' | 'retried' | 'recovered', nowMs, gen, rotatedAt, expiresAt, email, role }, then pruned unless it is 0
 --     or { 'unknown' | 'device_mismatch', nowMs }
 --     or { 'expired' | 'reused', nowMs, pruned }, this session not among them
 
@@ -60,5 +60,10 @@ end
 local renewed = math.min(now + idle, created + absolute)
 if now >= renewed then return stop('expired', 'expired') end
 redis.call('HSET', key, field, format(gen + 1, created, now, renewed, device))
-if renewed < expires then settle(liveSessions()) else redis.call('EXPIREAT', key, renewed, 'GT') end
-return { outcome, nowMs, gen + 1, now, renewed, record[2], record[3] }
+-- Sooner than before, or a key that had no expiry at all (GT takes that for the latest): what else lives has a say.
+if renewed < expires or redis.call('EXPIREAT', key, renewed, 'GT') == 0 and redis.call('EXPIREAT', key, renewed, 'NX') == 1 then
+  settle(liveSessions())
+end
+local reply = { outcome, nowMs, gen + 1, now, renewed, record[2], record[3] }
+if pruned > 0 then reply[8] = pruned end
+return reply
