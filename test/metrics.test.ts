@@ -177,6 +177,10 @@ t.test('every script counts what it finds expired', async t => {
       await expire(service, alive)
       await service.refresh(alive.refreshToken, 'alive')
     }],
+    'revoke of the expired one': [{ expired: 2 }, async alive => {
+      await expire(service, alive)
+      await service.call('DELETE', `/internal/users/1/sessions/${claimsOf(alive.refreshToken).sid}`)
+    }],
     'rotate that goes on, of a record that an operator made permanent': [{ expired: 1 }, async alive => {
       await redis.client.persist(`${service.config.REDIS_PREFIX}1`)
       await service.refresh(alive.refreshToken, 'alive')

@@ -42,7 +42,7 @@ export interface SessionStore {
   open (session: NewSession): Promise<LiveSession>
   /** Decides the refresh of an authentic token. One round trip; with `replicated`, a session that ends by reuse waits for replicas. */
   rotate (token: Pick<Generation, 'id' | 'sid' | 'gen' | 'exp'>, deviceId: string): Promise<Rotation>
-  /** Ends one session. Whether there was such a one. */
+  /** Ends one session. Whether such a one was live. */
   revoke (userId: number, sid: string): Promise<boolean>
   /** Ends every session of a user. Returns the ids of those that lived. */
   revokeAll (userId: number): Promise<string[]>

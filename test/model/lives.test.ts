@@ -51,7 +51,7 @@ const lives: Record<string, Life> = {
   },
   'a rollback that brings back a session that was revoked': {
     commands: [login('phone'), save, revoke(0), refresh('phone', 0), rollBack(0), refresh('phone', 0)],
-    mutant: { script: 'revoke', from: "remove(ARGV[4], 'logout')", to: 'false' }
+    mutant: { script: 'revoke', from: "remove(session.sid, ARGV[5] or 'logout')", to: '' }
   },
   'a client two generations ahead of a Redis that lost them': {
     commands: [login('phone'), loseRotations('phone', 2), refresh('phone', 0), refresh('phone', 1), refresh('phone', 3)],

@@ -84,8 +84,7 @@ export function refresh (user: User, rules: Rules, now: number, keys: string[], 
   }
 
   function end (outcome: 'expired' | 'reused', reason: 'expired' | 'reuse'): Step<Refreshed> {
-    const { user: left, events } = revoke(user, now, token.sid, reason)
-    return { user: left, events, reply: { outcome } }
+    return { ...endSession(user, now, token.sid, reason), reply: { outcome } }
   }
 }
 
@@ -109,11 +108,11 @@ export function open (
   }
 }
 
-/** Ends one session, whether it has expired or not. */
-export function revoke (user: User, now: number, sid: string, reason: 'logout' | 'expired' | 'reuse' = 'logout'): Step<undefined> {
-  const ended = user?.sessions.filter(session => session.sid === sid) ?? []
-  const { user: left, events } = prune(withSessions(user, session => session.sid !== sid), now)
-  return { user: left, events: [...revoked(reason, ended), ...events], reply: undefined }
+/** Ends one session. Of one that has expired, that is the reason. */
+export function revoke (user: User, now: number, sid: string): Step<undefined> {
+  const { user: live, events } = prune(user, now)
+  const step = endSession(live, now, sid, 'logout')
+  return { ...step, events: [...events, ...step.events] }
 }
 
 /** Ends all of them. */
@@ -155,6 +154,13 @@ export function expiry (user: User): number | undefined {
 function prune (user: User, now: number): Step<undefined> {
   const expired = user?.sessions.filter(({ expiresAt }) => expiresAt <= now) ?? []
   return { user: withSessions(user, ({ expiresAt }) => expiresAt > now), events: revoked('expired', expired), reply: undefined }
+}
+
+/** Ends one session, and prunes the rest. */
+function endSession (user: User, now: number, sid: string, reason: 'logout' | 'expired' | 'reuse'): Step<undefined> {
+  const ended = user?.sessions.filter(session => session.sid === sid) ?? []
+  const { user: left, events } = prune(withSessions(user, session => session.sid !== sid), now)
+  return { user: left, events: [...revoked(reason, ended), ...events], reply: undefined }
 }
 
 /** Without a session there is no record. */

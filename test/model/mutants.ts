@@ -84,11 +84,10 @@ const open: Array<[string, string]> = [
 
 const common: Array<[string, string]> = [
   ['local now = tonumber(time[1])', 'local now = tonumber(time[1]) + (tonumber(time[2]) >= 500000 and 1 or 0)'],
-  ["local removed = redis.call('HDEL', key, 's:' .. sid) == 1", "local removed = redis.call('HEXISTS', key, 's:' .. sid) == 1"],
-  ["  redis.call('HDEL', key, 'l:' .. sid)\n", ''],
-  ['if removed then announce(reason, sid) end', 'announce(reason, sid)'],
-  ['if removed then announce(reason, sid) end', ''],
-  ['announce(reason, sid) end', 'announce(reason, sid) announce(reason, sid) end'],
+  ["redis.call('HDEL', key, 's:' .. sid, 'l:' .. sid)", "redis.call('HDEL', key, 'l:' .. sid)"],
+  ["redis.call('HDEL', key, 's:' .. sid, 'l:' .. sid)", "redis.call('HDEL', key, 's:' .. sid)"],
+  ['  announce(reason, sid)\nend', 'end'],
+  ['  announce(reason, sid)\nend', '  announce(reason, sid) announce(reason, sid)\nend'],
   ["'^(%d+):(%d+):(%d+):(%d+):(.*)$'", "'^(%d+):(%d+):(%d+):(%d+):(.?.?.?)'"],
   ["'%d:%d:%d:%d:%s', gen, created, rotated", "'%d:%d:%d:%d:%s', gen, rotated, created"],
   ['if not expires or expires <= now then', 'if not expires or expires < now then'],
@@ -108,9 +107,11 @@ const others: Record<string, Array<[string, string]>> = {
     ['if changed then', 'if false then']
   ],
   revoke: [
-    ["remove(ARGV[4], 'logout')", "remove(ARGV[4], 'expired')"],
-    ["local removed = remove(ARGV[4], 'logout')\nsettle(liveSessions())", "settle(liveSessions())\nlocal removed = remove(ARGV[4], 'logout')"],
-    ["local removed = remove(ARGV[4], 'logout')", 'local removed = false']
+    ["ARGV[5] or 'logout'", "ARGV[5] or 'expired'"],
+    ["remove(session.sid, ARGV[5] or 'logout')", ''],
+    ['if session.sid == ARGV[4] then', 'if true then'],
+    ['settle(others)\n', ''],
+    ['settle(others)\n', 'settle({})\n']
   ],
   'revoke-all': [
     ["if redis.call('DEL', key) == 0 then touch() end\n", ''],

@@ -296,6 +296,15 @@ t.test('revoke ends one session, announces it once, and is idempotent', async t 
   t.same(await events(), [generation, other].map(({ sid }) => ({ type: 'revoked', reason: 'logout', id: 1, sid })))
 })
 
+t.test('revoke of a session that has expired says so', async t => {
+  const { store, pass, events } = await setup(t, { REFRESH_IDLE_TTL: '100' })
+  const { generation } = await store.open(guest)
+  await store.open({ ...guest, deviceId: 'laptop' })
+  await pass(generation.sid, 100)
+  t.equal(await store.revoke(guest.userId, generation.sid), false)
+  t.same(await events(), [{ type: 'revoked', reason: 'expired', id: 1, sid: generation.sid }])
+})
+
 t.test('revoke lets the record expire with the last that is left', async t => {
   const { store, key, pass } = await setup(t, { REFRESH_IDLE_TTL: '100' })
   const { generation: older } = await store.open(guest)

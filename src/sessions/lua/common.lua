@@ -23,12 +23,10 @@ local function announce (reason, sid)
     '{"type":"revoked","reason":"' .. reason .. '","id":' .. user .. ',"sid":"' .. sid .. '"}')
 end
 
--- Removes a session and announces it. Returns whether there was one.
+-- Removes a session that is there, and announces it.
 local function remove (sid, reason)
-  local removed = redis.call('HDEL', key, 's:' .. sid) == 1
-  redis.call('HDEL', key, 'l:' .. sid)
-  if removed then announce(reason, sid) end
-  return removed
+  redis.call('HDEL', key, 's:' .. sid, 'l:' .. sid)
+  announce(reason, sid)
 end
 
 -- gen, createdAt, rotatedAt, expiresAt as numbers, device as text; nothing when the value is not of our making.

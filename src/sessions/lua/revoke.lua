@@ -5,11 +5,25 @@
 -- ARGV[4]  sid
 -- ARGV[5]  reason to announce, 'logout' if absent
 --
--- Reply: { 'revoked' | 'absent', nowMs, pruned }
+-- Reply: { 'revoked' | 'absent', nowMs, pruned }; a session that had expired is among the pruned
 
 -- include common.lua
 
-local removed = remove(ARGV[4], ARGV[5] or 'logout')
-settle(liveSessions())
-if not removed then touch() end
-return { removed and 'revoked' or 'absent', nowMs, pruned }
+local others, revoked = {}, false
+for _, session in ipairs(liveSessions()) do
+  if session.sid == ARGV[4] then
+    remove(session.sid, ARGV[5] or 'logout')
+    revoked = true
+  else
+    others[#others + 1] = session
+  end
+end
+settle(others)
+
+-- Nothing to do: an earlier call may have done it, and a replica may still lack that. By its documentation WAIT counts
+-- from the connection's own last write (Redis 7 does from its last command), so this writes what does not stay.
+if not revoked then
+  redis.call('HSET', key, 'w', '')
+  redis.call('HDEL', key, 'w')
+end
+return { revoked and 'revoked' or 'absent', nowMs, pruned }
