@@ -19,8 +19,9 @@ const users = new Map([[DEMO_EMAIL, { id: 1, email: DEMO_EMAIL, role: 'USER', sa
 const nobody = { salt: randomBytes(16), hash: randomBytes(64) }
 
 async function authenticate (email, password) {
+  const authenticatedAt = Date.now() / 1000 // before the look-up: a log-out or a demotion after it holds
   const user = users.get(email.toLowerCase()) ?? nobody
-  return timingSafeEqual(user.hash, await hash(password, user.salt)) ? user : undefined
+  return timingSafeEqual(user.hash, await hash(password, user.salt)) ? { ...user, authenticatedAt } : undefined
 }
 
 async function internal (method, path, body) {
@@ -31,8 +32,8 @@ async function internal (method, path, body) {
     signal: AbortSignal.timeout(5000)
   })
   if (response.ok) return response
-  // 400 is the device id's fault, which came from the browser; everything else is ours.
-  throw Object.assign(new Error('The internal API refused'), { statusCode: response.status === 400 ? 400 : 500 })
+  // 400 is the device id's fault, which came from the browser; 409 a log-out everywhere meanwhile; everything else is ours.
+  throw Object.assign(new Error('The internal API refused'), { statusCode: { 400: 400, 409: 401 }[response.status] ?? 500 })
 }
 
 const app = Fastify({ logger: true })
@@ -44,8 +45,8 @@ const schema = { body: { type: 'object', properties, required: ['email', 'passwo
 app.post('/login', { schema }, async (request, reply) => {
   const user = await authenticate(request.body.email, request.body.password)
   if (user === undefined) return reply.code(401).send({ code: 401, message: 'Unauthorized' })
-  const { id: userId, email, role } = user
-  const opened = await internal('POST', '/sessions', { userId, email, role, deviceId: request.body.deviceId })
+  const { id: userId, email, role, authenticatedAt } = user
+  const opened = await internal('POST', '/sessions', { userId, email, role, authenticatedAt, deviceId: request.body.deviceId })
   return reply.header('Cache-Control', 'no-store').send(await opened.json())
 })
 

@@ -69,7 +69,7 @@ export default fp(async app => {
 
 /** Everything that is the caller's is 400, but for the statuses that are our own words. */
 function publicStatus ({ statusCode = 500 }: { statusCode?: number }): number {
-  if (statusCode === 401 || statusCode === 404) return statusCode
+  if (statusCode === 401 || statusCode === 404 || statusCode === 409) return statusCode
   return statusCode >= 400 && statusCode < 500 ? 400 : 500
 }
 
@@ -78,9 +78,9 @@ function isBrokenOff (err: object, { raw: { socket } }: FastifyRequest): boolean
   return 'code' in err && err.code === 'ECONNRESET' && !socket.writableEnded
 }
 
-/** Which field is wrong and why, from our schema: it never quotes a value. Or that a change is made and may be lost. */
+/** Which field is wrong and why: it never quotes a value. Or that a change is made and may be lost. */
 function explain ({ validation, validationContext, code, message }: FastifyError): string | undefined {
-  if (code === 'RTS_NOT_REPLICATED') return message
+  if (code === 'RTS_NOT_REPLICATED' || code === 'RTS_AUTHENTICATED_AHEAD') return message
   const first = validation?.[0]
   return first === undefined ? undefined : `${validationContext}${first.instancePath} ${first.message}`
 }

@@ -5,6 +5,7 @@ const messages: Record<number, string> = {
   400: 'Bad Request',
   401: 'Unauthorized',
   404: 'Not Found',
+  409: 'Conflict',
   429: 'Too Many Requests',
   500: 'Internal Error'
 }
@@ -38,6 +39,13 @@ export const Aborted = createError('RTS_ABORTED', 'The client closed its connect
 
 /** The user has no session. */
 export const UserNotFound = createError('RTS_USER_NOT_FOUND', 'The user has no live session', 404)
+
+/** The user has logged out everywhere since the password was checked: the log-in has to begin anew. */
+export const LoggedOutSince = createError('RTS_LOGGED_OUT_SINCE', 'The user has logged out everywhere since authenticatedAt', 409)
+
+/** `authenticatedAt` of an opening is no moment of the past; most likely it is in milliseconds. The message is for the caller. */
+export const AuthenticatedAhead = createError('RTS_AUTHENTICATED_AHEAD',
+  'body/authenticatedAt must be in seconds, and at most a minute ahead of Redis\'s clock', 400)
 
 /** Redis did not do what was asked, or not in time: nothing is known about the session, so the caller keeps its token. */
 export const StoreUnavailable = createError('RTS_STORE_UNAVAILABLE', 'Redis could not be used: %s', 500)

@@ -20,7 +20,7 @@ export function createScriptObserver (registry: Registry): ScriptObserver {
     const byResult = all[script] ??= {}
     observe(byResult[result] ??= addSeries(histogram, { script, result }), seconds)
     if (reply === undefined) return
-    if (script === 'open') openedTotal.inc()
+    if (reply[0] === 'opened') openedTotal.inc()
     countEnded(endedTotals, script, reply)
   }
 }

@@ -33,3 +33,10 @@ export const Role = Type.String({ pattern: '^[A-Z][A-Z0-9_]{0,31}$', description
 
 /** A name for people ("Pixel 9"), not blank, without control characters: at most 48 bytes, so that it fits a listpack entry of Redis. */
 export const Label = Type.String({ format: 'label', description: 'A name for people: at most 48 bytes of UTF-8, not blank, no control characters' })
+
+/** Seconds, as they are: a whole second counts as its start. What is too far ahead is refused by Redis's clock. */
+export const AuthenticatedAt = Type.Number({
+  minimum: 0,
+  description: 'When the log-in began, before it read the user: Unix seconds, with a fraction (`Date.now() / 1000`). Recommended: ' +
+    'then a log-out everywhere, or a change of the profile, that comes while the password is checked is not undone. At most a minute ahead'
+})

@@ -1,16 +1,17 @@
 import { Type, type TString } from '@sinclair/typebox'
 import { SessionTokens } from './refresh.ts'
-import { DeviceId, Email, Label, Role, SessionId, UserId, UserIdParam } from './fields.ts'
+import { AuthenticatedAt, DeviceId, Email, Label, Role, SessionId, UserId, UserIdParam } from './fields.ts'
 
 export const OpenSessionRequest = Type.Object({
   userId: UserId,
   email: Email,
   role: Role,
   deviceId: DeviceId,
-  label: Type.Optional(Label)
+  label: Type.Optional(Label),
+  authenticatedAt: Type.Optional(AuthenticatedAt)
 }, {
   title: 'OpenSessionRequest',
-  examples: [{ userId: 1, email: 'guest@keygenqt.com', role: 'GUEST', deviceId: 'Unique key', label: 'Pixel 9' }]
+  examples: [{ userId: 1, email: 'guest@keygenqt.com', role: 'GUEST', deviceId: 'Unique key', label: 'Pixel 9', authenticatedAt: 1795408528.123 }]
 })
 
 /** The same five keys as a refresh. */

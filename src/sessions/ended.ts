@@ -21,8 +21,9 @@ export function countEnded (counts: Record<EndReason, number>, script: ScriptNam
     case 'find':
       return
     case 'open':
-      counts.replaced += reply[5] as number
-      counts.evicted += reply[6] as number
+      if (reply[0] !== 'opened') return
+      counts.replaced += reply[7] as number
+      counts.evicted += reply[8] as number
       break
     case 'revoke':
       if (reply[0] === 'revoked') counts.logout++

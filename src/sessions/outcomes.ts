@@ -1,3 +1,4 @@
+import { AuthenticatedAhead, LoggedOutSince } from '../errors.ts'
 import type { Generation } from '../tokens/claims.ts'
 
 /** What a refresh answers with besides the tokens. */
@@ -47,6 +48,17 @@ export interface FoundSession extends Profile {
 
 /** How every script's reply begins: a word and Redis's clock in Unix milliseconds. */
 export type Reply = [word: string, nowMs: number, ...rest: unknown[]]
+
+/**
+ * The reply of open.lua, typed. The profile is the record's.
+ * @throws LoggedOutSince, AuthenticatedAhead when it has opened no session.
+ */
+export function toOpened (reply: Reply, id: number, sid: string): LiveSession {
+  const [word, nowMs, gen, iat, exp, email, role] = reply as [string, number, number, number, number, string, string]
+  if (word === 'logged_out') throw new LoggedOutSince()
+  if (word === 'ahead') throw new AuthenticatedAhead()
+  return { generation: { id, sid, gen, iat, exp }, profile: { email, role }, now: Math.floor(nowMs / 1000) }
+}
 
 /** The reply of rotate.lua, typed. */
 export function toRotation (reply: Reply, id: number, sid: string): Rotation {

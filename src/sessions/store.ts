@@ -2,7 +2,7 @@ import type { RedisClient } from '../redis/client.ts'
 import type { Generation } from '../tokens/claims.ts'
 import type { RedisClock } from './clock.ts'
 import {
-  toFound, toRotation, toSummaries,
+  toFound, toOpened, toRotation, toSummaries,
   type FoundSession, type LiveSession, type Profile, type Rotation, type SessionSummary
 } from './outcomes.ts'
 import { hashDevice, newSessionId } from './record.ts'
@@ -30,6 +30,8 @@ export interface NewSession extends Profile {
   userId: number
   deviceId: string
   label?: string
+  /** When the log-in began, in Unix seconds by the caller's clock; a fraction counts. */
+  authenticatedAt?: number
 }
 
 /**
@@ -38,19 +40,24 @@ export interface NewSession extends Profile {
  * also rejects with `NotReplicated`.
  */
 export interface SessionStore {
-  /** Opens a session, generation 1. Replaces the device's older one; evicts the least recently used over the cap. */
+  /**
+   * Opens a session, generation 1. Replaces the device's older one; evicts the least recently used over the cap. Sets the
+   * profile, unless it was changed after `authenticatedAt`: then the record's stays.
+   * @throws LoggedOutSince when the user has logged out everywhere after `authenticatedAt`.
+   * @throws AuthenticatedAhead when `authenticatedAt` is more than a minute ahead of Redis's clock.
+   */
   open (session: NewSession): Promise<LiveSession>
   /** Decides the refresh of an authentic token. One round trip; with `replicated`, a session that ends by reuse waits for replicas. */
   rotate (token: Pick<Generation, 'id' | 'sid' | 'gen' | 'exp'>, deviceId: string): Promise<Rotation>
   /** Ends one session. Whether such a one was live. */
   revoke (userId: number, sid: string): Promise<boolean>
-  /** Ends every session of a user. Returns the ids of those that lived. */
+  /** Ends every session of a user, and log-ins that began before. Returns the ids of the sessions that lived. */
   revokeAll (userId: number): Promise<string[]>
   /** The live sessions of a user, the last used first. */
   list (userId: number): Promise<SessionSummary[]>
   /** One live session as it stands, `undefined` when there is no such one. Writes nothing: works on a full or read-only Redis too. */
   find (userId: number, sid: string): Promise<FoundSession | undefined>
-  /** Changes the profile; false when the user has no session. */
+  /** Changes the profile; false when the user has no session: then it holds against log-ins that began before. */
   updateProfile (userId: number, profile: Partial<Profile>): Promise<boolean>
   /** Resolves when Redis would run a refresh now; a Cluster, when one of its masters would. */
   probe (): Promise<void>
@@ -73,12 +80,11 @@ export function createSessionStore (redis: RedisClient, options: SessionStoreOpt
   }
 
   return {
-    async open ({ userId, deviceId, label = '', email, role }) {
+    async open ({ userId, deviceId, label = '', email, role, authenticatedAt = '' }) {
       const sid = newSessionId()
-      const [, nowMs, gen, iat, exp] = await runDurably('open', userId,
-        sid, hashDevice(deviceId), label, email, role, idleTtl, absoluteTtl, maxSessionsPerUser
-      ) as [string, number, number, number, number]
-      return { generation: { id: userId, sid, gen, iat, exp }, profile: { email, role }, now: Math.floor(nowMs / 1000) }
+      const reply = await runDurably('open', userId,
+        sid, hashDevice(deviceId), label, email, role, idleTtl, absoluteTtl, maxSessionsPerUser, authenticatedAt)
+      return toOpened(reply, userId, sid)
     },
 
     async rotate ({ id, sid, gen, exp }, deviceId) {

@@ -48,6 +48,8 @@ t.test('users, sessions, memory and encodings; nobody else\'s keys, and no expir
   await client.hset('st:2', `s:${generation.sid}`, `1:1:1:${generation.iat}:old`)
   await store.open({ ...guest, userId: 3, email: `${'long'.repeat(20)}@example.com` })
   await client.mset('st:events', 'x', 'st:12a', 'x', 'other:1', 'x', 'st:700', 'no hash')
+  await store.revokeAll(800) // the record remembers it without a session
+  await store.updateProfile(801, { role: 'ADMIN' })
   for (const key of ['other:2', 'st:limits', 'st:01', 'st:meta:issuer', 'st:meta:keys', 'st:limit:session:7', 'st:1:5']) await client.hset(key, 's:a', '1:1:1:9999999999:b')
 
   const { json, text } = await run(['stats'], env)

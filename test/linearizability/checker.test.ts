@@ -4,8 +4,8 @@ import { userKey } from '../../src/sessions/record.ts'
 import { build, claimsOf, startRedis, type PrivateRedis, type Service } from '../helper.ts'
 import { createRandom } from '../random.ts'
 import { linearize, type Operation, type Specification } from './checker.ts'
-import { record, recordCall, type History, type Perform } from './history.ts'
-import { sessions, type Answer, type Call, type Held } from './sessions.ts'
+import { authenticate, nothing, record, recordCall, recordLogins, type History, type Perform } from './history.ts'
+import { PROFILE, sessions, type Answer, type Call, type Held } from './sessions.ts'
 
 /** The checker can fail: on histories made by hand, and on a store that reads, then writes. */
 
@@ -54,10 +54,16 @@ function withRefresh (userId: number, refresh: (token: Held) => Promise<Answer>)
   const store = service.public.sessions
   return async (call: Call) => {
     switch (call.type) {
+      case 'authenticate': return await authenticate(call.name)
       case 'open': {
-        const { generation } = await store.open({ userId, deviceId: call.device, label: call.label, email: 'e', role: 'r' })
-        const bytes = service.public.tokens.signRefresh(generation)
-        return { answer: { type: 'tokens', token: { bytes, sid: generation.sid, gen: 1, device: call.device } } }
+        const { device, label, login } = call
+        const authenticated = login && { authenticatedAt: login.authenticatedAt }
+        const opened = await store.open({ userId, deviceId: device, label, ...PROFILE, ...authenticated })
+          .catch((err: Error & { code: string }) => err)
+        if ('code' in opened) return { answer: opened.code === 'RTS_LOGGED_OUT_SINCE' ? { type: 'refused' } : undefined }
+        const { generation: { sid }, profile: { role } } = opened
+        const bytes = service.public.tokens.signRefresh(opened.generation)
+        return { answer: { type: 'tokens', token: { bytes, sid, gen: 1, device }, role } }
       }
       case 'refresh': return { answer: await refresh(call.token) }
       case 'revoke': {
@@ -68,6 +74,7 @@ function withRefresh (userId: number, refresh: (token: Held) => Promise<Answer>)
         await store.revokeAll(userId)
         return { answer: { type: 'done' } }
       }
+      case 'updateProfile': return { answer: { type: 'updated', updated: await store.updateProfile(userId, { role: call.role }) } }
       case 'list': {
         const listed = await store.list(userId)
         return { answer: { type: 'listed', sessions: listed.map(({ label, gen }) => `${label} ${gen}`).sort() } }
@@ -80,9 +87,9 @@ function withRefresh (userId: number, refresh: (token: Held) => Promise<Answer>)
 const atomic = (): Perform => withRefresh(++users, async ({ bytes, device }) => {
   const response = await service.refresh(bytes, device)
   if (response.statusCode === 400) return { type: 'refused' }
-  const { refreshToken } = response.json()
+  const { refreshToken, role } = response.json()
   const { sid, gen } = claimsOf(refreshToken)
-  return { type: 'tokens', token: { bytes: refreshToken, sid, gen, device } }
+  return { type: 'tokens', token: { bytes: refreshToken, sid, gen, device }, role }
 })
 
 /** What many a tutorial does: reads the session, decides, and writes it. */
@@ -91,7 +98,8 @@ function readThenWrite (between: () => Promise<unknown>): Perform {
   const key = userKey(service.config.REDIS_PREFIX, userId)
   return withRefresh(userId, async ({ sid, gen, device }) => {
     const field = `s:${sid}`
-    const [current, ...rest] = (await redis.client.hget(key, field) ?? '').split(':')
+    const [session, role] = await redis.client.hmget(key, field, 'role')
+    const [current, ...rest] = (session ?? '').split(':')
     if (current === '') return { type: 'refused' }
     if (gen < Number(current)) {
       await service.public.sessions.revoke(userId, sid)
@@ -101,18 +109,19 @@ function readThenWrite (between: () => Promise<unknown>): Perform {
     await redis.client.hset(key, field, [gen + 1, ...rest].join(':'))
     const iat = Number(rest[1])
     const bytes = service.public.tokens.signRefresh({ id: userId, sid, gen: gen + 1, iat, exp: iat + 1000 })
-    return { type: 'tokens', token: { bytes, sid, gen: gen + 1, device } }
+    return { type: 'tokens', token: { bytes, sid, gen: gen + 1, device }, role: role! }
   })
 }
 
 t.test('a log-out between the reading and the writing of a refresh', async t => {
   const history: History = []
-  const held: Held[] = []
+  const known = nothing()
+  const { held } = known
   let sid = ''
   const perform = readThenWrite(async () => await recordCall(history, perform, { type: 'revoke', sid }))
-  await recordCall(history, perform, { type: 'open', device: 'phone', label: 'op0' }, held)
+  await recordCall(history, perform, { type: 'open', device: 'phone', label: 'op0' }, known)
   sid = held[0]!.sid
-  await recordCall(history, perform, { type: 'refresh', token: held[0]! }, held)
+  await recordCall(history, perform, { type: 'refresh', token: held[0]! }, known)
   t.ok(linearize(history, sessions(0)), 'that far, the refresh may have been first')
   await recordCall(history, perform, { type: 'list' })
   t.equal(linearize(history, sessions(0)), undefined, 'but the session that was ended lives')
@@ -120,7 +129,8 @@ t.test('a log-out between the reading and the writing of a refresh', async t => 
 
 t.test('two refreshes with one token', async t => {
   const history: History = []
-  const held: Held[] = []
+  const known = nothing()
+  const { held } = known
   let isNested = false
   const perform = readThenWrite(async () => {
     if (!isNested) {
@@ -128,9 +138,34 @@ t.test('two refreshes with one token', async t => {
       await recordCall(history, perform, { type: 'refresh', token: held[0]! })
     }
   })
-  await recordCall(history, perform, { type: 'open', device: 'phone', label: 'op0' }, held)
+  await recordCall(history, perform, { type: 'open', device: 'phone', label: 'op0' }, known)
   await recordCall(history, perform, { type: 'refresh', token: held[0]! })
   t.equal(linearize(history, sessions(0)), undefined)
+})
+
+t.test('a log-out and a demotion while a log-in is under way', async t => {
+  /** Calls one after the other: a log-in begins, `between`, and it opens its session. */
+  const loginAround = async (between: Call, alter: (perform: Perform) => Perform): Promise<History> => {
+    const history: History = []
+    const known = nothing()
+    const perform = alter(atomic())
+    await recordCall(history, perform, { type: 'authenticate', name: 'login' }, known)
+    await recordCall(history, perform, between, known)
+    await recordCall(history, perform, { type: 'open', device: 'phone', label: 'op0', login: known.logins[0] }, known)
+    return history
+  }
+  /** A store that does not ask when the log-in began. */
+  const careless = (perform: Perform): Perform => async call => await perform(call.type === 'open' ? { ...call, login: undefined } : call)
+  for (const between of [{ type: 'revokeAll' }, { type: 'updateProfile', role: 'DEMOTED' }] as const) {
+    t.ok(linearize(await loginAround(between, perform => perform), sessions(0)), `${between.type}: it counts`)
+    t.equal(linearize(await loginAround(between, careless), sessions(0)), undefined, `${between.type}: a store that undoes it is caught`)
+  }
+  let caught = 0
+  for (let seed = 0; seed < 20; seed++) {
+    if (linearize(await recordLogins(careless(atomic()), createRandom(seed)), sessions(0)) === undefined) caught++
+    t.ok(linearize(await recordLogins(atomic(), createRandom(seed)), sessions(0)))
+  }
+  t.ok(caught > 0, `${caught} of 20 histories of the careless one are caught`)
 })
 
 t.test('by chance', async t => {

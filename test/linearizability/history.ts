@@ -1,6 +1,7 @@
+import { setImmediate, setTimeout as delay } from 'node:timers/promises'
 import { pick, type Random } from '../random.ts'
 import type { Operation } from './checker.ts'
-import type { Answer, Call, Held } from './sessions.ts'
+import type { Answer, Call, Held, Login } from './sessions.ts'
 
 /** Records what several callers ask about one user at the same time, and what they are told. */
 
@@ -12,42 +13,92 @@ export type History = Array<Operation<Call, Answer>>
  */
 export type Perform = (call: Call) => Promise<{ answer: Answer | undefined, lateBy?: number }>
 
+/** What callers were told, for all of them to use. */
+export interface Known {
+  held: Held[]
+  /** Log-ins under way. */
+  logins: Login[]
+}
+
+export const nothing = (): Known => ({ held: [], logins: [] })
+
 const CALLERS = 3
 const CALLS_EACH = 3
 
 /** Opens a session, and lets callers do at the same time what comes to their minds. */
 export async function record (perform: Perform, random: Random): Promise<History> {
   const history: History = []
-  const held: Held[] = []
-  const ask = async (call: Call): Promise<void> => { await recordCall(history, perform, call, held) }
+  const known = nothing()
+  const ask = async (call: Call): Promise<void> => { await recordCall(history, perform, call, known) }
 
   await ask({ type: 'open', device: 'phone', label: 'op0' })
   await Promise.all(Array.from({ length: CALLERS }, async () => {
-    for (let i = 0; i < CALLS_EACH; i++) await ask(choose(random, held, history.length))
+    for (let i = 0; i < CALLS_EACH; i++) await ask(choose(random, known, history.length))
   }))
   return history
 }
 
-/** Adds one call with its answer to a history; a token that was told is the callers' to use. */
-export async function recordCall (history: History, perform: Perform, call: Call, held: Held[] = []): Promise<void> {
+/** Adds one call with its answer to a history; what was told is the callers' to use. */
+export async function recordCall (history: History, perform: Perform, call: Call, { held, logins } = nothing()): Promise<void> {
   const operation: History[number] = { call, calledAt: performance.now(), answeredAt: Infinity, answer: undefined }
   history.push(operation)
   const { answer, lateBy = 0 } = await perform(call)
   operation.answeredAt = performance.now() + lateBy
   operation.answer = answer
   if (answer?.type === 'tokens') held.push(answer.token)
+  if (answer?.type === 'authenticated') logins.push(answer.login)
 }
 
-/** Mostly the newest token, sometimes an older one; log-ins and log-outs in between. */
-function choose (random: Random, held: Held[], count: number): Call {
+/**
+ * Begins a log-in, as long as its password takes. Its time is over when a later millisecond has begun, so that what is called
+ * after it is later by every clock of this machine.
+ */
+export async function authenticate (name: string): Promise<{ answer: Answer }> {
+  const ms = Date.now()
+  while (Date.now() === ms) await setImmediate()
+  return { answer: { type: 'authenticated', login: { name, authenticatedAt: ms / 1000 } } }
+}
+
+/** Mostly the newest token, sometimes an older one; log-ins, log-outs and changes of the profile in between. */
+function choose (random: Random, { held, logins }: Known, count: number): Call {
   const dice = random()
   const token = held.at(-1)
-  if (token === undefined || dice < 0.12) return { type: 'open', device: pick(random, ['phone', 'laptop']), label: `op${count}` }
-  if (dice < 0.65) return { type: 'refresh', token }
-  if (dice < 0.80) return { type: 'refresh', token: pick(random, held) }
-  if (dice < 0.88) return { type: 'revoke', sid: pick(random, held).sid }
-  if (dice < 0.91) return { type: 'revokeAll' }
+  const device = pick(random, ['phone', 'laptop'])
+  if (dice < 0.1) return { type: 'authenticate', name: `op${count}` }
+  if (dice < 0.25 || token === undefined) return { type: 'open', device, label: `op${count}`, login: pick(random, [undefined, ...logins, ...logins]) }
+  if (dice < 0.6) return { type: 'refresh', token }
+  if (dice < 0.72) return { type: 'refresh', token: pick(random, held) }
+  if (dice < 0.78) return { type: 'revoke', sid: pick(random, held).sid }
+  if (dice < 0.86) return { type: 'revokeAll' }
+  if (dice < 0.92) return { type: 'updateProfile', role: 'DEMOTED' }
   return { type: 'list' }
+}
+
+/**
+ * Log-ins begin, and while they and others open their sessions the user logs out everywhere and is demoted: of each there is
+ * one at the least.
+ */
+export async function recordLogins (perform: Perform, random: Random): Promise<History> {
+  const history: History = []
+  const known = nothing()
+  const ask = async (call: Call): Promise<void> => { await recordCall(history, perform, call, known) }
+  const login = async (device: string, begin: boolean): Promise<void> => {
+    if (begin) await ask({ type: 'authenticate', name: `op${history.length}` })
+    const label = `op${history.length}`
+    await ask({ type: 'open', device, label, login: begin ? known.logins.at(-1) : pick(random, known.logins) })
+  }
+  for (const name of ['first', 'second']) await ask({ type: 'authenticate', name })
+  const callers = [
+    async () => { await login('phone', false); await login('phone', true) },
+    async () => { await login('laptop', false); await login('tablet', random() < 0.5) },
+    async () => { await ask({ type: 'revokeAll' }); await login('watch', random() < 0.5) },
+    async () => { await ask({ type: 'updateProfile', role: 'DEMOTED' }); await ask({ type: 'list' }) }
+  ]
+  await Promise.all(callers.map(async caller => {
+    await delay(4 * random())
+    await caller()
+  }))
+  return history
 }
 
 /** A history to be read, in the order of the calls. */

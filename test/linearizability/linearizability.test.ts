@@ -3,12 +3,12 @@ import t from 'tap'
 import { createRandom } from '../random.ts'
 import { isSoak, seeds } from '../soak.ts'
 import { linearize } from './checker.ts'
-import { print, record, recordCall } from './history.ts'
+import { print, record, recordCall, recordLogins } from './history.ts'
 import { startReplicas } from './replicas.ts'
 import { sessions } from './sessions.ts'
 
 /**
- * Concurrent histories of refreshes, log-ins and log-outs of one user, through three real replicas while something goes
+ * Concurrent histories of refreshes, log-ins, log-outs and demotions of one user, through three real replicas while something goes
  * wrong, are those of one store that does one thing at a time. The seed chooses who asks what; the machine, when.
  */
 
@@ -27,11 +27,11 @@ for (const retryWindow of [300, 0]) {
       const random = createRandom(seed)
       let userId = 0
       for (const [name, fault] of Object.entries(replicas.faults)) {
-        let [operations, unknown] = [0, 0]
+        let [operations, unknown, loggedOut, demoted] = [0, 0, 0, 0]
         for (let round = 0; round < ROUNDS; round++) {
           const users = Array.from({ length: HISTORIES }, () => replicas.perform(++userId, random))
           const [histories] = await Promise.all([
-            Promise.all(users.map(async perform => await record(perform, random))),
+            Promise.all(users.map(async (perform, i) => await (i % 2 === 0 ? record : recordLogins)(perform, random))),
             delay(10 * random()).then(async () => await fault(random))
           ])
           await replicas.heal()
@@ -39,10 +39,12 @@ for (const retryWindow of [300, 0]) {
           for (const history of histories) {
             operations += history.length
             unknown += history.filter(({ answer }) => answer === undefined).length
+            loggedOut += history.filter(({ call, answer }) => call.type === 'open' && answer?.type === 'refused').length
+            demoted += history.filter(({ call, answer }) => call.type === 'open' && answer?.type === 'tokens' && answer.role === 'DEMOTED').length
             if (linearize(history, specification) === undefined) t.fail(`not linearizable: ${name}, round ${round}\n${print(history)}`)
           }
         }
-        t.pass(`${name}: ${ROUNDS * HISTORIES} histories, ${operations} operations, ${unknown} without an answer`)
+        t.pass(`${name}: ${ROUNDS * HISTORIES} histories, ${operations} operations, ${unknown} without an answer, ${loggedOut} log-ins refused, ${demoted} demoted`)
       }
     })
   }

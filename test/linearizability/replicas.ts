@@ -2,12 +2,12 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { Test } from 'tap'
 import { TIMEOUT } from '../../src/sessions/runner.ts'
 import {
-  apiKey, claimsOf, environment, guest, postRefresh, startRedis, startService, type PrivateRedis, type ServiceProcess
+  apiKey, claimsOf, environment, postRefresh, startRedis, startService, type PrivateRedis, type ServiceProcess
 } from '../helper.ts'
 import type { Random } from '../random.ts'
-import type { Perform } from './history.ts'
+import { authenticate, type Perform } from './history.ts'
 import { startProxy, type Proxy } from './proxy.ts'
-import type { Answer, Call } from './sessions.ts'
+import { PROFILE, type Answer, type Call } from './sessions.ts'
 
 /** Three replicas, each with a wire of its own to one Redis, and all that can go wrong with them. */
 
@@ -89,6 +89,7 @@ export async function startReplicas (t: Test, retryWindow: number, settings = ['
 
 /** Over HTTP. A 500 may have taken effect before; when nobody answers, it may until the deadline. */
 async function perform (service: ServiceProcess, userId: number, call: Call): ReturnType<Perform> {
+  if (call.type === 'authenticate') return await authenticate(call.name)
   try {
     const response = await send(service, userId, call)
     return response.status === 500 ? { answer: undefined, lateBy: SLACK } : { answer: await toAnswer(call, response) }
@@ -97,17 +98,25 @@ async function perform (service: ServiceProcess, userId: number, call: Call): Re
   }
 }
 
-async function send ({ publicUrl, internalUrl }: ServiceProcess, userId: number, call: Call): Promise<Response> {
+/** A call that is a request: the beginning of a log-in is none. */
+type Request = Exclude<Call, { type: 'authenticate' }>
+
+async function send ({ publicUrl, internalUrl }: ServiceProcess, userId: number, call: Request): Promise<Response> {
   if (call.type === 'refresh') return await postRefresh(publicUrl, call.token.bytes, call.token.device)
   const headers = { 'Content-Type': 'application/json', authorization: `Bearer ${apiKey}` }
   const sessions = `${internalUrl}/internal/users/${userId}/sessions`
   switch (call.type) {
     case 'open': {
-      const body = JSON.stringify({ ...guest, userId, deviceId: call.device, label: call.label })
+      const { device: deviceId, label, login } = call
+      const body = JSON.stringify({ ...PROFILE, userId, deviceId, label, authenticatedAt: login?.authenticatedAt })
       return await fetch(`${internalUrl}/internal/sessions`, { method: 'POST', headers, body })
     }
     case 'revoke': return await fetch(`${sessions}/${call.sid}`, { method: 'DELETE', headers: { authorization: headers.authorization } })
     case 'revokeAll': return await fetch(sessions, { method: 'DELETE', headers: { authorization: headers.authorization } })
+    case 'updateProfile': {
+      const body = JSON.stringify({ role: call.role })
+      return await fetch(`${internalUrl}/internal/users/${userId}`, { method: 'PATCH', headers, body })
+    }
     case 'list': return await fetch(sessions, { headers })
   }
 }
@@ -116,11 +125,15 @@ async function toAnswer (call: Call, response: Response): Promise<Answer> {
   switch (`${call.type} ${response.status}`) {
     case 'open 201':
     case 'refresh 200': {
-      const { refreshToken: bytes } = await response.json() as { refreshToken: string }
+      const { refreshToken: bytes, role } = await response.json() as { refreshToken: string, role: string }
       const { sid, gen } = claimsOf(bytes)
-      return { type: 'tokens', token: { bytes, sid, gen, device: call.type === 'open' ? call.device : (call as Call & { type: 'refresh' }).token.device } }
+      const device = call.type === 'open' ? call.device : (call as Call & { type: 'refresh' }).token.device
+      return { type: 'tokens', token: { bytes, sid, gen, device }, role }
     }
+    case 'open 409':
     case 'refresh 400': return { type: 'refused' }
+    case 'updateProfile 204':
+    case 'updateProfile 404': return { type: 'updated', updated: response.status === 204 }
     case 'revoke 204':
     case 'revokeAll 204': return { type: 'done' }
     case 'list 200': {

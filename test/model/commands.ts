@@ -52,13 +52,16 @@ function follow<Reply> (expected: Expected, step: model.Step<Reply>, reply: Repl
   return step.events
 }
 
-export const open = (device: string, label: string, email: string, role: string): Command =>
-  command(`open(${device}, '${label}', ${email}, ${role})`, async (expected, world) => {
-    const { token, bytes } = await world.open(device, label, email, role)
-    expected.issued.push({ token, bytes, device })
-    count(expected, 'opened')
-    const step = model.open(expected.user, expected.rules, nowOf(expected), { sid: token.sid, device, label, email, role })
-    return follow(expected, step, { gen: token.gen, iat: token.iat, exp: token.exp })
+/** `ago` is for how many milliseconds the log-in has been under way, below 0 by a clock that is ahead; none says nothing of it. */
+export const open = (device: string, label: string, email: string, role: string, ago?: number): Command =>
+  command(`open(${device}, '${label}', ${email}, ${role}, ${ago})`, async (expected, world) => {
+    const authenticatedAt = ago === undefined ? undefined : Math.max(0, expected.ms - ago) / 1000
+    const { opened, sid, token, bytes } = await world.open(device, label, email, role, authenticatedAt)
+    if (token !== undefined) expected.issued.push({ token, bytes: bytes!, device })
+    const step = model.open(expected.user, expected.rules, expected.ms, { sid, device, label, email, role, authenticatedAt })
+    count(expected, step.reply.outcome)
+    if (step.reply.outcome === 'opened' && (step.reply.email !== email || step.reply.role !== role)) count(expected, 'a newer profile stays')
+    return follow(expected, step, opened)
   })
 
 /** Presents a token; `asDevice` is the one that it was meant for unless another is named. */
@@ -114,14 +117,14 @@ export const revoke = (n: number): Command =>
 
 export const revokeAll = command('revokeAll()', async (expected, world) => {
   await world.store.revokeAll(world.userId)
-  return follow(expected, model.revokeAll(expected.user, nowOf(expected)), undefined)
+  return follow(expected, model.revokeAll(expected.user, expected.ms), undefined)
 })
 
 export const updateProfile = (profile: { email?: string, role?: string }): Command =>
   command(`updateProfile(${JSON.stringify(profile)})`, async (expected, world) => {
     const updated = await world.store.updateProfile(world.userId, profile)
     count(expected, updated ? 'profile updated' : 'profile of nobody')
-    return follow(expected, model.updateProfile(expected.user, nowOf(expected), profile), updated)
+    return follow(expected, model.updateProfile(expected.user, expected.ms, profile), updated)
   })
 
 export const list = command('list()', async (expected, world) => {

@@ -33,12 +33,18 @@ export const persist: Command =
     return []
   }, ({ user }) => user !== null)
 
+/** To the very moment when the record goes as a whole, or a little after. */
+export const passToEnd = (ms: number): Command =>
+  command(`passToEnd(${ms})`, async (expected, world) =>
+    await elapse(expected, world, Math.max(0, model.expiry(expected.user)! * 1000 + ms - expected.ms)),
+  ({ user }) => model.expiry(user) !== undefined)
+
 /** To the very moment when the first of the sessions expires, or a little before or after. */
 export const passToExpiry = (ms: number): Command =>
   command(`passToExpiry(${ms})`, async (expected, world) => {
     const first = Math.min(...expected.user!.sessions.map(({ expiresAt }) => expiresAt))
     return await elapse(expected, world, Math.max(0, first * 1000 + ms - expected.ms))
-  }, ({ user }) => user !== null)
+  }, ({ user }) => user !== null && user.sessions.length > 0)
 
 export const save = command('save()', async (expected, world) => {
   expected.snapshots.push({ user: expected.user, saved: await world.save() })

@@ -1,6 +1,6 @@
 import t, { type Test } from 'tap'
 import { startRedis, type PrivateRedis } from '../helper.ts'
-import { changeRules, furthest, list, open, refresh, revoke, type Command } from './commands.ts'
+import { changeRules, furthest, list, open, refresh, revoke, revokeAll, updateProfile, type Command } from './commands.ts'
 import { loseRotations, pass, passToExpiry, persist, rollBack, save, setBack } from './happenings.ts'
 import type { Rules } from './model.ts'
 import { mutate, type Mutant } from './mutants.ts'
@@ -42,7 +42,7 @@ const lives: Record<string, Life> = {
   },
   'a session near its absolute end does not shorten the others': {
     commands: [login('phone'), pass(60_000), login('laptop'), refresh('phone', 0)],
-    mutant: { script: 'rotate', from: "renewed, 'GT')", to: 'renewed)' },
+    mutant: { script: 'rotate', from: "date, 'GT')", to: 'date)' },
     rules: { absoluteTtl: 130 }
   },
   'a retry at the last second of the window, and one at the first after it': {
@@ -67,8 +67,28 @@ const lives: Record<string, Life> = {
   },
   'a key without an expiry is dated by its longest session, not by the one that is refreshed': {
     commands: [login('phone'), pass(60_000), login('laptop'), persist, refresh('phone', 0)],
-    mutant: { script: 'rotate', from: "redis.call('EXPIREAT', key, renewed, 'NX') == 1", to: "redis.call('EXPIREAT', key, renewed, 'NX') == 2" },
+    mutant: { script: 'rotate', from: "redis.call('EXPIREAT', key, date, 'NX') == 1", to: "redis.call('EXPIREAT', key, date, 'NX') == 2" },
     rules: { absoluteTtl: 130 }
+  },
+  'ten minutes after a log-out everywhere, to the second, nothing is left of it': {
+    commands: [revokeAll, login('phone'), pass(600_000), list, revoke(0)],
+    mutant: { script: 'common', from: '(loggedOutAt or 0) + MEMORY <= now', to: '(loggedOutAt or 0) + MEMORY < now' },
+    rules: { idleTtl: 1000, absoluteTtl: 1000 }
+  },
+  'ten minutes after a change of the profile, to the second, neither is left': {
+    commands: [login('phone'), updateProfile({ role: 'ADMIN' }), pass(600_000), revoke(0)],
+    mutant: { script: 'common', from: '(profileChangedAt or 0) + MEMORY <= now', to: '(profileChangedAt or 0) + MEMORY < now' },
+    rules: { idleTtl: 1000, absoluteTtl: 1000 }
+  },
+  'a change before the log-out, by a clock that was set back, is forgotten before it': {
+    commands: [revokeAll, setBack(20_000), login('phone'), updateProfile({ role: 'ADMIN' }), pass(605_000), revoke(0)],
+    mutant: { script: 'common', from: "'email', 'role', 'profileChangedAt')", to: "'email', 'role')" },
+    rules: { idleTtl: 1000, absoluteTtl: 1000 }
+  },
+  'a demotion of a user whom a reader has looked at since the log-out': {
+    commands: [login('phone'), revokeAll, pass(300_000), list, updateProfile({ role: 'GUEST' }), pass(400_000),
+      open('phone', '', 'one@keygenqt.com', 'ADMIN', 500_000)],
+    mutant: { script: 'update-profile', from: "  redis.call('EXPIREAT', key, now + MEMORY)\n", to: '' }
   },
   'a session expires in the very second that its record says, and is announced by whoever walks by': {
     commands: [login('phone'), pass(1000), login('laptop'), passToExpiry(0), list, list],

@@ -13,6 +13,9 @@ const RUNS = isSoak ? 2000 : 150
 /** Everything that can happen, and how often it has to in the runs of one seed, so that none of it goes untested. */
 const OUTCOMES: Record<string, number> = {
   opened: 500,
+  logged_out: 30,
+  ahead: 8,
+  'a newer profile stays': 30,
   rotated: 500,
   retried: 20,
   recovered: 30,
@@ -26,7 +29,7 @@ const OUTCOMES: Record<string, number> = {
   'event: logout': 100,
   'event: reuse': 15,
   'event: replaced': 100,
-  'event: evicted': 50,
+  'event: evicted': 30,
   'event: expired': 50,
   'event: profile': 200,
   'profile updated': 30,

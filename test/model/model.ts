@@ -1,7 +1,11 @@
 /**
  * docs/design.md once more, as pure functions over plain data: what the scripts have to do, said as plainly as can be.
- * Read it beside "The Redis record" and "Rotation" there. Times are whole Unix seconds. Nothing changes its arguments.
+ * Read it beside "The Redis record" and "Rotation" there. Times are whole Unix seconds, but for `nowMs` and what a record
+ * remembers. Nothing changes its arguments.
  */
+
+/** Seconds for which a record outlives its last session when it remembers something. */
+const MEMORY = 600
 
 export interface Rules {
   idleTtl: number
@@ -20,11 +24,19 @@ export interface Session {
   expiresAt: number
 }
 
-/** A user's record; `null` when there is none. Its sessions stand in the order in which they were opened. */
-export type User = {
-  email: string
-  role: string
+/** When these happened, in Unix milliseconds, as far as the record remembers. */
+export interface Memory { loggedOutAt?: number, profileChangedAt?: number }
+
+/**
+ * A user's record; `null` when there is none. Its sessions stand in the order in which they were opened. Without one
+ * there is no profile, or what is remembered of it.
+ */
+export type User = Memory & {
+  email?: string
+  role?: string
   sessions: Session[]
+  /** When the record goes that has no session. */
+  keptUntil?: number
   /** An operator took the key's expiry away. */
   isPermanent?: true
 } | null
@@ -79,7 +91,7 @@ export function refresh (user: User, rules: Rules, now: number, keys: string[], 
     return {
       user: { ...user!, sessions: sessions.map(session => session.sid === sid ? current : session) },
       events: [],
-      reply: { outcome, token: { key: keys[0]!, sid, gen, iat, exp }, email, role }
+      reply: { outcome, token: { key: keys[0]!, sid, gen, iat, exp }, email: email!, role: role! }
     }
   }
 
@@ -88,11 +100,24 @@ export function refresh (user: User, rules: Rules, now: number, keys: string[], 
   }
 }
 
-/** Opens a session: the device's older one is replaced, and over the cap the least recently used goes. */
+export type Opened =
+  | { outcome: 'opened', gen: number, iat: number, exp: number, email: string, role: string }
+  | { outcome: 'logged_out' | 'ahead' }
+
+/**
+ * Opens a session: the device's older one is replaced, and over the cap the least recently used goes. `authenticatedAt` is
+ * when the log-in began, in seconds: it loses to a log-out everywhere and to a change of the profile since.
+ */
 export function open (
-  user: User, rules: Rules, now: number,
-  { email, role, ...session }: { sid: string, device: string, label: string, email: string, role: string }
-): Step<{ gen: number, iat: number, exp: number }> {
+  user: User, rules: Rules, nowMs: number,
+  { email, role, authenticatedAt, ...session }:
+  { sid: string, device: string, label: string, email: string, role: string, authenticatedAt?: number | undefined }
+): Step<Opened> {
+  const now = Math.floor(nowMs / 1000)
+  const isBefore = (ms: number | undefined): boolean => authenticatedAt !== undefined && ms !== undefined && authenticatedAt < ms / 1000
+  if (authenticatedAt !== undefined && authenticatedAt > nowMs / 1000 + 60) return { user, events: [], reply: { outcome: 'ahead' } }
+  if (isBefore(user?.loggedOutAt)) return { user, events: [], reply: { outcome: 'logged_out' } }
+
   const { user: pruned, events } = prune(user, now)
   const replaced = pruned?.sessions.filter(({ device }) => device === session.device) ?? []
   const others = pruned?.sessions.filter(({ device }) => device !== session.device) ?? []
@@ -101,10 +126,18 @@ export function open (
   const evicted = [...others].sort((a, b) => a.rotatedAt - b.rotatedAt || a.createdAt - b.createdAt).slice(0, excess)
   const expiresAt = now + Math.min(rules.idleTtl, rules.absoluteTtl)
   const opened = { ...session, gen: 1, createdAt: now, rotatedAt: now, expiresAt }
+  const profile = isBefore(pruned?.profileChangedAt)
+    ? { email: pruned?.email ?? email, role: pruned?.role ?? role }
+    : { email, role }
   return {
-    user: { email, role, sessions: [...others.filter(other => !evicted.includes(other)), opened] },
-    events: [...events, ...revoked('replaced', replaced), ...revoked('evicted', evicted), ...profileEvents(user, email, role)],
-    reply: { gen: 1, iat: now, exp: expiresAt }
+    user: {
+      ...memoryOf(pruned),
+      ...isChange(pruned, profile) ? { profileChangedAt: Math.min(nowMs, Math.round((authenticatedAt ?? Infinity) * 1000)) } : {},
+      ...profile,
+      sessions: [...others.filter(other => !evicted.includes(other)), opened]
+    },
+    events: [...events, ...revoked('replaced', replaced), ...revoked('evicted', evicted), ...profileEvents(pruned, profile)],
+    reply: { outcome: 'opened', gen: 1, iat: now, exp: expiresAt, ...profile }
   }
 }
 
@@ -115,10 +148,15 @@ export function revoke (user: User, now: number, sid: string): Step<undefined> {
   return { ...step, events: [...events, ...step.events] }
 }
 
-/** Ends all of them. */
-export function revokeAll (user: User, now: number): Step<undefined> {
+/** Ends all of them, and keeps the time. */
+export function revokeAll (user: User, nowMs: number): Step<undefined> {
+  const now = Math.floor(nowMs / 1000)
   const { user: live, events } = prune(user, now)
-  return { user: null, events: [...events, ...revoked('logout', live?.sessions ?? [])], reply: undefined }
+  return {
+    user: { loggedOutAt: nowMs, sessions: [], keptUntil: now + MEMORY },
+    events: [...events, ...revoked('logout', live?.sessions ?? [])],
+    reply: undefined
+  }
 }
 
 /** The live sessions, the last used first. */
@@ -127,12 +165,15 @@ export function list (user: User, now: number): Step<Session[]> {
   return { ...step, reply: [...step.user?.sessions ?? []].sort((a, b) => b.rotatedAt - a.rotatedAt) }
 }
 
-/** Changes what is given of the profile; false without a live session. */
-export function updateProfile (user: User, now: number, { email, role }: { email?: string, role?: string }): Step<boolean> {
+/** Changes what is given of the profile, and keeps the time; false without a live session. */
+export function updateProfile (user: User, nowMs: number, { email, role }: { email?: string, role?: string }): Step<boolean> {
+  const now = Math.floor(nowMs / 1000)
   const { user: live, events } = prune(user, now)
-  if (live === null) return { user: null, events, reply: false }
-  const updated = { ...live, email: email ?? live.email, role: role ?? live.role }
-  return { user: updated, events: [...events, ...profileEvents(live, updated.email, updated.role)], reply: true }
+  const profile = { ...email !== undefined && { email }, ...role !== undefined && { role } }
+  const updated = { sessions: [], ...live, ...profile, profileChangedAt: nowMs }
+  return hasSession(live)
+    ? { user: updated, events: [...events, ...profileEvents(live, profile)], reply: true }
+    : { user: { ...updated, keptUntil: now + MEMORY }, events, reply: false }
 }
 
 /** One live session, without a trace. */
@@ -140,41 +181,75 @@ export function find (user: User, now: number, sid: string): Session | undefined
   return user?.sessions.find(session => session.sid === sid && now < session.expiresAt)
 }
 
-/** Redis itself removes a key whose last session has expired, silently, in the millisecond after. */
+/** Redis itself removes a key whose time has come, silently, in the millisecond after. */
 export function elapse (user: User, nowMs: number): User {
   return user !== null && nowMs > (expiry(user) ?? Infinity) * 1000 ? null : user
 }
 
-/** When the key expires: with the last of its sessions. */
+/** When the key expires: with the last of its sessions, and later when it remembers something. */
 export function expiry (user: User): number | undefined {
-  return user === null || user.isPermanent ? undefined : Math.max(...user.sessions.map(({ expiresAt }) => expiresAt))
+  if (user === null || user.isPermanent) return undefined
+  return hasSession(user)
+    ? Math.max(...user.sessions.map(({ expiresAt }) => expiresAt)) + (remembersAny(user) ? MEMORY : 0)
+    : user.keptUntil
 }
 
-/** Whoever walks the record removes what has expired. */
+/** Whoever walks the record removes what has expired, and what is remembered too long without a session. */
 function prune (user: User, now: number): Step<undefined> {
   const expired = user?.sessions.filter(({ expiresAt }) => expiresAt <= now) ?? []
-  return { user: withSessions(user, ({ expiresAt }) => expiresAt > now), events: revoked('expired', expired), reply: undefined }
+  return { user: withSessions(user, now, ({ expiresAt }) => expiresAt > now), events: revoked('expired', expired), reply: undefined }
 }
 
 /** Ends one session, and prunes the rest. */
 function endSession (user: User, now: number, sid: string, reason: 'logout' | 'expired' | 'reuse'): Step<undefined> {
   const ended = user?.sessions.filter(session => session.sid === sid) ?? []
-  const { user: left, events } = prune(withSessions(user, session => session.sid !== sid), now)
-  return { user: left, events: [...revoked(reason, ended), ...events], reply: undefined }
+  const expired = user?.sessions.filter(session => session.sid !== sid && session.expiresAt <= now) ?? []
+  return {
+    user: withSessions(user, now, session => session.sid !== sid && session.expiresAt > now),
+    events: [...revoked(reason, ended), ...revoked('expired', expired)],
+    reply: undefined
+  }
 }
 
-/** Without a session there is no record. */
-function withSessions (user: User, isKept: (session: Session) => boolean): User {
-  const sessions = user?.sessions.filter(isKept) ?? []
-  if (user === null || sessions.length === 0) return null
+/** Without a session there is no record, unless it remembers something of the last ten minutes. Its end is never put off. */
+function withSessions (user: User, now: number, isKept: (session: Session) => boolean): User {
+  if (user === null) return null
   const { isPermanent, ...dated } = user
-  return { ...dated, sessions }
+  const sessions = user.sessions.filter(isKept)
+  if (sessions.length > 0) return { ...dated, sessions }
+  const { loggedOutAt = 0, profileChangedAt = 0, email, role } = user
+  const isRemembered = (ms: number): boolean => ms / 1000 + MEMORY > now
+  const kept = {
+    ...isRemembered(loggedOutAt) && { loggedOutAt },
+    ...isRemembered(profileChangedAt) && { profileChangedAt, ...email !== undefined && { email }, ...role !== undefined && { role } }
+  }
+  return remembersAny(kept) ? { ...kept, sessions, keptUntil: Math.min(now + MEMORY, expiry(user) ?? Infinity) } : null
+}
+
+function hasSession (user: User): boolean {
+  return user !== null && user.sessions.length > 0
+}
+
+function remembersAny ({ loggedOutAt, profileChangedAt }: Memory): boolean {
+  return loggedOutAt !== undefined || profileChangedAt !== undefined
+}
+
+function memoryOf (user: User): Memory {
+  const { loggedOutAt, profileChangedAt } = user ?? {}
+  return { ...loggedOutAt !== undefined && { loggedOutAt }, ...profileChangedAt !== undefined && { profileChangedAt } }
 }
 
 function revoked (reason: (Announcement & { type: 'revoked' })['reason'], sessions: Session[]): Announcement[] {
   return sessions.map(({ sid }) => ({ type: 'revoked', reason, sid }))
 }
 
-function profileEvents (before: User, email: string, role: string): Announcement[] {
-  return before !== null && (before.email !== email || before.role !== role) ? [{ type: 'profile' }] : []
+/** Whether a profile says something else than the record did. */
+function isChange (before: User, { email = before?.email, role = before?.role }: { email?: string, role?: string }): boolean {
+  return before !== null &&
+    ((before.email !== undefined && before.email !== email) || (before.role !== undefined && before.role !== role))
+}
+
+/** Nobody remembers an answer about a user without a session. */
+function profileEvents (before: User, profile: { email?: string, role?: string }): Announcement[] {
+  return hasSession(before) && isChange(before, profile) ? [{ type: 'profile' }] : []
 }

@@ -2,8 +2,8 @@ import type { Edit } from './clock.ts'
 
 /**
  * Small mistakes, each made in the scripts of one run of the model test, which has to notice it. Not here: the deadline
- * of common.lua, because time stands still while a script of this test is under way (faults.test.ts has it); those
- * that only lives.test.ts shows; and `DEL` in settle, for which `EXPIREAT key 0` would do as well.
+ * of common.lua, because time stands still while a script of this test is under way (faults.test.ts has it); and those
+ * that only lives.test.ts shows.
  */
 
 /** In the text of `script`, or in every script that has it when that is common.lua or profile.lua, `from` becomes `to`. */
@@ -49,10 +49,14 @@ const rotate: Array<[string, string]> = [
   ['format(gen + 1, created, now,', 'format(current + 1, created, now,'],
   ['format(gen + 1, created, now,', 'format(gen + 1, now, now,'],
   ['format(gen + 1, created, now,', 'format(gen + 1, created, rotated,'],
-  ["renewed, 'GT')", 'renewed)'],
-  ["redis.call('EXPIREAT', key, renewed, 'GT') == 0", 'false'],
-  ["redis.call('EXPIREAT', key, renewed, 'NX') == 1", 'false'],
-  ["redis.call('EXPIREAT', key, renewed, 'NX') == 1", 'true'],
+  ["redis.call('EXPIREAT', key, date, 'GT')", "redis.call('EXPIREAT', key, date)"],
+  ["redis.call('EXPIREAT', key, date, 'GT') == 0", 'false'],
+  ["redis.call('EXPIREAT', key, date, 'NX') == 1", 'false'],
+  ["redis.call('EXPIREAT', key, date, 'NX') == 1", 'true'],
+  ['(record[4] or record[5]) and', 'false and'],
+  ['(record[4] or record[5]) and', 'record[4] and'],
+  ['(record[4] or record[5]) and', 'record[5] and'],
+  ['(record[4] or record[5]) and', 'true and'],
   ["if now >= renewed then return stop('expired', 'expired') end", ''],
   ['if renewed < expires or', 'if'],
   ['  remove(sid, reason)\n', '  redis.call(\'DEL\', key) announce(reason, sid)\n'],
@@ -75,7 +79,23 @@ const open: Array<[string, string]> = [
   ['return a.place > b.place', 'return a.place < b.place'],
   ['now + math.min(idle, absolute)', 'now + idle'],
   ['now + math.min(idle, absolute)', 'now + absolute'],
-  ['setProfile(email, role)\n', ''],
+  ['setProfile(email, role, #live > 0)', 'false'],
+  ['setProfile(email, role, #live > 0)', 'setProfile(email, role, true)'],
+  ['if last and authenticatedAt < last then', 'if false then'],
+  ['if last and authenticatedAt < last then', 'if last and authenticatedAt <= last then'],
+  ['if last and authenticatedAt < last then', 'if last and math.floor(authenticatedAt) < math.floor(last) then'],
+  ['if last and authenticatedAt < last then', 'if last then'],
+  ['nowMs / 1000 + 60', 'nowMs / 1000 + 59'],
+  ['authenticatedAt > nowMs / 1000 + 60', 'false'],
+  ['authenticatedAt > nowMs / 1000 + 60', 'authenticatedAt > nowMs / 1000'],
+  ['if #live == 0 then settle(live) end\n', ''],
+  ['if authenticatedAt and profileChangedAt and authenticatedAt < profileChangedAt then', 'if false then'],
+  ['and authenticatedAt < profileChangedAt then', 'and authenticatedAt <= profileChangedAt then'],
+  ['and authenticatedAt < profileChangedAt then', 'then'],
+  ['newer[1] or email, newer[2] or role', "newer[1] or '', newer[2] or ''"],
+  ['newer[1] or email, newer[2] or role', 'newer[1] or email, role'],
+  ['math.min(authenticatedAt or nowMs / 1000, nowMs / 1000)', 'nowMs / 1000'],
+  ['math.min(authenticatedAt or nowMs / 1000, nowMs / 1000)', 'authenticatedAt or nowMs / 1000'],
   ["if label ~= '' then", 'do'],
   ["if label ~= '' then", 'if false then'],
   ['others[#others + 1] = { expires = expires }\n', ''],
@@ -94,7 +114,22 @@ const common: Array<[string, string]> = [
   ['if not expires or expires <= now then', 'if false then'],
   ["remove(sid, 'expired')", "redis.call('HDEL', key, fields[i])"],
   ['latest = math.max(latest, session.expires)', 'latest = session.expires'],
-  ["else redis.call('EXPIREAT', key, latest) end", 'end']
+  ['if latest > 0 then\n    redis.call', 'if latest > 0 then\n    do return end redis.call'],
+  ['MEMORY = 600', 'MEMORY = 601'],
+  ['loggedOutAt = tonumber(fields[i + 1])', 'loggedOutAt = nil'],
+  ['profileChangedAt = tonumber(fields[i + 1])', 'profileChangedAt = nil'],
+  ['(loggedOutAt or profileChangedAt) and latest + MEMORY or latest', 'latest'],
+  ['(loggedOutAt or profileChangedAt) and latest', 'loggedOutAt and latest'],
+  ['(loggedOutAt or profileChangedAt) and latest', 'profileChangedAt and latest'],
+  ['(loggedOutAt or 0) + MEMORY <= now', 'false'],
+  ['(loggedOutAt or 0) + MEMORY <= now', 'true'],
+  ['(profileChangedAt or 0) + MEMORY <= now', 'false'],
+  ['(profileChangedAt or 0) + MEMORY <= now', 'true'],
+  ["    redis.call('DEL', key)\n    return", '    return'],
+  ["redis.call('HDEL', key, 'loggedOutAt')", ''],
+  ["'email', 'role', 'profileChangedAt')", "'profileChangedAt')"],
+  ["now + MEMORY, 'LT')", 'now + MEMORY)'],
+  ["  redis.call('EXPIREAT', key, now + MEMORY, 'LT')\n", '']
 ]
 
 const others: Record<string, Array<[string, string]>> = {
@@ -103,8 +138,14 @@ const others: Record<string, Array<[string, string]>> = {
     ['value ~= before[i]', 'true'],
     ['changed or before[i] ~= false', 'true'],
     ['changed or before[i] ~= false', 'before[i] ~= false and i == 1'],
-    ['if changed then', 'if true then'],
-    ['if changed then', 'if false then']
+    ['if changed and', 'if'],
+    ['if changed and hasSession then', 'if false then'],
+    ['if changed and hasSession then', 'if changed then'],
+    ['return changed', 'return true'],
+    ['return changed', 'return false'],
+    ["redis.call('HSET', key, 'profileChangedAt', string.format('%.3f', at))", ''],
+    ["string.format('%.3f', at)", "string.format('%d', at)"],
+    ['profileChangedAt = at\n', '']
   ],
   revoke: [
     ["ARGV[5] or 'logout'", "ARGV[5] or 'expired'"],
@@ -114,7 +155,10 @@ const others: Record<string, Array<[string, string]>> = {
     ['settle(others)\n', 'settle({})\n']
   ],
   'revoke-all': [
-    ["if redis.call('DEL', key) == 0 then touch() end\n", ''],
+    ["redis.call('DEL', key)\nredis", 'redis'],
+    ["redis.call('HSET', key, 'loggedOutAt', string.format('%.3f', nowMs / 1000))\n", ''],
+    ["string.format('%.3f', nowMs / 1000)", 'now'],
+    ["redis.call('EXPIREAT', key, now + MEMORY)\n", ''],
     ["announce('logout', session.sid)", ''],
     ["announce('logout', session.sid)", "announce('evicted', session.sid)"]
   ],
@@ -129,9 +173,13 @@ const others: Record<string, Array<[string, string]>> = {
     ['gen, created, rotated, expires, record', 'gen, rotated, created, expires, record']
   ],
   'update-profile': [
-    ['settle(live)\nif', 'if'],
+    ['settle(live)\nsetProfile', 'setProfile'],
+    ['settle(live)\nreturn', 'return'],
     ['if #live == 0 then', 'if false then'],
-    ['setProfile(ARGV[4], ARGV[5])', 'setProfile(ARGV[5], ARGV[4])']
+    ['setProfile(ARGV[4], ARGV[5],', 'setProfile(ARGV[5], ARGV[4],'],
+    ['rememberChange(nowMs / 1000)\n', ''],
+    ['rememberChange(nowMs / 1000)', 'rememberChange(now)'],
+    ["  redis.call('EXPIREAT', key, now + MEMORY)\n", '']
   ]
 }
 

@@ -5,7 +5,7 @@ import {
   changeRules, find, furthest, list, open, refresh, replay, revoke, revokeAll, rotateSecrets, updateProfile, wrongDevice,
   type Command, type Expected
 } from './commands.ts'
-import { loseRotations, outliveLost, pass, passToExpiry, persist, rollBack, save, setBack } from './happenings.ts'
+import { loseRotations, outliveLost, pass, passToEnd, passToExpiry, persist, rollBack, save, setBack } from './happenings.ts'
 import * as model from './model.ts'
 import { KEYRINGS, type World, type Worlds } from './world.ts'
 
@@ -33,12 +33,20 @@ const milliseconds = fc.oneof(
   { weight: 12, arbitrary: fc.constantFrom(1, 400, 999, 1000, 15_000) },
   { weight: 4, arbitrary: fc.constantFrom(28_999, 29_000, 30_000, 31_000) },
   { weight: 2, arbitrary: fc.constantFrom(60_000, 69_999, 99_000) },
-  { weight: 1, arbitrary: fc.constantFrom(99_999, 100_000, 250_000) }
+  { weight: 1, arbitrary: fc.constantFrom(99_999, 100_000, 250_000, 599_000, 600_000) }
+)
+
+/** Milliseconds for which a log-in has been under way: mostly not told, or a moment; also hours, and in the future. */
+const ago = fc.oneof(
+  { weight: 3, arbitrary: fc.constant(undefined) },
+  { weight: 3, arbitrary: fc.constantFrom(0, 1, 400, 999) },
+  { weight: 3, arbitrary: fc.constantFrom(1000, 15_000, 100_000) },
+  { weight: 1, arbitrary: fc.constantFrom(599_000, 601_000, 3_600_000, -1, -60_000, -60_001) }
 )
 
 /** Refreshes and openings are the most of a life. */
 const command: fc.Arbitrary<Command> = fc.oneof(
-  { weight: 6, arbitrary: fc.tuple(device, fc.constantFrom('', 'Pixel 9'), email, role).map(args => open(...args)) },
+  { weight: 6, arbitrary: fc.tuple(device, fc.constantFrom('', 'Pixel 9'), email, role, ago).map(args => open(...args)) },
   { weight: 12, arbitrary: device.map(device => refresh(device, 0)) },
   { weight: 4, arbitrary: device.map(device => refresh(device, 1)) },
   { weight: 1, arbitrary: fc.tuple(device, fc.integer({ min: 2, max: 5 })).map(args => refresh(...args)) },
@@ -53,6 +61,7 @@ const command: fc.Arbitrary<Command> = fc.oneof(
   { weight: 1, arbitrary: change.map(changeRules) },
   { weight: 6, arbitrary: milliseconds.map(pass) },
   { weight: 1, arbitrary: fc.constantFrom(-1, 0, 0, 1000).map(passToExpiry) },
+  { weight: 1, arbitrary: fc.constantFrom(0, 1).map(passToEnd) },
   { weight: 1, arbitrary: fc.constantFrom(1, 400, 20_000, 30_000, 3_600_000).map(setBack) },
   { weight: 1, arbitrary: fc.constant(persist) },
   { weight: 1, arbitrary: fc.constant(save) },

@@ -10,7 +10,7 @@ import { createSessionStore, type SessionStore } from '../../src/sessions/store.
 import type { Tokens } from '../../src/tokens/tokens.ts'
 import { claimsOf, environment, secret, type PrivateRedis } from '../helper.ts'
 import { setClock, turnClock, type Edit } from './clock.ts'
-import { expiry, type Announcement, type Refreshed, type Rules, type Token, type User } from './model.ts'
+import { expiry, type Announcement, type Opened, type Refreshed, type Rules, type Token, type User } from './model.ts'
 
 /** The real thing, driven step by step: the store on a real Redis whose clock the test turns, and the real tokens. */
 
@@ -50,7 +50,9 @@ export interface World {
   /** Turns the clock. */
   turn (ms: number): Promise<void>
   refresh (bytes: string, deviceId: string): Promise<{ refreshed: Refreshed, bytes?: string }>
-  open (device: string, label: string, email: string, role: string): Promise<{ token: Token, bytes: string }>
+  open (
+    device: string, label: string, email: string, role: string, authenticatedAt?: number
+  ): Promise<{ opened: Opened, sid: string, token?: Token, bytes?: string }>
   /** Takes the key's expiry away. */
   persist (): Promise<void>
   save (): Promise<Snapshot>
@@ -110,14 +112,17 @@ function createWorld (
       this.store = storeOf(rules)
     },
     turn: async ms => await setClock(client, clockOf(prefix), ms, key),
-    async open (device, label, email, role) {
-      const session = await this.store.open({ userId, deviceId: device, label, email, role })
+    async open (device, label, email, role, authenticatedAt) {
+      const input = { userId, deviceId: device, label, email, role, ...authenticatedAt !== undefined && { authenticatedAt } }
+      const session = await this.store.open(input).catch(refusal)
+      if ('outcome' in session) return { opened: session, sid: '' }
       const { sid, gen, iat, exp } = session.generation
       const { refreshToken: bytes } = sessionTokens(tokensByKeyring[this.keyring]!, session)
       const token = { key: KEYRINGS[this.keyring]![0]!, sid, gen, iat, exp }
       spell(token, bytes)
-      return { token, bytes }
+      return { opened: { outcome: 'opened', gen, iat, exp, ...session.profile }, sid, token, bytes }
     },
+    persist: async () => { await client.persist(key) },
     async refresh (presented, deviceId) {
       const tokens = tokensByKeyring[this.keyring]!
       const claims = tokens.verifyRefresh(presented)
@@ -131,7 +136,6 @@ function createWorld (
       spell(token, bytes)
       return { refreshed: { outcome: rotation.outcome, token, email, role }, bytes }
     },
-    persist: async () => { await client.persist(key) },
     async save () {
       return { dump: await client.dumpBuffer(key), expiresAtMs: await client.pexpiretime(key) }
     },
@@ -142,7 +146,7 @@ function createWorld (
     async check (user, expected) {
       const [fields, expiresAt, announced] = await Promise.all([client.hgetall(key), client.expiretime(key), events()])
       assert.deepEqual({ ...fields }, toHash(user), 'the record')
-      assert.equal(expiresAt, expiry(user) ?? (user === null ? -2 : -1), 'the key expires with its last session')
+      assert.equal(expiresAt, expiry(user) ?? (user === null ? -2 : -1), 'the key expires with its last session, or with its memory')
       const texts = expected.map(event => event.type === 'profile'
         ? `{"type":"profile","id":${userId}}`
         : `{"type":"revoked","reason":"${event.reason}","id":${userId},"sid":"${event.sid}"}`)
@@ -151,10 +155,26 @@ function createWorld (
   }
 }
 
+const refusals: Record<string, 'logged_out' | 'ahead'> = { RTS_LOGGED_OUT_SINCE: 'logged_out', RTS_AUTHENTICATED_AHEAD: 'ahead' }
+
+/** The outcome of an opening that was refused. */
+function refusal (err: Error & { code: string }): { outcome: 'logged_out' | 'ahead' } {
+  const outcome = refusals[err.code]
+  if (outcome === undefined) throw err
+  return { outcome }
+}
+
 /** The record as design.md writes it. */
 function toHash (user: User): Record<string, string> {
   if (user === null) return {}
-  const fields: Record<string, string> = { email: user.email, role: user.role }
+  const { email, role, loggedOutAt, profileChangedAt } = user
+  const seconds = (ms: number): string => (ms / 1000).toFixed(3)
+  const fields: Record<string, string> = {
+    ...email !== undefined && { email },
+    ...role !== undefined && { role },
+    ...loggedOutAt !== undefined && { loggedOutAt: seconds(loggedOutAt) },
+    ...profileChangedAt !== undefined && { profileChangedAt: seconds(profileChangedAt) }
+  }
   for (const { sid, device, label, gen, createdAt, rotatedAt, expiresAt } of user.sessions) {
     fields[`s:${sid}`] = `${gen}:${createdAt}:${rotatedAt}:${expiresAt}:${deviceHash(device)}`
     if (label !== '') fields[`l:${sid}`] = label

@@ -48,6 +48,18 @@ t.test('nothing when there is no such user or session, or it has ended', async t
   t.equal(await store.find(guest.userId, sid), undefined)
 })
 
+t.test('nothing of a user whose record outlives the last session', async t => {
+  const { store, bytes } = await setup(t)
+  const { generation: { sid } } = await store.open(guest)
+  await store.updateProfile(guest.userId, { role: 'ADMIN' })
+  await store.revoke(guest.userId, sid)
+  const before = await bytes()
+  t.not(before, [undefined, -2])
+  t.equal(await store.find(guest.userId, sid), undefined)
+  t.same(await bytes(), before)
+  t.same(await store.list(guest.userId), [])
+})
+
 t.test('nothing of one that has expired, which stays for others to prune', async t => {
   const { store, key, bytes } = await setup(t)
   const { generation: { sid }, now } = await store.open(guest)

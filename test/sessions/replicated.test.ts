@@ -118,6 +118,7 @@ t.test('on: what was answered outlives the master, whenever it dies', async t =>
     const pair = await startPair(t)
     const service = await build(t, pair.master, { REDIS_WAIT_REPLICAS: '1' })
     const users = Array.from({ length: 20 }, (_, i) => 1 + i)
+    const authenticatedAt = Date.now() / 1000 - 1
     const opened = await Promise.all(users.map(async userId => await open(service, userId)))
     const revoked = users.filter(userId => userId % 2 === 0)
     const answers = await Promise.all(revoked.map(async userId =>
@@ -126,6 +127,8 @@ t.test('on: what was answered outlives the master, whenever it dies', async t =>
     t.same(new Set(answers.map(({ statusCode }) => statusCode)), new Set([204]))
     const statuses = await Promise.all(opened.map(async ({ refreshToken }) => (await survivor.refresh(refreshToken)).statusCode))
     t.same(statuses, users.map(userId => revoked.includes(userId) ? 400 : 200))
+    const login = { ...guest, userId: revoked[0]!, authenticatedAt }
+    t.equal((await survivor.call('POST', '/internal/sessions', login)).statusCode, 409, 'nor does a log-in that was under way bring it back')
   }
 })
 

@@ -48,7 +48,8 @@ export const KEYS = ['key']
 export function theft (rules: Rules): Moment {
   const { user } = model.open(null, rules, 0, OTHER)
   const opened = model.open(user, rules, 0, { ...OTHER, sid: SID, device: DEVICE })
-  const token = { key: KEYS[0]!, sid: SID, ...opened.reply }
+  const { gen, rotatedAt: iat, expiresAt: exp } = opened.user!.sessions.at(-1)!
+  const token = { key: KEYS[0]!, sid: SID, gen, iat, exp }
   return { step: undefined, now: 0, user: opened.user, client: token, thief: token, made: [token], asked: undefined }
 }
 

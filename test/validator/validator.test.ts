@@ -40,6 +40,12 @@ t.test('a session that has ended, or whose time is over while its record lives o
   t.equal(await codeOf(validator.validate(token)), 'revoked')
   await service.call('DELETE', `/internal/users/1/sessions/${sid}`)
   t.equal(await codeOf(validator.validate(token)), 'revoked')
+
+  const { token: second } = await service.open()
+  await service.call('PATCH', '/internal/users/1', { role: 'ADMIN' })
+  await service.call('DELETE', `/internal/users/1/sessions/${claimsOf(second).sid}`)
+  t.equal(await redis.client.hget(`${service.config.REDIS_PREFIX}1`, 'role'), 'ADMIN', 'what the record remembers without a session')
+  t.equal(await codeOf(validator.validate(second)), 'revoked')
 })
 
 t.test('a damaged record is nobody\'s log-out', async t => {

@@ -10,7 +10,7 @@ export interface Facts {
 
 const SETTINGS = ['appendfsync', 'save', 'hash-max-listpack-value', 'hash-max-listpack-entries', 'min-replicas-to-write', 'min-replicas-max-lag']
 
-/** What a listpack must take: 64 bytes hold all but long e-mail addresses; fields are two a session, and the profile's two. */
+/** What a listpack must take: 64 bytes hold all but long e-mail addresses; fields are two a session, and the user's four. */
 const LISTPACK_VALUE = 256
 const LISTPACK_ENTRIES = 128
 

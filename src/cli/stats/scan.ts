@@ -49,6 +49,8 @@ async function readRecords (redis: Redis, keys: string[]): Promise<RecordFacts[]
     const [usage, encoding, sessions] = results.slice(1 + 3 * i, 4 + 3 * i).map(valueOf) as Partial<[number, string, [string, string[]]]>
     // Gone since SCAN saw it, on its way to another server of the cluster, or no hash and so not ours.
     if (!usage || !encoding || !sessions) return []
+    // A record may outlive its last session by ten minutes: nobody's session.
+    if (sessions[1].length === 0) return []
     const ends = sessions[1].filter((_, i) => i % 2 === 1).map(value => expiryOf(value) ?? 0)
     const live = ends.filter(end => end > now).length
     return [{ bytes: usage, encoding, live, expired: ends.length - live }]

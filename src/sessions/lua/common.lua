@@ -1,6 +1,7 @@
 -- common.lua: how every script reads and writes a user's record. Included by the others, never run alone.
 --
--- KEYS[1]  the user's record, a hash: email, role, s:<sid> = gen:createdAt:rotatedAt:expiresAt:device, l:<sid> = label
+-- KEYS[1]  the user's record, a hash: email, role, s:<sid> = gen:createdAt:rotatedAt:expiresAt:device, l:<sid> = label,
+--          loggedOutAt and profileChangedAt, in Unix seconds with three decimals, once there is something to remember
 -- ARGV[1]  the channel of announcements
 -- ARGV[2]  the user's id, as text: it may exceed what Lua prints without an exponent
 -- ARGV[3]  deadline: Unix milliseconds after which the caller has given up
@@ -42,6 +43,14 @@ end
 -- How many sessions `liveSessions` has ended in this run.
 local pruned = 0
 
+-- For how many seconds a record outlives its last session to remember the two times below. A log-in under way, one
+-- whose password was checked before, opens its session within that time.
+local MEMORY = 600
+
+-- When the user last logged out everywhere, and when the profile last changed: numbers once `liveSessions` has found
+-- them, nil when the record remembers none.
+local loggedOutAt, profileChangedAt
+
 -- Prunes what has expired, and what nobody can read. Returns the live sessions in the order of the hash.
 local function liveSessions ()
   local live, labels = {}, {}
@@ -59,22 +68,33 @@ local function liveSessions ()
         live[#live + 1] =
           { place = i, sid = sid, gen = gen, created = created, rotated = rotated, expires = expires, device = device }
       end
+    elseif fields[i] == 'loggedOutAt' then
+      loggedOutAt = tonumber(fields[i + 1])
+    elseif fields[i] == 'profileChangedAt' then
+      profileChangedAt = tonumber(fields[i + 1])
     end
   end
   for _, session in ipairs(live) do session.label = labels[session.sid] or '' end
   return live
 end
 
--- Lets the record expire with the last of its sessions, and at once when there is none.
+-- Lets the record expire with the last of its sessions, and MEMORY seconds later when it remembers something. Without
+-- a session, forgets what is older than that, and the profile unless a change of it is remembered.
 local function settle (live)
   local latest = 0
   for _, session in ipairs(live) do latest = math.max(latest, session.expires) end
-  if latest == 0 then redis.call('DEL', key) else redis.call('EXPIREAT', key, latest) end
-end
-
--- Writes nothing that stays, for a script that found nothing to do: an earlier one may have done it, and a replica may
--- still lack that. By its documentation WAIT counts from the connection's own last write (Redis 7 does from its last command).
-local function touch ()
-  redis.call('HSET', key, 'w', '')
-  redis.call('HDEL', key, 'w')
+  if latest > 0 then
+    redis.call('EXPIREAT', key, (loggedOutAt or profileChangedAt) and latest + MEMORY or latest)
+    return
+  end
+  if (loggedOutAt or 0) + MEMORY <= now then loggedOutAt = nil end
+  if (profileChangedAt or 0) + MEMORY <= now then profileChangedAt = nil end
+  if not loggedOutAt and not profileChangedAt then
+    redis.call('DEL', key)
+    return
+  end
+  if not loggedOutAt then redis.call('HDEL', key, 'loggedOutAt') end
+  if not profileChangedAt then redis.call('HDEL', key, 'email', 'role', 'profileChangedAt') end
+  -- LT: the time counts from the last session, and no reader puts it off.
+  redis.call('EXPIREAT', key, now + MEMORY, 'LT')
 end

@@ -1,5 +1,6 @@
 #!lua
--- open.lua: opens a session, sets the profile (announced when it changes), and keeps the user within the cap.
+-- open.lua: opens a session, sets the profile (announced when it changes), and keeps the user within the cap. A log-in
+-- that began before the user logged out everywhere opens none; one that began before the profile changed leaves that.
 --
 -- KEYS, ARGV[1..3]  see common.lua
 -- ARGV[4]  sid
@@ -10,17 +11,30 @@
 -- ARGV[9]  idle TTL, seconds
 -- ARGV[10] absolute TTL, seconds
 -- ARGV[11] cap on the user's sessions
+-- ARGV[12] when the log-in began, Unix seconds with or without a fraction, '' when nobody says
 --
--- Reply: { 'opened', nowMs, gen, createdAt, expiresAt, replaced, evicted, pruned }
+-- Reply: { 'opened', nowMs, gen, createdAt, expiresAt, email, role, replaced, evicted, pruned }
+--     or { 'logged_out' | 'ahead', nowMs }, nothing done: the user has logged out everywhere since, or that is no past time
 
 -- include profile.lua
 
 local sid, device, label, email, role = ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[8]
 local idle, absolute, cap = tonumber(ARGV[9]), tonumber(ARGV[10]), tonumber(ARGV[11])
+local authenticatedAt = tonumber(ARGV[12])
+
+if authenticatedAt then
+  -- Clocks differ by less than a minute. Milliseconds in the place of seconds differ by more.
+  if authenticatedAt > nowMs / 1000 + 60 then return { 'ahead', nowMs } end
+  local last = tonumber(redis.call('HMGET', key, 'loggedOutAt')[1])
+  if last and authenticatedAt < last then return { 'logged_out', nowMs } end
+end
+
+local live = liveSessions()
+if #live == 0 then settle(live) end
 
 -- One session a device: the older one is replaced.
 local others, replaced, evicted = {}, 0, 0
-for _, session in ipairs(liveSessions()) do
+for _, session in ipairs(live) do
   if session.device == device then
     remove(session.sid, 'replaced')
     replaced = replaced + 1
@@ -42,10 +56,16 @@ while #others >= cap do
 end
 
 local expires = now + math.min(idle, absolute)
-setProfile(email, role)
+if authenticatedAt and profileChangedAt and authenticatedAt < profileChangedAt then
+  local newer = redis.call('HMGET', key, 'email', 'role')
+  email, role = newer[1] or email, newer[2] or role
+end
+if setProfile(email, role, #live > 0) then
+  rememberChange(math.min(authenticatedAt or nowMs / 1000, nowMs / 1000))
+end
 redis.call('HSET', key, 's:' .. sid, format(1, now, now, expires, device))
 if label ~= '' then redis.call('HSET', key, 'l:' .. sid, label) end
 
 others[#others + 1] = { expires = expires }
 settle(others)
-return { 'opened', nowMs, 1, now, expires, replaced, evicted, pruned }
+return { 'opened', nowMs, 1, now, expires, email, role, replaced, evicted, pruned }

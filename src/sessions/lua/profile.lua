@@ -2,9 +2,9 @@
 
 -- include common.lua
 
--- Writes email and role, '' to keep one. Tells subscribers when that changed what a live record said before: whoever
--- remembers an answer with the old profile forgets it.
-local function setProfile (email, role)
+-- Writes email and role, '' to keep one. Returns whether that changed what the record said before. If a session lived
+-- under it, tells subscribers: whoever remembers an answer with the old profile forgets it.
+local function setProfile (email, role, hasSession)
   local before = redis.call('HMGET', key, 'email', 'role')
   local changed = false
   for i, name in ipairs({ 'email', 'role' }) do
@@ -14,5 +14,12 @@ local function setProfile (email, role)
       changed = changed or before[i] ~= false
     end
   end
-  if changed then redis.call('PUBLISH', channel, '{"type":"profile","id":' .. user .. '}') end
+  if changed and hasSession then redis.call('PUBLISH', channel, '{"type":"profile","id":' .. user .. '}') end
+  return changed
+end
+
+-- Remembers when the profile changed, in Unix seconds: a log-in whose password was checked before knows an older one.
+local function rememberChange (at)
+  profileChangedAt = at
+  redis.call('HSET', key, 'profileChangedAt', string.format('%.3f', at))
 end

@@ -22,7 +22,7 @@ local sid, gen, exp, device = ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6]), ARG
 local idle, absolute, window = tonumber(ARGV[8]), tonumber(ARGV[9]), tonumber(ARGV[10])
 
 local field = 's:' .. sid
-local record = redis.call('HMGET', key, field, 'email', 'role')
+local record = redis.call('HMGET', key, field, 'email', 'role', 'loggedOutAt', 'profileChangedAt')
 if not record[1] then return { 'unknown', nowMs } end
 
 local current, created, rotated, expires, owner = parse(record[1])
@@ -60,8 +60,9 @@ end
 local renewed = math.min(now + idle, created + absolute)
 if now >= renewed then return stop('expired', 'expired') end
 redis.call('HSET', key, field, format(gen + 1, created, now, renewed, device))
+local date = (record[4] or record[5]) and renewed + MEMORY or renewed
 -- Sooner than before, or a key that had no expiry at all (GT takes that for the latest): what else lives has a say.
-if renewed < expires or redis.call('EXPIREAT', key, renewed, 'GT') == 0 and redis.call('EXPIREAT', key, renewed, 'NX') == 1 then
+if renewed < expires or redis.call('EXPIREAT', key, date, 'GT') == 0 and redis.call('EXPIREAT', key, date, 'NX') == 1 then
   settle(liveSessions())
 end
 local reply = { outcome, nowMs, gen + 1, now, renewed, record[2], record[3] }

@@ -1,5 +1,6 @@
 #!lua
--- update-profile.lua: changes what the next refresh answers with, and announces it.
+-- update-profile.lua: changes what the next refresh answers with, and announces it. Without a session, remembers it for
+-- log-ins under way.
 --
 -- KEYS, ARGV[1..3]  see common.lua
 -- ARGV[4]  email, '' to keep
@@ -11,7 +12,12 @@
 
 local live = liveSessions()
 settle(live)
-if #live == 0 then return { 'absent', nowMs, pruned } end
-
-setProfile(ARGV[4], ARGV[5])
+setProfile(ARGV[4], ARGV[5], #live > 0)
+-- Also when the record says so already: the log-in under way may know a profile that never came here.
+rememberChange(nowMs / 1000)
+if #live == 0 then
+  redis.call('EXPIREAT', key, now + MEMORY)
+  return { 'absent', nowMs, pruned }
+end
+settle(live)
 return { 'updated', nowMs, pruned }

@@ -10,9 +10,16 @@ const route: FastifyPluginAsyncTypebox = async app => {
       tags: ['Sessions'],
       summary: 'Open a session',
       description: 'For the login service, once it knows the user. An older session of the same user and device is replaced; over ' +
-        '`MAX_SESSIONS_PER_USER` the least recently used one ends. Sets the profile that refreshes answer with.',
+        '`MAX_SESSIONS_PER_USER` the least recently used one ends. Sets the profile that refreshes answer with, unless it was ' +
+        'changed after `authenticatedAt`: then the changed profile stays, and is in the answer.',
       body: OpenSessionRequest,
-      response: { 201: OpenedSession, 400: ErrorResponse, 401: ErrorResponse, 500: ErrorResponse }
+      response: {
+        201: OpenedSession,
+        400: ErrorResponse,
+        401: ErrorResponse,
+        409: { ...ErrorResponse, description: 'The user has logged out everywhere since `authenticatedAt`: log in again.' },
+        500: ErrorResponse
+      }
     }
   }, async (request, reply) => {
     const session = await app.sessions.open(request.body)

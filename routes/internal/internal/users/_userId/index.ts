@@ -10,7 +10,8 @@ const route: FastifyPluginAsyncTypebox = async app => {
       operationId: 'updateProfile',
       tags: ['Users'],
       summary: 'Change what the next refresh answers with',
-      description: 'At least one of `email` and `role`.',
+      description: 'At least one of `email` and `role`. Holds against a log-in under way that gives its `authenticatedAt`, for ten ' +
+        'minutes also when the user has no session and the answer is 404.',
       params: UserParams,
       body: ProfilePatch,
       response: { 204: Type.Null({ description: 'Changed.' }), 400: ErrorResponse, 401: ErrorResponse, 404: { ...ErrorResponse, description: 'The user has no session.' }, 500: ErrorResponse }

@@ -41,7 +41,7 @@ const routes: FastifyPluginAsyncTypebox = async app => {
       operationId: 'endAllSessions',
       tags: ['Sessions'],
       summary: 'Log out everywhere',
-      description: 'Ends every session of the user. Idempotent.',
+      description: 'Ends every session of the user, and every log-in under way that gives its `authenticatedAt`. Idempotent.',
       params: UserParams,
       response: { 204: Ended, ...errors }
     }
