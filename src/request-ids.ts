@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
 import { compile } from '@fastify/proxy-addr'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
@@ -24,23 +25,19 @@ export function idTrust (surface: Surface, config: Config): Trust {
 }
 
 /**
- * Makes the id of each request: that of a trusted peer's `X-Request-Id`, else one of our own, which differs between
- * replicas too, so that one id finds one request in everybody's log. It is the first to see a request, and removes
+ * Makes the id of each request: that of a trusted peer's `X-Request-Id`, else a random one, so that one id finds one request
+ * in the logs of all replicas, and tells no client how many others ask. It is the first to see a request, and removes
  * a `traceparent` that is not trusted: nothing after it, an OpenTelemetry instrumentation included, can follow it.
  */
 export function createRequestIds (trusts: Trust): (request: IncomingMessage) => string {
-  const replica = Math.floor(Math.random() * 36 ** 6).toString(36).padStart(6, '0')
-  let count = 0
-  const next = (): string => `${replica}-${(++count).toString(36)}`
-
   return ({ headers, socket }) => {
     const given = headers['x-request-id'] as string | undefined
-    if (given === undefined && headers.traceparent === undefined) return next()
+    if (given === undefined && headers.traceparent === undefined) return randomUUID()
     if (!trusts(socket.remoteAddress!)) {
       delete headers.traceparent
-      return next()
+      return randomUUID()
     }
-    return given !== undefined && REQUEST_ID.test(given) ? given : next()
+    return given !== undefined && REQUEST_ID.test(given) ? given : randomUUID()
   }
 }
 

@@ -10,7 +10,7 @@ import { build, claimsOf, guest, startRedis, type PrivateRedis, type Service } f
 let redis: PrivateRedis
 t.before(async () => { redis = await startRedis(t) })
 
-const OWN = /^[0-9a-z]{6}-[0-9a-z]+$/
+const OWN = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/
 
 /** What a caller may send, never the same twice. */
 function ids (): { id: string, traceId: string, parentSpanId: string, headers: Record<string, string> } {
@@ -114,6 +114,21 @@ t.test('our own services are trusted, whatever they ask', async t => {
   t.equal(response.statusCode, 401)
   t.match(response.headers, headers)
   t.match(service.log.find(line => line.reqId === id), { traceId })
+})
+
+t.test('ids of our own tell neither how many came before nor which comes next', t => {
+  const idOf = createRequestIds(() => false)
+  const ids = Array.from({ length: 1000 }, () => idOf({ headers: {}, socket: {} } as IncomingMessage))
+  t.equal(new Set(ids).size, ids.length)
+  for (const length of [4, 8]) {
+    // By chance alone two of 1000 neighbours share 16 bits once in 65 runs; a prefix or a counter would show in all.
+    const alike = (end: (id: string) => string): number => ids.filter((id, i) => i > 0 && end(id) === end(ids[i - 1]!)).length
+    t.ok(alike(id => id.slice(0, length)) < 10, 'no prefix')
+    t.ok(alike(id => id.slice(-length)) < 10, 'no suffix')
+  }
+  const rising = ids.filter((id, i) => i > 0 && id > ids[i - 1]!).length
+  t.ok(rising > 350 && rising < 650, 'no order')
+  t.end()
 })
 
 t.test('a trace that is not trusted is gone for all that comes after', async t => {

@@ -48,10 +48,10 @@ export const securitySchemes = {
 /** Of every answer. */
 export const headers = {
   'X-Request-Id': {
-    description: 'The id of this request, which its log lines have too: that of a trusted caller, or one of our own.',
+    description: 'The id of this request, which its log lines have too: that of a trusted caller, or a random one.',
     required: true,
     schema: { type: 'string', pattern: '^[A-Za-z0-9._-]{1,128}$' },
-    example: 'k3x0v2-5f'
+    example: '5f0c7a51-3d8e-4b7a-9a44-0d6f2c1be973'
   }
 } as const
 
