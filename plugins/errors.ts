@@ -6,6 +6,9 @@ import { createTally, type Tally } from '../src/protection/tally.ts'
 
 const aborted = new Aborted()
 
+/** `redis`: let in, and failed by Redis. Of connections: too many of an address, too many requests on one, answers not read. */
+type TurnedAwayReason = TurnAwayReason | 'redis' | 'address_connections' | 'pipelined' | 'unread'
+
 /**
  * The one place where an error becomes an answer and a log line. What a caller did is told in full to the log alone;
  * the message of an error never reaches a client unless it comes from our own schemas, on a route behind the API key.
@@ -23,7 +26,7 @@ export default fp(async app => {
   // What a route looked for in vain, as a file: all else the hook has answered.
   app.setNotFoundHandler((_request, reply) => { reply.code(404).send(errorBody(404)) })
 
-  const turnedAway = createTally<TurnAwayReason | 'redis'>(counts => { app.log.warn({ turnedAway: counts }, 'requests were turned away') })
+  const turnedAway = createTally<TurnedAwayReason>(counts => { app.log.warn({ turnedAway: counts }, 'requests were turned away') })
   const refused = createTally(counts => { app.log.info({ refused: counts }, 'requests were refused') })
   app.decorate('turnedAway', turnedAway)
   app.decorate('refused', refused)
@@ -88,7 +91,7 @@ function explain ({ validation, validationContext, code, message }: FastifyError
 declare module 'fastify' {
   interface FastifyInstance {
     /** Requests of this surface that were turned away. */
-    turnedAway: Tally<TurnAwayReason | 'redis'>
+    turnedAway: Tally<TurnedAwayReason>
     /** Requests of this surface that were refused and showed no token of ours, by error code; `forged` are refresh tokens. */
     refused: Tally
   }

@@ -2,13 +2,15 @@ import type { Server } from 'node:http'
 import { fileURLToPath } from 'node:url'
 import autoload from '@fastify/autoload'
 import Fastify, { LogController, type FastifyBaseLogger, type FastifyInstance, type FastifyHttpOptions } from 'fastify'
-import { answerBrokenHttp } from './broken-http.ts'
+import { answerBrokenHttp, answerSurplus } from './broken-http.ts'
 import { isProduction, trustProxy, type RunnableConfig } from './config.ts'
+import { watchConnections, type Connections } from './connections.ts'
 import { docsOrigins } from './docs-origin.ts'
 import { errorBody } from './errors.ts'
 import type { Health } from './health.ts'
 import type { Metrics } from './metrics/metrics.ts'
-import { countUnreadable } from './metrics/requests.ts'
+import { countUnread } from './metrics/requests.ts'
+import { limitPipelining } from './pipelining.ts'
 import { allowOrigins } from './protection/cors.ts'
 import { splitOrigins } from './protection/origins.ts'
 import { protect } from './protection/protect.ts'
@@ -53,9 +55,11 @@ export async function buildApp (surface: Surface, options: AppOptions): Promise<
   const { surfaces = {} } = options
   surfaces[surface] = app
   app.decorate('surfaces', surfaces)
+  app.decorate('connections', watchConnections(app.server, () => { app.turnedAway.count('unread') }))
   identifyRequests(app)
   // Node would answer an unknown expectation by itself, with a 417; the route's own answer is as good (RFC 9110 section 10.1.1).
   app.server.on('checkExpectation', (request, response) => app.server.emit('request', request, response))
+  limitPipelining(app.server, response => { answerSurplus(app, response) })
   try {
     if (surface === 'public') await openToPages(app)
     await app.register(autoload, { dir: folder('plugins'), forceESM: true })
@@ -114,7 +118,7 @@ function serverOptions (surface: Surface, { config, logger, metrics }: AppOption
     clientErrorHandler: answerBrokenHttp,
     frameworkErrors: (err, request, reply) => {
       identify(request, reply)
-      countUnreadable(metrics, surface)
+      countUnread(metrics, surface, 'malformed')
       request.server.refused.count(err.code)
       request.log.debug({ reason: err.code }, 'request refused')
       reply.header('cache-control', 'no-store').code(400 as never).send(errorBody(400) as never)
@@ -129,5 +133,6 @@ declare module 'fastify' {
     metrics: Metrics
     surface: Surface
     surfaces: Surfaces
+    connections: Connections
   }
 }

@@ -4,7 +4,7 @@ import type { FastifyInstance } from 'fastify'
 /** How long keep-alive connections may still bring a request before the idle ones are closed, milliseconds. */
 const LINGER = 100
 
-/** How often connections that became idle are closed while the last requests are answered, milliseconds. */
+/** How often connections that became idle, or are finished on our side, are closed while the last requests are answered, milliseconds. */
 const SWEEP = 50
 
 /**
@@ -21,7 +21,10 @@ export function closeConnectionsAfterAnswers (app: FastifyInstance): void {
  */
 export async function drain (app: FastifyInstance, grace: number): Promise<void> {
   await delay(LINGER)
-  const sweep = setInterval(() => app.server.closeIdleConnections(), SWEEP)
+  const sweep = setInterval(() => {
+    app.server.closeIdleConnections()
+    app.connections.endFinished()
+  }, SWEEP)
   const cut = setTimeout(() => app.server.closeAllConnections(), grace)
   try {
     await app.close()

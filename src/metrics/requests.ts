@@ -27,7 +27,7 @@ export function refusedOutcome (err: FastifyError | RefreshRefused | TurnedAway,
   return status === 500 ? 'unavailable' : 'malformed'
 }
 
-/** Counts bytes that could not be read as a request for any route: what clients send to the public listener is refreshes. */
-export function countUnreadable ({ refreshes }: Metrics, surface: Surface): void {
-  if (surface === 'public') refreshes.malformed++
+/** Counts bytes that were not read as a request for any route: what clients send to the public listener is refreshes. */
+export function countUnread ({ refreshes }: Metrics, surface: Surface, outcome: 'malformed' | 'overloaded'): void {
+  if (surface === 'public') refreshes[outcome]++
 }

@@ -38,12 +38,17 @@ export const measurable = { NODE_OPTIONS: `--import=data:text/javascript,${encod
 /** How often to look whether the sockets of clients that have gone are closed here, too. */
 const LOOKS = 200
 
+/** Measures it as it is now. */
+export async function measureNow (service: ServiceProcess): Promise<Memory> {
+  const count = service.lines.filter(line => line.startsWith('{"memory":')).length + 1
+  service.child.kill('SIGWINCH')
+  return JSON.parse(await service.line(`{"memory":${count},`)) as Memory
+}
+
 /** Measures it once all its clients have gone, or do not seem to go. */
 export async function measure (service: ServiceProcess): Promise<Memory> {
   for (let left = LOOKS; ; left--) {
-    const count = service.lines.filter(line => line.startsWith('{"memory":')).length + 1
-    service.child.kill('SIGWINCH')
-    const memory = JSON.parse(await service.line(`{"memory":${count},`)) as Memory
+    const memory = await measureNow(service)
     if (memory.sockets === 0 || left === 0) return memory
     await delay(10)
   }
