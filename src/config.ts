@@ -51,6 +51,7 @@ export const Environment = Type.Object({
   REFRESH_RETRY_WINDOW: Type.Integer({ default: 30, minimum: 0, maximum: 3600, description: 'whole seconds from 0 (off) to 3600' }),
   MAX_SESSIONS_PER_USER: Type.Integer({ default: 50, minimum: 1, maximum: 1000, description: 'a number from 1 to 1000' }),
   MAX_REFRESHES_IN_FLIGHT: Type.Integer({ default: 500, minimum: 1, maximum: 100_000, description: 'a number from 1 to 100000' }),
+  MAX_CONNECTIONS_PER_ADDRESS: Type.Integer({ default: 1000, minimum: 0, maximum: 10_000, description: 'a number from 0 (off) to 10000' }),
   RATE_LIMIT_PER_ADDRESS: Type.String({ default: 'off', pattern: RATE_PATTERN, description: 'off, or requests/seconds as in 300/60' }),
   RATE_LIMIT_PER_SESSION: Type.String({ default: 'off', pattern: RATE_PATTERN, description: 'off, or requests/seconds as in 30/60' }),
   CORS_ORIGINS: Type.Optional(Type.String({

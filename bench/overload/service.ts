@@ -34,6 +34,8 @@ export async function startBench (env: Record<string, string> = {}): Promise<Ben
       INTERNAL_PORT: '0',
       NODE_ENV: 'production',
       SHUTDOWN_DELAY: '0',
+      // All clients of a bench have one address.
+      MAX_CONNECTIONS_PER_ADDRESS: '0',
       REDIS_URL: `redis+socket://${socket}`,
       ACCESS_TOKEN_SECRETS: made(),
       REFRESH_TOKEN_SECRETS: made(),

@@ -1,9 +1,11 @@
 import underPressure from '@fastify/under-pressure'
 import fp from 'fastify-plugin'
 import { Aborted } from '../errors.ts'
+import { idTrust } from '../request-ids.ts'
 import { createAddressNames } from './address.ts'
 import { createGate, type Gate } from './gate.ts'
 import { createLimiter, type Limiter } from './limiter.ts'
+import { limitConnectionsPerAddress } from './per-address.ts'
 import { parseRate } from './rate.ts'
 import { MAX_CONNECTIONS, MAX_EVENT_LOOP_DELAY, SAMPLE_INTERVAL } from './thresholds.ts'
 
@@ -19,6 +21,10 @@ export const protect = fp(async app => {
 
   server.maxConnections = MAX_CONNECTIONS
   server.on('drop', () => turnedAway.count('connections'))
+  if (config.MAX_CONNECTIONS_PER_ADDRESS > 0) {
+    const onSurplus = (): void => { turnedAway.count('address_connections') }
+    limitConnectionsPerAddress(server, config.MAX_CONNECTIONS_PER_ADDRESS, idTrust('public', config), onSurplus)
+  }
   await app.register(underPressure, {
     maxEventLoopDelay: MAX_EVENT_LOOP_DELAY,
     sampleInterval: SAMPLE_INTERVAL,

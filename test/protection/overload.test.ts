@@ -22,7 +22,7 @@ async function warnings (service: Service): Promise<Array<Record<string, unknown
 t.test('thousands at once at a frozen Redis, which then thaws', async t => {
   const redis = await startRedis(t)
   // Without a retry window, a rotation that took effect unheard would be the end of the session.
-  const service = await startService(t, environment(redis.url, { REFRESH_RETRY_WINDOW: '0', LOG_LEVEL: 'info', MAX_REFRESHES_IN_FLIGHT: '100' }))
+  const service = await startService(t, environment(redis.url, { REFRESH_RETRY_WINDOW: '0', LOG_LEVEL: 'info', MAX_REFRESHES_IN_FLIGHT: '100', MAX_CONNECTIONS_PER_ADDRESS: '0' }))
   const sessions: TokensBody[] = []
   for (let from = 1; from <= 1000; from += 50) {
     const opening = Array.from({ length: 50 }, async (_, i) => await postSession(service.internalUrl, { userId: from + i }))

@@ -1,0 +1,167 @@
+import { EventEmitter, once } from 'node:events'
+import type { Server } from 'node:net'
+import { connect, type Socket } from 'node:net'
+import { setTimeout as delay } from 'node:timers/promises'
+import t, { type Test } from 'tap'
+import { limitConnectionsPerAddress } from '../../src/protection/per-address.ts'
+import { measurable, measureNow } from '../hostile/memory.ts'
+import { startHaproxy, type Balancer } from '../haproxy.ts'
+import { build, environment, postRefresh, postSession, startRedis, startService, type PrivateRedis, type Service, type ServiceProcess } from '../helper.ts'
+
+/** Clients that take more connections, or memory behind them, than their share: all others notice nothing. */
+
+let redis: PrivateRedis
+t.before(async () => { redis = await startRedis(t) })
+
+/** Bytes more than before that a process may hold: most of them are what V8 sets aside when many requests come at once. */
+const MEMORY_SLACK = 150 * 2 ** 20
+
+const portOf = (url: string): number => Number(new URL(url).port)
+
+/** Opens a connection; errors are its end. */
+function open (t: Test, port: number, localAddress = '127.0.0.1'): Socket {
+  const socket = connect({ port, host: '127.0.0.1', localAddress }).on('error', () => {})
+  t.teardown(() => { socket.destroy() })
+  return socket
+}
+
+/** The connections of an address, as far as they are not closed at once, when all have been looked at. */
+async function openMany (t: Test, port: number, count: number): Promise<Socket[]> {
+  const sockets = Array.from({ length: count }, () => open(t, port).setEncoding('latin1'))
+  await Promise.all(sockets.map(async socket => {
+    socket.write('GET / HTTP/1.1\r\nHost: a\r\n\r\n')
+    await Promise.race([once(socket, 'data'), once(socket, 'close')]).catch(() => {})
+  }))
+  return sockets.filter(({ destroyed, readableEnded }) => !destroyed && !readableEnded)
+}
+
+/** Sends a mebibyte of requests on each of many connections and reads nothing. */
+function pipelineUnread (t: Test, port: number, path: string, connections: number): void {
+  const request = `GET ${path} HTTP/1.1\r\nHost: a\r\n\r\n`
+  const requests = Buffer.from(request.repeat(2 ** 20 / request.length))
+  for (let i = 0; i < connections; i++) open(t, port).pause().write(requests)
+}
+
+async function residentMemory ({ internalUrl }: ServiceProcess): Promise<number> {
+  const metrics = await (await fetch(`${internalUrl}/metrics`)).text()
+  return Number(/^process_resident_memory_bytes (\d+)/m.exec(metrics)![1])
+}
+
+t.test('clients who pipeline a mebibyte each and read nothing', async t => {
+  const env = environment(redis.url, { LOG_LEVEL: 'info', NODE_OPTIONS: `${measurable.NODE_OPTIONS} --max-old-space-size=256` })
+  const service = await startService(t, env)
+  let { refreshToken } = await postSession(service.internalUrl)
+  // As a client has to: a 500, which a starved machine may cause too, means to try again.
+  const refresh = async (): Promise<void> => {
+    for (;;) {
+      const response = await postRefresh(service.publicUrl, refreshToken)
+      const body = await response.json() as { refreshToken: string }
+      if (response.status === 500) continue
+      t.equal(response.status, 200)
+      refreshToken = body.refreshToken
+      return
+    }
+  }
+  await refresh()
+  const before = await residentMemory(service)
+  for (const url of [service.publicUrl, service.internalUrl]) {
+    pipelineUnread(t, portOf(url), '/', 120)
+    let [most, sockets] = [0, Infinity]
+    const deadline = performance.now() + 30_000
+    // The connections that fetch keeps are the others.
+    while (sockets > 10 && performance.now() < deadline) {
+      await refresh()
+      most = Math.max(most, await residentMemory(service))
+      sockets = (await measureNow(service)).sockets
+    }
+    t.ok(sockets <= 10, `${sockets} of 120 are held`)
+    t.ok(most < before + MEMORY_SLACK, `${before} → ${most} bytes`)
+  }
+  t.equal(service.child.exitCode ?? service.child.signalCode, null)
+})
+
+t.test('connections above an address\'s share are closed at once, and others served', async t => {
+  const service = await build(t, redis, { MAX_CONNECTIONS_PER_ADDRESS: '3', TRUST_PROXY: '127.0.0.9' })
+  const port = portOf(await service.public.listen({ host: '127.0.0.1', port: 0 }))
+  const held = await openMany(t, port, 10)
+  t.equal(held.length, 3)
+  const answered = async (localAddress: string): Promise<boolean> => {
+    const socket = open(t, port, localAddress)
+    socket.write('GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n')
+    let answer = ''
+    try {
+      for await (const chunk of socket) answer += chunk
+    } catch {}
+    return answer.startsWith('HTTP/1.1 404')
+  }
+  t.ok(await answered('127.0.0.2'))
+  t.notOk(await answered('127.0.0.1'))
+  for (const proxied of [1, 2, 3, 4, 5]) t.ok(await answered('127.0.0.9'), `${proxied} of a trusted proxy`)
+  held[0]!.destroy()
+  while (!await answered('127.0.0.1')) await delay(5)
+
+  for (const socket of held) socket.destroy()
+  await service.public.close()
+  const lines = service.log.filter(({ msg }) => msg === 'requests were turned away')
+  const counted = lines.map(({ turnedAway }) => (turnedAway as { address_connections: number }).address_connections)
+  t.ok(counted.reduce((sum, count) => sum + count) >= 8)
+  t.ok(lines.length <= 10, 'a line a second')
+})
+
+t.test('1000 by default, and 0 is no limit', async t => {
+  const listeners = async (overrides?: Record<string, string>): Promise<number> =>
+    (await build(t, redis, overrides)).public.server.listenerCount('connection')
+  t.equal((await build(t, redis)).config.MAX_CONNECTIONS_PER_ADDRESS, 1000)
+  t.equal(await listeners() - await listeners({ MAX_CONNECTIONS_PER_ADDRESS: '0' }), 1)
+})
+
+t.test('an IPv6 client counts by its /64, IPv4 in either spelling by its address', t => {
+  const server = new EventEmitter()
+  const closed: string[] = []
+  limitConnectionsPerAddress(server as Server, 1, address => address === '10.0.0.1', () => {})
+  const arrive = (remoteAddress?: string): EventEmitter => {
+    const socket = Object.assign(new EventEmitter(), { remoteAddress, destroy: () => { closed.push(remoteAddress!) } })
+    server.emit('connection', socket)
+    return socket
+  }
+  for (const address of ['2001:db8::1', '2001:db8:0:1::1', '192.0.2.1', '192.0.2.2', '10.0.0.1', '10.0.0.1', undefined, undefined]) arrive(address)
+  t.same(closed, [])
+  for (const address of ['2001:db8::2', '::ffff:192.0.2.1']) arrive(address)
+  t.same(closed, ['2001:db8::2', '::ffff:192.0.2.1'])
+  arrive('192.0.2.3').emit('close')
+  arrive('192.0.2.3')
+  t.equal(closed.length, 2)
+  t.end()
+})
+
+t.test('HAProxy', async t => {
+  let service: Service
+  let haproxy: Balancer
+  t.before(async () => {
+    service = await build(t, redis, { TRUST_PROXY: '127.0.0.1' })
+    const address = {
+      public: new URL(await service.public.listen({ port: 0, host: '127.0.0.1' })).host,
+      internal: new URL(await service.internal.listen({ port: 0, host: '127.0.0.1' })).host
+    }
+    haproxy = await startHaproxy(t, [address, address, address])
+  })
+
+  t.test('an address has 256 connections, and others are served', async t => {
+    const port = portOf(haproxy.publicUrl)
+    t.equal((await openMany(t, port, 400)).length, 256)
+    const other = open(t, port, '127.0.0.2')
+    other.write('GET / HTTP/1.1\r\nHost: a\r\n\r\n')
+    t.match(String((await once(other, 'data'))[0]), /^HTTP\/1\.1 404 /)
+    t.equal(await haproxy.figure('public/FRONTEND', 'dcon'), '144')
+  })
+
+  t.test('clients who read nothing are disconnected, and others are served', async t => {
+    const port = portOf(haproxy.publicUrl)
+    await haproxy.until('public/FRONTEND', 'scur', count => count === '0')
+    pipelineUnread(t, port, '/api/ps/x', 20)
+    await haproxy.until('public/FRONTEND', 'scur', count => Number(count) >= 20)
+    const { refreshToken } = await service.open()
+    t.equal((await postRefresh(haproxy.publicUrl, refreshToken)).status, 200)
+    await haproxy.until('public/FRONTEND', 'scur', count => Number(count) < 20)
+  })
+})
