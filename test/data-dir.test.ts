@@ -88,18 +88,18 @@ t.test('a file system that does not answer: the process ends all the same', asyn
   const { errors, exited } = spawnService(t, { DATA_DIR: dataDir })
   const env = { ...productionSecrets(), REDIS_URL: 'redis://127.0.0.1:1', DATA_DIR: dataDir }
   const doctor = cli(t, ['doctor'], env)
-  const inProcess = run(['doctor'], env)
   const sentence = `DATA_DIR ${dataDir} can't be used: its file system does not answer. Mount it again, or set DATA_DIR to a folder on a local disk.`
+  const inProcess = t.rejects(run(['doctor'], env), { message: sentence })
   t.same(await exited, [null, 'SIGKILL'], 'process.exit would wait for the file')
   t.same(errors, [sentence])
   t.match(await doctor, { code: null, stderr: `${sentence}\n` })
-  await t.rejects(inProcess, { message: sentence })
+  await inProcess
   await writeFile(join(dataDir, 'secrets.env'), '') // lets this process end
 })
 
 t.test('secrets that doctor may not read are none of the service', async t => {
   const DATA_DIR = await tempFolder(t)
-  await mkdir(join(DATA_DIR, 'secrets.env'))
+  await mkdir(join(DATA_DIR, 'secrets.env'), { mode: 0o700 })
   const { url } = await startRedis(t)
   const { json } = await run(['doctor'], { ...productionSecrets(), REDIS_URL: url, DATA_DIR })
   t.match(json.checks.find(({ name }: { name: string }) => name === 'secrets'), { status: 'ok' })
