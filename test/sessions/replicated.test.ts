@@ -144,7 +144,6 @@ t.test('on: an end by reuse that was answered 400 outlives the master', async t 
   const users = Array.from({ length: 20 }, (_, i) => 1 + i)
   const tokens = await Promise.all(users.map(async userId => await advance(service, await open(service, userId))))
   const statuses = await Promise.all(tokens.map(async ({ old }) => (await service.refresh(old)).statusCode))
-  // Without the wait the last of them would be on their way still.
   const survivor = await failOver(t, pair, service)
   const ended = tokens.filter((_, i) => statuses[i] === 400)
   t.ok(ended.length > 0)
@@ -164,7 +163,8 @@ t.test('on: an end by reuse that no replica has is a 500, in time, and comes to 
   const response = await service.refresh(old)
   const took = performance.now() - startedAt
   t.equal(response.body, '{"code":500,"message":"Internal Error"}')
-  t.ok(took < 1000, `${Math.round(took)} ms`)
+  // A second, and as much again for a busy machine.
+  t.ok(took < 2000, `${Math.round(took)} ms`)
   t.match(service.log.filter(({ outcome }) => outcome === 'reused'), [{ userId: 1, msg: /too few replicas/ }])
   t.equal((await service.refresh(newest)).statusCode, 400, 'it has ended here')
   t.equal(await confirmed(), undefined)
