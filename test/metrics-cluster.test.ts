@@ -1,8 +1,7 @@
 import t from 'tap'
-import { build, tempFolder } from './helper.ts'
+import { build, tempFolder, until } from './helper.ts'
 import { scrape } from './metrics-text.ts'
 import { startCluster } from './redis-servers/cluster.ts'
-import { until } from './redis-servers/deployment.ts'
 
 t.test('a Cluster: one server closes its connections', async t => {
   const redis = await startCluster(await tempFolder(t))
@@ -14,7 +13,7 @@ t.test('a Cluster: one server closes its connections', async t => {
   t.ok(Math.abs((await sample('rts_redis_clock_ahead_seconds'))!) < 60)
 
   await (await redis.masterOf('rt:1')).client.call('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes')
-  await until(async () => await sample('rts_redis_reconnects_total') === 1)
+  await until('a reconnect is counted', async () => await sample('rts_redis_reconnects_total') === 1)
   t.equal((await service.refresh(refreshToken)).statusCode, 200)
   t.equal(await sample('rts_redis_reconnects_total'), 1)
 })

@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import t from 'tap'
-import { build, guest, tempFolder } from '../helper.ts'
-import { roleOf, until } from '../redis-servers/deployment.ts'
+import { build, guest, tempFolder, until } from '../helper.ts'
+import { roleOf } from '../redis-servers/deployment.ts'
 import { startSentinelGroup } from '../redis-servers/sentinel-group.ts'
 
 t.test('a session that ended by reuse, and is back after a failover, is ended again', async t => {
@@ -39,9 +39,9 @@ t.test('a session that ended by reuse, and is back after a failover, is ended ag
   await old.kill()
   await dead
   for (const replica of replicas) replica.thaw()
-  await until(async () => (await Promise.all(replicas.map(roleOf))).includes('master'))
+  await until('a replica takes over', async () => (await Promise.all(replicas.map(roleOf))).includes('master'))
   const sessions = async (): Promise<unknown[] | undefined> => (await service.call('GET', '/internal/users/1/sessions')).json().sessions
-  await until(async () => heard.length > 0)
+  await until('an event of the new master', () => heard.length > 0)
   t.match(heard, [{ type: 'revoked', reason: 'reuse', id: 1 }])
-  await until(async () => (await sessions())?.length === 0)
+  await until('the session has ended', async () => (await sessions())?.length === 0)
 })

@@ -1,7 +1,7 @@
 import t from 'tap'
 import { createConfirm } from '../../src/sessions/reuse.ts'
 import type { Runner } from '../../src/sessions/runner.ts'
-import { until } from '../redis-servers/deployment.ts'
+import { until } from '../helper.ts'
 
 /** How long the service goes on, and for how many sessions; test/sessions/replicated.test.ts has the real replicas. */
 
@@ -22,7 +22,7 @@ t.test('of too many sessions the oldest are left', async t => {
   const answers = await Promise.all(['a', 'b', 'c'].map(async sid => await confirm(1, sid, 100)))
   t.same(answers, [false, false, false])
   tried.length = 0
-  await until(async () => tried.length >= 4)
+  await until('two rounds', () => tried.length >= 4)
   t.same(new Set(tried), new Set(['b', 'c']))
   succeed()
   t.equal(await confirm(1, 'd', 100), true)
@@ -32,8 +32,8 @@ t.test('it is left when its time is over, and the next one is tried again as eve
   const { run, tried } = createRun()
   const confirm = createConfirm(run, { pause: 1, patience: 0, maxPending: 2 })
   await confirm(1, 'a', 100)
-  await until(async () => tried.length === 2)
+  await until('another attempt', () => tried.length === 2)
   await confirm(1, 'b', 100)
-  await until(async () => tried.length === 4)
+  await until('another attempt', () => tried.length === 4)
   t.same(tried, ['a', 'a', 'b', 'b'])
 })
