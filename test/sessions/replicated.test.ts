@@ -196,7 +196,9 @@ t.test('a batch that can not be sent is refused, and the next one goes out', asy
   client.pipeline = () => { throw new Error('no pipeline') }
   const args = ['k', 'events', 1, Date.now() + 60_000]
   const outcomes: unknown[] = []
-  const call = async (): Promise<void> => { outcomes.push(await scripts.list(...args).then(reply => (reply as unknown[])[0], err => err.message)) }
+  const call = async (): Promise<void> => {
+    outcomes.push(await scripts.list(...args).then(reply => (reply as unknown[])[0], err => err.message))
+  }
   call()
   await until('the batch is refused', () => outcomes.length === 1)
   client.pipeline = pipeline
