@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import { setTimeout as delay } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { build, environment, spawnService, startRedis, topology, type PrivateRedis, type Service } from '../helper.ts'
 
@@ -11,6 +12,10 @@ const refusal = (prefix: string, owner: string, issuer: string): RegExp =>
 
 async function builds (t: Test, redis: PrivateRedis, prefix: string, issuer: string, more: Record<string, string> = {}): Promise<Service> {
   return await build(t, redis, { REDIS_PREFIX: prefix, JWT_ISSUER: issuer, ...more })
+}
+
+async function untilReadyz ({ internal }: Service, status: number): Promise<void> {
+  while ((await internal.inject('/readyz')).statusCode !== status) await delay(10)
 }
 
 t.test('another issuer is refused the prefix, and the users stay apart', async t => {
@@ -49,12 +54,17 @@ t.test('the marker expires after the last session that it stands for, and never 
 
 t.test('of replicas that start at once with different issuers, those of one issuer start', async t => {
   const redis = await startRedis(t)
-  for (let round = 0; round < 5; round++) {
+  for (let round = 0; round < 3; round++) {
     const prefix = newPrefix()
     const issuers = ['one', 'two', 'one', 'two']
     const started = await Promise.allSettled(issuers.map(async issuer => await builds(t, redis, prefix, issuer)))
     const { issuer } = await redis.client.hgetall(`${prefix}meta:issuer`)
-    t.same(started.map(({ status }) => status === 'fulfilled'), issuers.map(name => name === issuer), `round ${round}`)
+    // On a machine that is too busy for an answer in time a start goes on, and learns of the other issuer after it.
+    for (const [i, result] of started.entries()) {
+      const expected = issuers[i] === issuer ? 200 : 503
+      if (result.status === 'fulfilled') await untilReadyz(result.value, expected)
+      else t.match([expected, result.reason], [503, { message: /^REDIS_PREFIX .* belongs to/ }], `round ${round}`)
+    }
   }
 })
 
