@@ -71,12 +71,14 @@ function createCluster (nodes: Array<{ host: string, port: number }>, options: t
     clusterRetryStrategy: retryStrategy,
     retryDelayOnFailover: 0,
     slotsRefreshTimeout: QUESTION_TIMEOUT,
-    slotsRefreshInterval: SLOTS_INTERVAL,
     // A name stays a name, for the certificate to be checked against.
     dnsLookup: (address, callback) => callback(null, address),
     redisOptions
   })
   askMembersOnly(cluster)
+  // ioredis's own slotsRefreshInterval goes on for ever, and the process with it, when the client is ended during a look.
+  const timer = setInterval(() => { cluster.refreshSlotsCache() }, SLOTS_INTERVAL).unref()
+  cluster.once('end', () => clearInterval(timer))
   // Before the first request, not with it: a command that is to open its own connection waits for that.
   cluster.on('+node', (node: Redis) => { if (node.options.readOnly !== true) node.connect().catch(() => {}) })
   return cluster
