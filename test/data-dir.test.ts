@@ -1,10 +1,12 @@
 import { execFileSync, spawnSync } from 'node:child_process'
 import { chmod, chown, mkdir, readdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { pino } from 'pino'
 import t, { type Test } from 'tap'
 import { loadConfig } from '../src/config.ts'
 import { inDataDir, shellWord } from '../src/data-dir.ts'
 import { readDevelopmentSecrets, withDevelopmentSecrets } from '../src/development-secrets.ts'
+import { planEmbeddedRedis, startEmbeddedRedis } from '../src/redis/embedded.ts'
 import { cli, productionSecrets, run } from './cli/helper.ts'
 import { spawnService, startRedis, tempFolder } from './helper.ts'
 
@@ -55,6 +57,20 @@ t.test('a folder of root, for somebody else', { skip: !isRoot && 'needs root to 
   t.match(await start(dataDir), new RegExp(`^DATA_DIR ${dataDir} can't be used: user ${nobody} has no permission for ${dataDir}/secrets\\.env\\.\\w+\\. Grant it, or set DATA_DIR to a folder of this user\\.$`))
   await chmod(folder, 0o500)
   t.match(await start(join(folder, 'other')), `DATA_DIR ${folder}/other can't be used: user ${nobody} has no permission for`)
+})
+
+t.test('a folder of Redis where no socket may be made', async t => {
+  const dataDir = await tempFolder(t)
+  await chmod(dataDir, 0o755)
+  await mkdir(join(dataDir, 'redis'))
+  await chmod(join(dataDir, 'redis'), 0o555)
+  const plan = await planEmbeddedRedis(dataDir)
+  if (isRoot) process.seteuid!(nobody)
+  try {
+    await t.rejects(startEmbeddedRedis(plan, pino({ level: 'silent' })), { name: 'StartError', message: new RegExp(`^DATA_DIR ${dataDir} can't be used: `) })
+  } finally {
+    if (isRoot) process.seteuid!(0)
+  }
 })
 
 t.test('a full disk: nothing is left behind', { skip: noMount }, async t => {

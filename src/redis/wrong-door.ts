@@ -39,7 +39,7 @@ function missingPassword ({ topology }: RedisAddress): string {
 
 /** Whether a PING without TLS has an answer of Redis, be it an error. */
 async function answersPlainly (host: string, port: number): Promise<boolean> {
-  const socket = connect(port, host)
+  const socket = connect(port, host).on('error', () => {})
   try {
     const signal = AbortSignal.timeout(PATIENCE)
     await once(socket, 'connect', { signal })
@@ -49,19 +49,19 @@ async function answersPlainly (host: string, port: number): Promise<boolean> {
   } catch {
     return false
   } finally {
-    socket.on('error', () => {}).destroy()
+    socket.destroy()
   }
 }
 
 /** Whether a TLS handshake succeeds, with whatever certificate. Nothing is sent over it. */
 async function speaksTls (host: string, port: number): Promise<boolean> {
-  const socket = connectTls({ host, port, rejectUnauthorized: false })
+  const socket = connectTls({ host, port, rejectUnauthorized: false }).on('error', () => {})
   try {
     await once(socket, 'secureConnect', { signal: AbortSignal.timeout(PATIENCE) })
     return true
   } catch {
     return false
   } finally {
-    socket.on('error', () => {}).destroy()
+    socket.destroy()
   }
 }

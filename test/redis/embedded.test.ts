@@ -281,6 +281,13 @@ t.test('no server on the PATH', async t => {
   t.match(errors, [/^REDIS_URL is not set, and there is no redis-server or valkey-server on the PATH/])
 })
 
+t.test('no PATH at all', async t => {
+  const { PATH } = process.env
+  delete process.env.PATH
+  t.teardown(() => { process.env.PATH = PATH })
+  await t.rejects(planEmbeddedRedis(await tempFolder(t)), { name: 'StartError', message: /^REDIS_URL is not set/ })
+})
+
 t.test('a path that no socket can have', async t => {
   const { env } = await home(t)
   const DATA_DIR = `/tmp/${'x'.repeat(100)}`

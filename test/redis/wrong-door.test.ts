@@ -61,9 +61,13 @@ t.test('TLS to a port without it, no TLS to a port with it, and no server at all
     [`rediss://127.0.0.1:${plain}`]: `Redis at rediss://127.0.0.1:${plain}/0 (REDIS_URL) can't be used: it answers without TLS, so REDIS_URL must begin with redis instead of rediss.`,
     [`redis://127.0.0.1:${tls}`]: `Redis at redis://127.0.0.1:${tls}/0 (REDIS_URL) can't be used: it answers with TLS, so REDIS_URL must begin with rediss instead of redis.`,
     [`redis+cluster://127.0.0.1:${tls}`]: `Redis at redis+cluster://127.0.0.1:${tls} (REDIS_URL) can't be used: it answers with TLS, so REDIS_URL must begin with rediss instead of redis.`,
+    'redis://127.0.0.1:1': "Redis at redis://127.0.0.1:1/0 (REDIS_URL) can't be used: connect ECONNREFUSED 127.0.0.1:1.",
+    'rediss://127.0.0.1:1': "Redis at rediss://127.0.0.1:1/0 (REDIS_URL) can't be used: connect ECONNREFUSED 127.0.0.1:1.",
     'redis+socket:///nonexistent': "Redis at unix socket /nonexistent (REDIS_URL) can't be used: connect ENOENT /nonexistent."
   }
+  const sentinels = sentence('redis+sentinel://127.0.0.1:1/main')
   t.same(await Promise.all(Object.keys(sentences).map(async url => await sentence(url))), Object.values(sentences))
+  t.match(await sentinels, /^Redis at redis\+sentinel:\/\/127\.0\.0\.1:1\/main\/0 \(REDIS_URL\) can't be used: (no answer|connect ECONNREFUSED 127\.0\.0\.1:1)\.$/)
 })
 
 t.test('a web server', async t => {
