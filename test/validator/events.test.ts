@@ -3,7 +3,7 @@ import { Cluster, type Redis } from 'ioredis'
 import t, { type Test } from 'tap'
 import { createTopology } from '../../src/redis/topology.ts'
 import type { SessionCache } from '../../src/validator/cache.ts'
-import { createSubscriber } from '../../src/validator/connections.ts'
+import { createSubscriber, useReader } from '../../src/validator/connections.ts'
 import { follow } from '../../src/validator/events.ts'
 import { createSessionValidator, type SessionValidator } from '../../src/validator/index.ts'
 import { build, claimsOf, guest, startRedis, type PrivateRedis, type Service, type TokensBody } from '../helper.ts'
@@ -48,7 +48,7 @@ function masterOf (cluster: Cluster, key: string): Redis {
 
 t.test('the cache pauses as soon as the connection ends that tells of events', async t => {
   const service = await build(t, redis)
-  const client = clientOf(t, redis)
+  const { redis: client } = useReader(clientOf(t, redis))
   let subscriber: Redis | undefined
   let state = ''
   const cache = { resume: () => { state = 'resumed' }, pause: () => { state = 'paused' }, forget () {}, clear () {} }

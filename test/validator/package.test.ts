@@ -29,7 +29,7 @@ t.test('it loads four packages and pure modules', async t => {
   t.same(outside.sort(), [
     'fastify-plugin', 'ioredis', 'jose', 'lru-cache',
     'src/bearer.ts',
-    ...['behaviour', 'client', 'connection-log', 'connectors', 'message', 'ready', 'socket-path', 'tls', 'topology', 'url']
+    ...['behaviour', 'client', 'connection-log', 'connectors', 'message', 'ready', 'socket-path', 'tls', 'topology', 'url', 'wrong-door']
       .map(name => `src/redis/${name}.ts`),
     'src/sessions/record.ts', 'src/tokens/claims.ts', 'src/tokens/keys.ts', 'src/tokens/signature.ts'
   ])
