@@ -5,10 +5,8 @@ import { available, contenders, type ContenderName } from './harness/contenders.
 import { canPin } from './harness/processes.ts'
 import { growth } from './parts/growth.ts'
 import { memory } from './parts/memory.ts'
-import { pieces } from './parts/pieces.ts'
 import { profile } from './parts/profile.ts'
 import { race } from './parts/race.ts'
-import { replicas } from './parts/replicas.ts'
 import { sessions } from './parts/sessions.ts'
 import { speed } from './parts/speed.ts'
 import { start } from './parts/start.ts'
@@ -25,10 +23,8 @@ const parts: Record<string, Part> = {
   memory,
   start,
   profile,
-  pieces,
   growth,
   sessions: async (settings, report) => await sessions(settings, settings.manySessions, report),
-  replicas,
   'five-million': async (settings, report) => await sessions(settings, settings.mostSessions, report)
 }
 

@@ -16,10 +16,6 @@ export interface Settings {
   raceRounds: number
   memoryUsers: number
   starts: number
-  /** Of a piece of the path alone. */
-  loops: number
-  /** How many replicas to try. */
-  replicas: number[]
   /** Of the growth part: rotations in all, over how many sessions, in how many stretches. */
   rotations: number
   growthSessions: number
@@ -45,8 +41,6 @@ export const full: Amounts = {
   raceRounds: 100,
   memoryUsers: 100_000,
   starts: 10,
-  loops: 200_000,
-  replicas: [1, 2, 4],
   rotations: 1_000_000,
   growthSessions: 10_000,
   growthPoints: 20,
@@ -67,8 +61,6 @@ export const quick: Amounts = {
   raceRounds: 3,
   memoryUsers: 200,
   starts: 1,
-  loops: 100,
-  replicas: [2],
   rotations: 1000,
   growthSessions: 16,
   growthPoints: 2,

@@ -6,7 +6,6 @@ import type { AddressInfo } from 'node:net'
 import { join, resolve } from 'node:path'
 import t, { type Test } from 'tap'
 import type { ProfileResult } from '../bench/parts/profile.ts'
-import { plan } from '../bench/report/model.ts'
 import { tempFolder } from './helper.ts'
 
 /**
@@ -93,11 +92,4 @@ t.test('a run with a wrong answer has no figures', async t => {
     await t.rejects(load.count(title, { connections: 1, count: 3 }), { message: `${title}: 3 of 3 answers were wrong; the first:\n` }, title)
     server.close()
   }
-})
-
-t.test('the model of scale', async t => {
-  const costs = { service: 50, redis: 20, session: 250 }
-  t.match(plan(900, costs), { refreshesPerSecond: 1, replicas: 3, shards: 1 }, 'never less than it takes to lose one')
-  t.match(plan(900e6, costs), { refreshesPerSecond: 1e6, replicas: 100, shards: 40 }, 'cores half busy')
-  t.match(plan(900e6, { ...costs, redis: 1 }), { shards: 14, gib: 900e6 * 250 / 2 ** 30 }, 'or as many as the memory takes')
 })

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { randomBytes } from 'node:crypto'
 import type { Protocol } from '../load/protocol.ts'
-import { ask, spawnPinned, type Core, type Spawned } from './processes.ts'
+import { ask, spawnPinned, type Spawned } from './processes.ts'
 
 /** A contender that runs. */
 export interface Service {
@@ -77,24 +77,23 @@ const made = (): string => randomBytes(64).toString('base64url')
 /** Secrets for one run. */
 export const secrets = { access: made(), refresh: made(), apiKey: randomBytes(32).toString('hex') }
 
-/** The compiled product as production runs it, `replicas` processes of it. */
-export async function startOurs (redisUrl: string, core: Core = 0, replicas = 1, flags: string[] = []): Promise<OurService> {
-  const processes = Array.from({ length: replicas }, () => spawnOurs(redisUrl, core, flags))
-  const ready = await Promise.all(processes.map(async service => JSON.parse(await service.line('is ready'))))
-  const [{ internal }] = ready
+/** The compiled product as production runs it. */
+export async function startOurs (redisUrl: string, flags: string[] = []): Promise<OurService> {
+  const service = spawnOurs(redisUrl, flags)
+  const ready = JSON.parse(await service.line('is ready'))
   return {
     name: 'ours',
-    pid: processes[0]!.pid,
-    urls: ready.map(line => line.public),
+    pid: service.pid,
+    urls: [ready.public],
     protocol: documented,
-    open: async (from, count) => await openOurs(internal, from, count),
-    stop: async () => { await Promise.all(processes.map(async service => await service.stop())) },
-    end: async () => { await Promise.all(processes.map(async service => await service.end())) }
+    open: async (from, count) => await openOurs(ready.internal, from, count),
+    stop: service.stop,
+    end: service.end
   }
 }
 
-export function spawnOurs (redisUrl: string, core: Core, flags: string[] = []): Spawned {
-  return spawnPinned(core, [process.execPath, ...nodeFlags, ...flags, path('../../dist/src/server.js')], {
+export function spawnOurs (redisUrl: string, flags: string[] = []): Spawned {
+  return spawnPinned(0, [process.execPath, ...nodeFlags, ...flags, path('../../dist/src/server.js')], {
     REDIS_URL: redisUrl,
     PORT: '0',
     INTERNAL_PORT: '0',

@@ -1,7 +1,7 @@
 import { fileURLToPath } from 'node:url'
 import type { LatencyResult, LoadResult, Order, RaceResult } from '../load/protocol.ts'
 import type { Service } from './contenders.ts'
-import { ask, spawnPinned, type Core } from './processes.ts'
+import { ask, spawnPinned } from './processes.ts'
 
 /**
  * The load generator, as a process. A run in which an answer was wrong rejects: its figures would be of something else.
@@ -19,9 +19,9 @@ export interface Load {
 
 const path = (relative: string): string => fileURLToPath(new URL(relative, import.meta.url))
 
-export function startLoad (patient: boolean, core: Core = 1): Load {
+export function startLoad (patient: boolean): Load {
   const loader = new URL('../../scripts/typescript.mjs', import.meta.url).href
-  const generator = spawnPinned(core, [process.execPath, '--import', loader, path('../load/generator.ts')], {}, true)
+  const generator = spawnPinned(1, [process.execPath, '--import', loader, path('../load/generator.ts')], {}, true)
   const order = async <T>(what: Order): Promise<T> => await ask<T>(generator, what)
   const checked = async <T extends LoadResult>(what: Order): Promise<T> => {
     const result = await order<T>(what)

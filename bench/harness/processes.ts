@@ -6,9 +6,9 @@ import { createInterface } from 'node:readline'
 
 /**
  * Who runs where: the service that is measured has core 0 to itself, so that it is the bottleneck; its Redis and the load
- * generator share core 1. `any` leaves the choice to the system, for what is not measured alone.
+ * generator share core 1.
  */
-export type Core = 0 | 1 | 'any'
+export type Core = 0 | 1
 
 /** Whether processes can be tied to cores here; without it figures of one machine can't be compared. */
 export const canPin = availableParallelism() > 1 && spawnSync('taskset', ['--version']).status === 0
@@ -37,7 +37,7 @@ export interface Spawned {
 
 /** Starts a process with an IPC channel if `ipc`, and with nothing of our environment but the PATH. */
 export function spawnPinned (core: Core, command: string[], env: Record<string, string> = {}, ipc = false): Spawned {
-  const [program, ...args] = canPin && core !== 'any' ? ['taskset', '-c', String(core), ...command] : command
+  const [program, ...args] = canPin ? ['taskset', '-c', String(core), ...command] : command
   const child = spawn(program!, args, {
     // Tests run the harness too: what they do to a process's environment is no part of what is measured.
     env: { PATH: process.env.PATH!, NODE_ENV: 'production', ...env },

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { spawnSync } from 'node:child_process'
 import { Redis } from 'ioredis'
-import { spawnPinned, temporaryFolders, type Core } from './processes.ts'
+import { spawnPinned, temporaryFolders } from './processes.ts'
 
 /** A Redis server for one contender. */
 export interface PrivateRedis {
@@ -31,11 +31,11 @@ export async function freePort (): Promise<number> {
  * As the README wants it in production: every write in the append-only file. Rewriting that file is left out, a fork that
  * would hit one round and not another.
  */
-export async function startRedis (core: Core = 1, settings: string[] = []): Promise<PrivateRedis> {
+export async function startRedis (settings: string[] = []): Promise<PrivateRedis> {
   const folder = await mkdtemp(join(tmpdir(), 'rts-bench-'))
   temporaryFolders.add(folder)
   const port = await freePort()
-  const server = spawnPinned(core, [
+  const server = spawnPinned(1, [
     binary, '--port', String(port), '--bind', '127.0.0.1', '--dir', folder, '--save', '', '--appendonly', 'yes',
     '--auto-aof-rewrite-percentage', '0', '--maxmemory-policy', 'noeviction', '--hash-max-listpack-value', '256', ...settings
   ])

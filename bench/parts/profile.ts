@@ -26,7 +26,7 @@ export async function profile (settings: Settings, report: Report) {
   return await onStage(settings, ['ours'], async ({ load, machine, players: [ours] }) => {
     const { cpu } = await run(load, ours!, settings)
     const flags = ['--cpu-prof', `--cpu-prof-dir=${folder}`, `--cpu-prof-interval=${INTERVAL}`]
-    const profiled = await startOurs(ours!.redis.url, 0, 1, flags)
+    const profiled = await startOurs(ours!.redis.url, flags)
     const { from, to } = await run(load, profiled, settings)
     await profiled.end()
     const times = timeByClass(readProfile(folder), classify, from, to)

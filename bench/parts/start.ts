@@ -13,7 +13,7 @@ export async function start ({ starts }: Settings, report: Report) {
     const times = []
     for (let i = 0; i < starts; i++) {
       const begin = performance.now()
-      const service = spawnOurs(redis.url, 0)
+      const service = spawnOurs(redis.url)
       const { internal } = JSON.parse(await service.line('is ready'))
       const { status } = await fetch(`${internal}/readyz`)
       times.push(performance.now() - begin)

@@ -2,10 +2,8 @@ import { readFileSync } from 'node:fs'
 import type { Machine } from '../harness/machine.ts'
 import type { GrowthResults } from '../parts/growth.ts'
 import type { MemoryResults } from '../parts/memory.ts'
-import type { PiecesResult } from '../parts/pieces.ts'
 import type { ProfileResult } from '../parts/profile.ts'
 import type { RaceResults } from '../parts/race.ts'
-import type { ReplicasResult } from '../parts/replicas.ts'
 import type { SessionsResult } from '../parts/sessions.ts'
 import type { SpeedResult } from '../parts/speed.ts'
 import type { StartResult } from '../parts/start.ts'
@@ -18,10 +16,8 @@ export interface Findings {
   memory: MemoryResults
   start: StartResult
   profile: ProfileResult
-  pieces: PiecesResult
   growth: GrowthResults
   sessions: SessionsResult
-  replicas: ReplicasResult
   'five-million': SessionsResult
 }
 
@@ -39,7 +35,7 @@ export interface Run<T> {
 export type Results = { [Part in keyof Findings]?: Run<Findings[Part]> }
 
 export const partNames = [
-  'speed', 'race', 'memory', 'start', 'profile', 'pieces', 'growth', 'sessions', 'replicas', 'five-million'
+  'speed', 'race', 'memory', 'start', 'profile', 'growth', 'sessions', 'five-million'
 ] as const
 
 /** All parts that have been run; each may be run alone, so their dates may differ. */

@@ -2,7 +2,6 @@ import { contenders, type ContenderName } from '../harness/contenders.ts'
 import type { Machine } from '../harness/machine.ts'
 import { bytes, factor, integer, markdownTable, milliseconds, withSpread } from './format.ts'
 import { goals, NOT_JUDGED } from './goals.ts'
-import { modelTable } from './model.ts'
 import { partNames, type Results, type Run } from './read.ts'
 
 export const titles: Record<ContenderName, string> = {
@@ -27,13 +26,11 @@ export function fullReport (results: Results): string {
     results.speed && '![Latency at half of the maximum load](results/latency.svg)',
     latencyTable(results),
     profileTable(results),
-    piecesTable(results),
     raceTable(results),
     results.memory && '![Redis memory of a user with one session](results/memory.svg)',
     results.growth && '![Redis memory that rotations leave behind](results/growth.svg)',
     growthTable(results),
     scaleTable(results),
-    modelTable(results),
     provenance(results)
   ].filter(text => text !== undefined).join('\n\n')
 }
@@ -108,12 +105,6 @@ function profileTable ({ profile }: Results): string | undefined {
   return markdownTable(['where the time of a refresh goes', 'CPU', ''], [...rows, ['in all', `${cpu.toFixed(1)} µs`, '']])
 }
 
-function piecesTable ({ pieces }: Results): string | undefined {
-  if (pieces === undefined) return undefined
-  const rows = pieces.results.pieces.map(({ name, instead, is, was }) => [`${name}, not ${instead}`, `${is.toFixed(2)} µs`, `${was.toFixed(2)} µs`])
-  return markdownTable(['pieces alone', 'is', 'would be'], rows)
-}
-
 function raceTable ({ race }: Results): string | undefined {
   if (race === undefined) return undefined
   const rows = measured(race.results).map(name => {
@@ -137,18 +128,14 @@ function growthTable ({ growth }: Results): string | undefined {
   return markdownTable(['the same sessions over and over', 'rotations', 'Redis memory', 'keys', 'left by a refresh', 'CPU a refresh'], rows)
 }
 
-function scaleTable ({ sessions, 'five-million': most, replicas }: Results): string | undefined {
+function scaleTable ({ sessions, 'five-million': most }: Results): string | undefined {
   const rows: string[][] = []
   for (const part of [sessions, most]) {
     if (part === undefined) continue
     for (const { sessions, perSecond, redisCpu, memoryPerSession } of [part.results.few, part.results.many]) {
       const memory = sessions < 100_000 ? '' : bytes(memoryPerSession)
-      rows.push([`1 replica, ${integer(sessions)} sessions`, withSpread(perSecond, integer), `${redisCpu.toFixed(1)} µs`, memory])
+      rows.push([`${integer(sessions)} sessions`, withSpread(perSecond, integer), `${redisCpu.toFixed(1)} µs`, memory])
     }
-  }
-  for (const { redis, count, perSecond, redisCpu } of replicas?.results.replicas ?? []) {
-    const name = `${count} ${count === 1 ? 'replica' : 'replicas'} on ${redis}, unpinned`
-    rows.push([name, withSpread(perSecond, integer), `${redisCpu.median.toFixed(1)} µs`, ''])
   }
   if (rows.length === 0) return undefined
   return markdownTable(['scale', 'refreshes/s', 'Redis CPU a refresh', 'Redis memory a session'], rows)
