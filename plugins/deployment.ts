@@ -1,8 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import fp from 'fastify-plugin'
-import { ANNOUNCE_INTERVAL, withdrawKeys } from '../src/deployment/keys.ts'
-import { createWatch, type DeploymentWatch } from '../src/deployment/watch.ts'
-import { keyNames, signingKeys } from '../src/signing-keys.ts'
+import { ANNOUNCE_INTERVAL, withdrawKeys } from '#src/deployment/keys'
+import { createWatch, type DeploymentWatch } from '#src/deployment/watch'
+import { keyNames, signingKeys } from '#src/config/signing-keys'
 
 /** Milliseconds that the end of a replica may take for saying so. */
 const WITHDRAWAL = 200

@@ -1,8 +1,8 @@
 import fp from 'fastify-plugin'
 import type { FastifyError, FastifyRequest } from 'fastify'
-import { Aborted, AccessRefused, errorBody, RefreshRefused, StoreUnavailable, TurnedAway, type TurnAwayReason } from '../src/errors.ts'
-import { refusedOutcome } from '../src/metrics/requests.ts'
-import { createTally, type Tally } from '../src/protection/tally.ts'
+import { Aborted, AccessRefused, errorBody, RefreshRefused, StoreUnavailable, TurnedAway, type TurnAwayReason } from '#src/errors'
+import { refusedOutcome } from '#src/metrics/requests'
+import { createTally, type Tally } from '#src/overload/tally'
 
 const aborted = new Aborted()
 

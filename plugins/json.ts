@@ -1,6 +1,6 @@
 import { isUtf8 } from 'node:buffer'
 import fp from 'fastify-plugin'
-import { MalformedBody } from '../src/errors.ts'
+import { MalformedBody } from '#src/errors'
 
 /**
  * Bodies are JSON in UTF-8 (RFC 8259 section 8.1) and nothing else. Node would turn every invalid byte into the same

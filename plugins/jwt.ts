@@ -1,11 +1,11 @@
 import fastifyJwt, { type JWT } from '@fastify/jwt'
 import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
-import { signingKeys, type SigningKey } from '../src/signing-keys.ts'
-import { createHs512Signer, encodeHeader } from '../src/tokens/hmac.ts'
-import { parsePrivateKeys, type PublicJwk } from '../src/tokens/private-keys.ts'
-import { withLowerS } from '../src/tokens/signature.ts'
-import { createTokens, type KeyedJwt, type Tokens } from '../src/tokens/tokens.ts'
+import { signingKeys, type SigningKey } from '#src/config/signing-keys'
+import { createHs512Signer, encodeHeader } from '#src/tokens/hmac'
+import { parsePrivateKeys, type PublicJwk } from '#src/tokens/private-keys'
+import { withLowerS } from '#src/tokens/signature'
+import { createTokens, type KeyedJwt, type Tokens } from '#src/tokens/tokens'
 
 /**
  * `app.tokens`: signs and verifies through @fastify/jwt, which is registered once a key so that signing and verifying

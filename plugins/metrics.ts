@@ -1,6 +1,6 @@
 import fp from 'fastify-plugin'
-import { watchReconnects } from '../src/redis/reconnects.ts'
-import { createRequestObserver } from '../src/metrics/requests.ts'
+import { watchReconnects } from '#src/redis/reconnects'
+import { createRequestObserver } from '#src/metrics/requests'
 
 /** Observes every route that is added after it, and this surface's connection to Redis. */
 export default fp(async app => {

@@ -1,8 +1,8 @@
 import swagger from '@fastify/swagger'
 import fp from 'fastify-plugin'
-import { base, describeHeaders, nameSchemas, type ApiDocument } from '../src/openapi/document.ts'
-import { describeOperation } from '../src/openapi/operation.ts'
-import { toPortable } from '../src/openapi/portable.ts'
+import { base, describeHeaders, nameSchemas, type ApiDocument } from '#src/openapi/document'
+import { describeOperation } from '#src/openapi/operation'
+import { toPortable } from '#src/openapi/portable'
 
 /**
  * `app.swagger()`: the OpenAPI document of this surface, from the schemas of its routes. It looks on while they are

@@ -1,7 +1,7 @@
 import fastifyRedis from '@fastify/redis'
 import fp from 'fastify-plugin'
-import type { RedisClient } from '../src/redis/client.ts'
-import { connectRedis } from '../src/redis/connect.ts'
+import type { RedisClient } from '#src/redis/client'
+import { connectRedis } from '#src/redis/connect'
 
 /**
  * `app.redis`: the client of the Redis of `REDIS_URL`; with a Cluster it is an ioredis `Cluster`, which @fastify/redis

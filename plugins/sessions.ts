@@ -1,5 +1,5 @@
 import fp from 'fastify-plugin'
-import { createSessionStore, type SessionStore } from '../src/sessions/store.ts'
+import { createSessionStore, type SessionStore } from '#src/sessions/store'
 
 /** `app.sessions`: the store, on this surface's connection. */
 export default fp(async app => {

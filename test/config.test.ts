@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import t from 'tap'
-import { loadConfig, trustProxy } from '../src/config.ts'
-import { StartError } from '../src/errors.ts'
+import { loadConfig, trustProxy } from '#src/config/environment'
+import { StartError } from '#src/errors'
 import { apiKey, secret } from './helper.ts'
 
 function sentences (env: Record<string, string>): string[] {

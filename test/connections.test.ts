@@ -4,8 +4,8 @@ import { connect, type AddressInfo, type Socket } from 'node:net'
 import { Readable } from 'node:stream'
 import { setTimeout as delay } from 'node:timers/promises'
 import t, { type Test } from 'tap'
-import { watchConnections, type Connections } from '../src/connections.ts'
-import { drain } from '../src/drain.ts'
+import { watchConnections, type Connections } from '#src/http/connections'
+import { drain } from '#src/http/drain'
 import { build, claimsOf, guest, startRedis, type PrivateRedis, type Service } from './helper.ts'
 
 /** Clients that hold a connection for nothing: they read no answer, send more than they wait for, or do not hang up. */

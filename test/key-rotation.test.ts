@@ -2,8 +2,8 @@ import { EventEmitter, once } from 'node:events'
 import { setTimeout as delay } from 'node:timers/promises'
 import { createRemoteJWKSet, customFetch, decodeProtectedHeader, jwtVerify } from 'jose'
 import t from 'tap'
-import { parseKeys } from '../src/tokens/keys.ts'
-import { parsePrivateKeys } from '../src/tokens/private-keys.ts'
+import { parseKeys } from '#src/tokens/keys'
+import { parsePrivateKeys } from '#src/tokens/private-keys'
 import {
   claimsOf, environment, postRefresh, postSession, privateKey, secret, startRedis, startService,
   type ServiceProcess, type TokensBody

@@ -4,10 +4,10 @@ import { closeSync, constants, existsSync, openSync, readFileSync, readSync } fr
 import { connect } from 'node:net'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { createLogger } from '../src/log.ts'
-import { createLogOutput, type LogOutput } from '../src/log-output.ts'
-import { createMetrics } from '../src/metrics/metrics.ts'
-import { createHealth } from '../src/health.ts'
+import { createLogger } from '#src/log/log'
+import { createLogOutput, type LogOutput } from '#src/log/output'
+import { createMetrics } from '#src/metrics/metrics'
+import { createHealth } from '#src/health'
 import { environment, startRedis, startService, tempFolder, until } from './helper.ts'
 
 /** Nothing waits for the reader of the log, and its buffer has a bound. */

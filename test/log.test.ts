@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process'
 import { Writable } from 'node:stream'
 import t from 'tap'
-import { createLogger } from '../src/log.ts'
+import { createLogger } from '#src/log/log'
 
 function capture (): { logger: ReturnType<typeof createLogger>, lines: string[] } {
   const lines: string[] = []

@@ -2,8 +2,8 @@ import { execFile } from 'node:child_process'
 import { readFile } from 'node:fs/promises'
 import { promisify } from 'node:util'
 import t from 'tap'
-import { apiDocument, nameSchemas, toText, type ApiDocument, type PathItem } from '../src/openapi/document.ts'
-import { toPortable } from '../src/openapi/portable.ts'
+import { apiDocument, nameSchemas, toText, type ApiDocument, type PathItem } from '#src/openapi/document'
+import { toPortable } from '#src/openapi/portable'
 import { build, startRedis } from './helper.ts'
 
 /** The API document: what is committed is what the routes say, and public tools accept it. */

@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process'
 import { readFile } from 'node:fs/promises'
 import t from 'tap'
-import { Environment } from '../src/config.ts'
+import { Environment } from '#src/config/environment'
 import { startService, tempFolder } from './helper.ts'
 
 /** The README's tour prints what the README says, and its table of variables is the schema's. */

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
 import type { InjectOptions, LightMyRequestResponse } from 'fastify'
 import t, { type Test } from 'tap'
-import { createRequestIds } from '../src/request-ids.ts'
+import { createRequestIds } from '#src/http/request-ids'
 import { build, claimsOf, guest, startRedis, type PrivateRedis, type Service } from './helper.ts'
 
 /** Ids of requests and traces: in every answer and on every line of the log, but a client's own only from whom we trust. */

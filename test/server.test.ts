@@ -5,7 +5,7 @@ import { connect, createServer, type AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import t from 'tap'
-import { assertPrivate, readDevelopmentSecrets } from '../src/development-secrets.ts'
+import { assertPrivate, readDevelopmentSecrets } from '#src/config/development-secrets'
 import {
   apiKey, environment, guest, postRefresh, postSession, secret, spawnService, startRedis, startService, tempFolder,
   type PrivateRedis, type TokensBody

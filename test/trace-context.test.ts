@@ -1,5 +1,5 @@
 import t from 'tap'
-import { parseTraceparent } from '../src/trace-context.ts'
+import { parseTraceparent } from '#src/http/trace-context'
 
 const traceId = '4bf92f3577b34da6a3ce929d0e0e4736'
 const parentSpanId = '00f067aa0ba902b7'

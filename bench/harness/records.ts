@@ -1,9 +1,9 @@
 import { createHmac } from 'node:crypto'
 import type { Redis } from 'ioredis'
-import { Environment } from '../../src/config.ts'
-import { hashDevice, newSessionId, userKey } from '../../src/sessions/record.ts'
-import type { Generation } from '../../src/tokens/claims.ts'
-import { parseKeys } from '../../src/tokens/keys.ts'
+import { Environment } from '#src/config/environment'
+import { hashDevice, newSessionId, userKey } from '#src/sessions/record'
+import type { Generation } from '#src/tokens/claims'
+import { parseKeys } from '#src/tokens/keys'
 import { DEVICE_ID, secrets, type Service } from './contenders.ts'
 
 /**

@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util'
-import { SessionId } from '../schemas/fields.ts'
-import { formats } from '../schemas/formats.ts'
+import { SessionId } from '#src/schemas/fields'
+import { formats } from '#src/schemas/formats'
 import { verbs, type VerbName } from './verbs.ts'
 
 /** The command was called in a way that means nothing; its message is a whole sentence. */

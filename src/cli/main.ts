@@ -1,6 +1,6 @@
 #!/usr/bin/env node
-import { FileSystemHangs } from '../data-dir.ts'
-import { withoutArguments } from '../redis/message.ts'
+import { FileSystemHangs } from '#src/config/data-dir'
+import { withoutArguments } from '#src/log/redact'
 import { parseInvocation, UsageError } from './arguments.ts'
 import { screenOf, toJson } from './output.ts'
 import { verbs } from './verbs.ts'

@@ -1,10 +1,10 @@
 import { pino } from 'pino'
-import type { Config } from '../config.ts'
-import { StartError } from '../errors.ts'
-import type { RedisClient } from '../redis/client.ts'
-import { connectRedis } from '../redis/connect.ts'
-import { findEmbeddedRedis } from '../redis/embedded.ts'
-import { createSessionStore, type SessionStore } from '../sessions/store.ts'
+import type { Config } from '#src/config/environment'
+import { StartError } from '#src/errors'
+import type { RedisClient } from '#src/redis/client'
+import { connectRedis } from '#src/redis/connect'
+import { findEmbeddedRedis } from '#src/embedded/embedded'
+import { createSessionStore, type SessionStore } from '#src/sessions/store'
 
 /**
  * The `REDIS_URL` of the configuration, else that of the embedded Redis of a service that runs on this machine.

@@ -1,4 +1,4 @@
-import { loadStoreConfig } from '../config.ts'
+import { loadStoreConfig } from '#src/config/environment'
 import { toSessionId, toUserId } from './arguments.ts'
 import { count } from './output.ts'
 import { withStore } from './redis.ts'

@@ -1,5 +1,5 @@
 import { Cluster, type Redis } from 'ioredis'
-import type { RedisClient } from '../redis/client.ts'
+import type { RedisClient } from '#src/redis/client'
 
 /** The servers that hold records, each once: the one, or every master of a Cluster that has slots. */
 export interface Masters {

@@ -1,5 +1,5 @@
-import { loadStoreConfig } from '../config.ts'
-import { toListed } from '../listed-session.ts'
+import { loadStoreConfig } from '#src/config/environment'
+import { toListed } from '#src/schemas/listed-session'
 import { toUserId } from './arguments.ts'
 import { count, printable, table } from './output.ts'
 import { withStore } from './redis.ts'

@@ -45,12 +45,12 @@ export const verbs: Record<VerbName, Verb> = {
   stats: {
     parameters: '',
     summary: 'Count sessions, users and their memory. Ctrl-C shows what is counted so far',
-    load: async () => (await import('./stats/stats.ts')).stats
+    load: async () => (await import('#src/cli/stats/stats')).stats
   },
   doctor: {
     parameters: '',
     summary: 'Check the configuration and Redis, and say what to change',
-    load: async () => (await import('./doctor/doctor.ts')).doctor
+    load: async () => (await import('#src/cli/doctor/doctor')).doctor
   },
   help: {
     parameters: '',

@@ -1,6 +1,6 @@
-import type { RedisClient } from '../redis/client.ts'
-import { issuerKey } from '../sessions/record.ts'
-import { readScript } from '../sessions/scripts.ts'
+import type { RedisClient } from '#src/redis/client'
+import { issuerKey } from '#src/sessions/record'
+import { readScript } from '#src/sessions/scripts'
 
 const source = readScript('claim-issuer')
 

@@ -1,7 +1,7 @@
-import type { RedisClient } from '../redis/client.ts'
-import { signingKeysKey } from '../sessions/record.ts'
-import { readScript } from '../sessions/scripts.ts'
-import type { KeyNames } from '../signing-keys.ts'
+import type { RedisClient } from '#src/redis/client'
+import { signingKeysKey } from '#src/sessions/record'
+import { readScript } from '#src/sessions/scripts'
+import type { KeyNames } from '#src/config/signing-keys'
 
 // Replicas with different secrets refuse one another's tokens, and their clients log in again. So each writes down the names of
 // the keys that it signs with. A name is a keyed hash, or the thumbprint of a public key, and every token shows it.

@@ -1,8 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { FastifyBaseLogger } from 'fastify'
-import { StartError } from '../errors.ts'
-import type { RedisClient } from '../redis/client.ts'
-import type { KeyNames } from '../signing-keys.ts'
+import { StartError } from '#src/errors'
+import type { RedisClient } from '#src/redis/client'
+import type { KeyNames } from '#src/config/signing-keys'
 import { claimPrefix, foreignPrefix, readOwner, type Ownership } from './issuer.ts'
 import { announceKeys } from './keys.ts'
 

@@ -1,4 +1,4 @@
-import { endReasons } from '../sessions/ended.ts'
+import { endReasons } from '#src/sessions/ended'
 
 /**
  * Every metric of our own: what it is called, what it says, and its labels. docs/metrics.md has the same table, which a

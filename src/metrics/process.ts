@@ -1,5 +1,5 @@
 import { collectDefaultMetrics, Counter, Gauge, type Registry } from 'prom-client'
-import { info } from '../openapi/about.ts'
+import { info } from '#src/openapi/about'
 import { definitions } from './definitions.ts'
 
 /** They walk over every open handle at a scrape, a socket each, and end in `_total` though they are gauges. */

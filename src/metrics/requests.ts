@@ -1,6 +1,6 @@
 import type { FastifyError, onResponseHookHandler, RouteOptions } from 'fastify'
-import { Aborted, RefreshRefused, TurnedAway } from '../errors.ts'
-import type { Surface } from '../surfaces.ts'
+import { Aborted, RefreshRefused, TurnedAway } from '#src/errors'
+import type { Surface } from '#src/listeners'
 import type { RefreshOutcome } from './definitions.ts'
 import { addSeries, observe, type Series } from './histogram.ts'
 import type { Metrics } from './metrics.ts'

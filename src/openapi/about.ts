@@ -1,4 +1,4 @@
-import type { Surface } from '../surfaces.ts'
+import type { Surface } from '#src/listeners'
 
 /** What the API document says besides its routes. */
 

@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util'
-import type { Surface, Surfaces } from '../surfaces.ts'
+import type { Surface, Surfaces } from '#src/listeners'
 import { headers, info, OPENAPI, securitySchemes, servers, tags } from './about.ts'
 
 /** As much of an OpenAPI 3.1 document as is worked on here. */

@@ -1,7 +1,7 @@
 import type { SwaggerTransform } from '@fastify/swagger'
 import type { FastifySchema } from 'fastify'
-import { errorBody } from '../errors.ts'
-import { ErrorResponse } from '../schemas/error.ts'
+import { errorBody } from '#src/errors'
+import { ErrorResponse } from '#src/schemas/error'
 import { errorDescriptions } from './about.ts'
 
 type ResponseSchemas = Record<string, { title?: string, description?: string, examples?: unknown[] }>

@@ -1,4 +1,4 @@
-import { DeviceId, Email } from '../schemas/fields.ts'
+import { DeviceId, Email } from '#src/schemas/fields'
 
 /**
  * Rules that take our own validator (Unicode properties, lengths in bytes), as any JSON Schema validator understands

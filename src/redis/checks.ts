@@ -1,8 +1,8 @@
 import { Cluster, type Redis } from 'ioredis'
-import { parseRate } from '../protection/rate.ts'
-import { eventsChannel, userKey } from '../sessions/record.ts'
-import { readScript } from '../sessions/scripts.ts'
-import { MIN_VERSION } from './binary.ts'
+import { parseRate } from '#src/settings/rate'
+import { eventsChannel, userKey } from '#src/sessions/record'
+import { readScript } from '#src/sessions/scripts'
+import { MIN_VERSION } from '#src/embedded/binary'
 import type { RedisClient } from './client.ts'
 import { addressOf } from './topology.ts'
 

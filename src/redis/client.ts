@@ -1,8 +1,8 @@
 import { Cluster, Redis } from 'ioredis'
-import { behaviour, SILENCE_TIMEOUT } from './behaviour.ts'
+import { behaviour, SILENCE_TIMEOUT } from './options.ts'
 import { Connector } from './connectors.ts'
-import type { TlsOptions } from './tls.ts'
-import type { RedisAddress } from './url.ts'
+import type { TlsOptions } from '#src/settings/tls-files'
+import type { RedisAddress } from '#src/settings/redis-url'
 
 /** One server, the master that sentinels name, or a Cluster. */
 export type RedisClient = Redis | Cluster

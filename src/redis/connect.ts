@@ -1,12 +1,12 @@
 import type { FastifyBaseLogger } from 'fastify'
-import type { RunnableConfig } from '../config.ts'
-import { StartError } from '../errors.ts'
+import type { RunnableConfig } from '#src/config/environment'
+import { StartError } from '#src/errors'
 import { checkRedis, type Finding, type Needs } from './checks.ts'
 import { createClient, type RedisClient } from './client.ts'
 import { logChanges, watchReasons } from './connection-log.ts'
 import { whenReady } from './ready.ts'
-import { readTlsFiles } from './tls.ts'
-import { parseRedisUrl } from './url.ts'
+import { readTlsFiles } from '#src/settings/tls-files'
+import { parseRedisUrl } from '#src/settings/redis-url'
 import { wrongDoor } from './wrong-door.ts'
 
 /** The part of the configuration that says where Redis is, as whom to go there, and for what. */

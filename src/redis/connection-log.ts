@@ -1,7 +1,7 @@
 import { Cluster, type Redis } from 'ioredis'
 import type { FastifyBaseLogger } from 'fastify'
 import type { RedisClient } from './client.ts'
-import { withoutArguments } from './message.ts'
+import { withoutArguments } from '#src/log/redact'
 import { createTopology } from './topology.ts'
 import { FOREIGN } from './wrong-door.ts'
 

@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { connect } from 'node:net'
 import { connect as connectTls } from 'node:tls'
-import type { RedisAddress } from './url.ts'
+import type { RedisAddress } from '#src/settings/redis-url'
 
 /** Milliseconds that one question may take. */
 const PATIENCE = 700

@@ -1,5 +1,5 @@
-import { AuthenticatedAhead, LoggedOutSince } from '../errors.ts'
-import type { Generation } from '../tokens/claims.ts'
+import { AuthenticatedAhead, LoggedOutSince } from '#src/errors'
+import type { Generation } from '#src/tokens/claims'
 
 /** What a refresh answers with besides the tokens. */
 export interface Profile {

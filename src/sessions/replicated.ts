@@ -1,5 +1,5 @@
 import type { Redis } from 'ioredis'
-import { NotReplicated } from '../errors.ts'
+import { NotReplicated } from '#src/errors'
 import type { Reply } from './outcomes.ts'
 import { eachScript, sources, type ServerScripts } from './scripts.ts'
 

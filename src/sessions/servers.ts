@@ -1,8 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { Cluster, type Redis } from 'ioredis'
-import type { RedisClient } from '../redis/client.ts'
-import { isReached } from '../redis/ready.ts'
-import { createTopology } from '../redis/topology.ts'
+import type { RedisClient } from '#src/redis/client'
+import { isReached } from '#src/redis/ready'
+import { createTopology } from '#src/redis/topology'
 import { createRedisClock, furthestFromZero, type RedisClock } from './clock.ts'
 import { defineScripts, type ServerScripts } from './scripts.ts'
 

@@ -1,5 +1,5 @@
-import type { RedisClient } from '../redis/client.ts'
-import type { Generation } from '../tokens/claims.ts'
+import type { RedisClient } from '#src/redis/client'
+import type { Generation } from '#src/tokens/claims'
 import type { RedisClock } from './clock.ts'
 import {
   toFound, toOpened, toRotation, toSummaries,

@@ -1,9 +1,9 @@
 import { Cluster, type Redis } from 'ioredis'
-import { behaviour } from '../redis/behaviour.ts'
-import { createClient, type ClientOptions, type RedisClient } from '../redis/client.ts'
-import { watchReasons } from '../redis/connection-log.ts'
-import { whenReady } from '../redis/ready.ts'
-import { parseRedisUrl } from '../redis/url.ts'
+import { behaviour } from '#src/redis/options'
+import { createClient, type ClientOptions, type RedisClient } from '#src/redis/client'
+import { watchReasons } from '#src/redis/connection-log'
+import { whenReady } from '#src/redis/ready'
+import { parseRedisUrl } from '#src/settings/redis-url'
 
 /** INFO, which ioredis would ask for, is more than a reader may; a server that still loads refuses by itself. */
 const readerBehaviour = { connectionName: 'session-validator', enableReadyCheck: false }

@@ -1,5 +1,5 @@
 import type { Redis } from 'ioredis'
-import { behaviour } from '../redis/behaviour.ts'
+import { behaviour } from '#src/redis/options'
 import type { SessionCache } from './cache.ts'
 import { hangUp } from './connections.ts'
 

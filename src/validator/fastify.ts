@@ -1,6 +1,6 @@
 import type { FastifyPluginCallback, FastifyReply, onRequestAsyncHookHandler } from 'fastify'
 import fp from 'fastify-plugin'
-import { bearerToken } from '../bearer.ts'
+import { bearerToken } from '#src/http/bearer'
 import { SessionValidationError } from './errors.ts'
 import type { SessionValidatorOptions } from './options.ts'
 import type { ValidSession } from './session.ts'

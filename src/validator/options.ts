@@ -1,8 +1,8 @@
 import type { Cluster, Redis } from 'ioredis'
-import type { ClientOptions, RedisClient } from '../redis/client.ts'
-import { isPem, type TlsOptions } from '../redis/tls.ts'
-import { parseRedisUrl } from '../redis/url.ts'
-import { MIN_SECRET_BYTES, splitSecrets } from '../tokens/keys.ts'
+import type { ClientOptions, RedisClient } from '#src/redis/client'
+import { isPem, type TlsOptions } from '#src/settings/tls-files'
+import { parseRedisUrl } from '#src/settings/redis-url'
+import { MIN_SECRET_BYTES, splitSecrets } from '#src/tokens/keys'
 
 /** How to reach the service's Redis, one of two, and how to verify its access tokens, one of two. */
 export interface SessionValidatorOptions {

@@ -1,6 +1,6 @@
 import type { Cluster, Redis } from 'ioredis'
-import type { RedisClient } from '../redis/client.ts'
-import { createTopology } from '../redis/topology.ts'
+import type { RedisClient } from '#src/redis/client'
+import { createTopology } from '#src/redis/topology'
 import { isCluster } from './connections.ts'
 
 /** Reads fields of a record, at the master that has it. */

@@ -1,9 +1,9 @@
 import { createSecretKey, type KeyObject } from 'node:crypto'
 import { createLocalJWKSet, createRemoteJWKSet, errors, jwtVerify, type CryptoKey, type CompactJWSHeaderParameters, type JWTVerifyGetKey } from 'jose'
-import { SILENCE_TIMEOUT } from '../redis/behaviour.ts'
-import { isAccessClaims, type AccessClaims } from '../tokens/claims.ts'
-import { parseKeys } from '../tokens/keys.ts'
-import { isCanonical } from '../tokens/signature.ts'
+import { SILENCE_TIMEOUT } from '#src/redis/options'
+import { isAccessClaims, type AccessClaims } from '#src/tokens/claims'
+import { parseKeys } from '#src/tokens/keys'
+import { isCanonical } from '#src/tokens/signature'
 import { SessionValidationError } from './errors.ts'
 
 /** The claims of an authentic access token that has not expired. Rejects with `malformed`, `expired` or `unavailable`. */

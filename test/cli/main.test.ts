@@ -1,8 +1,8 @@
 import { existsSync, openSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import t from 'tap'
-import { parseInvocation, UsageError } from '../../src/cli/arguments.ts'
-import { verbs } from '../../src/cli/verbs.ts'
+import { parseInvocation, UsageError } from '#src/cli/arguments'
+import { verbs } from '#src/cli/verbs'
 import { cli, run, spawnCli } from './helper.ts'
 
 /** The command as a whole: what it takes, says, and ends with. */

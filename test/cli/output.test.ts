@@ -1,7 +1,7 @@
 import t from 'tap'
-import { checksText, ok, unknown, warn } from '../../src/cli/doctor/check.ts'
-import { bytes, count, printable, screenOf, table, toJson } from '../../src/cli/output.ts'
-import { createProgress } from '../../src/cli/stats/progress.ts'
+import { checksText, ok, unknown, warn } from '#src/cli/doctor/check'
+import { bytes, count, printable, screenOf, table, toJson } from '#src/cli/output'
+import { createProgress } from '#src/cli/stats/progress'
 
 const wide = { columns: Infinity, colors: false }
 

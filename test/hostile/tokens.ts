@@ -1,5 +1,5 @@
 import { createHmac } from 'node:crypto'
-import { parseKeys } from '../../src/tokens/keys.ts'
+import { parseKeys } from '#src/tokens/keys'
 import { claimsOf } from '../helper.ts'
 import { between, pick, type Random } from '../random.ts'
 import { ask, type Attack, type Kinds, type Make } from './attack.ts'

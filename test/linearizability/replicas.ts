@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Test } from 'tap'
-import { TIMEOUT } from '../../src/sessions/runner.ts'
+import { TIMEOUT } from '#src/sessions/runner'
 import {
   apiKey, claimsOf, environment, postRefresh, startRedis, startService, type PrivateRedis, type ServiceProcess
 } from '../helper.ts'

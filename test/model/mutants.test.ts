@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { readScript } from '../../src/sessions/scripts.ts'
+import { readScript } from '#src/sessions/scripts'
 import { startRedis } from '../helper.ts'
 import { isSoak } from '../soak.ts'
 import { mutate, mutants } from './mutants.ts'

@@ -1,2 +1,2 @@
 process.env.TEST_REDIS = 'cluster'
-await import('../protection/rates-count.test.ts')
+await import('../overload/rates-count.test.ts')

@@ -5,7 +5,7 @@ import { connect } from 'node:net'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import t, { type Test } from 'tap'
-import { LockedError, takeLock } from '../../src/redis/lock.ts'
+import { LockedError, takeLock } from '#src/embedded/lock'
 import { tempFolder } from '../helper.ts'
 
 /** Processes that take one lock: each says what became of it, and keeps it until its input ends. */

@@ -1,7 +1,7 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
-import { loadConfig } from '../../src/config.ts'
+import { loadConfig } from '#src/config/environment'
 import { privateKey, tempFolder } from '../helper.ts'
 import { makeAuthority } from './authority.ts'
 

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { parseRedisUrl } from '../../src/redis/url.ts'
+import { parseRedisUrl } from '#src/settings/redis-url'
 
 t.test('what a REDIS_URL says', async t => {
   const urls: Record<string, [options: object, display: string]> = {

@@ -3,7 +3,7 @@ import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createRemoteJWKSet, jwtVerify, SignJWT, UnsecuredJWT, importPKCS8, type JWTHeaderParameters, type JWTVerifyGetKey } from 'jose'
 import t from 'tap'
-import { parsePrivateKeys } from '../../src/tokens/private-keys.ts'
+import { parsePrivateKeys } from '#src/tokens/private-keys'
 import {
   build, claimsOf, environment, postRefresh, postSession, privateKey, spawnService, startRedis, startService, tempFolder,
   type PrivateRedis, type ServiceProcess

@@ -1,5 +1,5 @@
 import t, { type Test } from 'tap'
-import { createSessionStore } from '../../src/sessions/store.ts'
+import { createSessionStore } from '#src/sessions/store'
 import { guest, startRedis, type PrivateRedis } from '../helper.ts'
 import { setClock, START_MS, turnClock } from '../model/clock.ts'
 

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { createRedisClock, furthestFromZero } from '../../src/sessions/clock.ts'
+import { createRedisClock, furthestFromZero } from '#src/sessions/clock'
 
 t.test('nothing is dated before the first reply, and after a reset', async t => {
   const clock = createRedisClock()

@@ -1,5 +1,5 @@
 import t, { type Test } from 'tap'
-import type { SessionStore } from '../../src/sessions/store.ts'
+import type { SessionStore } from '#src/sessions/store'
 import { build, guest, startRedis, topology, type PrivateRedis } from '../helper.ts'
 
 /** Reading one session: what it says, when it says nothing, and that it leaves no trace. */

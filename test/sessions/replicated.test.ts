@@ -1,8 +1,8 @@
 import t, { type Test } from 'tap'
 import { createServer, type AddressInfo } from 'node:net'
 import { once } from 'node:events'
-import { defineReplicatedScripts } from '../../src/sessions/replicated.ts'
-import { createSessionStore } from '../../src/sessions/store.ts'
+import { defineReplicatedScripts } from '#src/sessions/replicated'
+import { createSessionStore } from '#src/sessions/store'
 import { build, claimsOf, guest, startRedis, until, type PrivateRedis, type Service, type TokensBody } from '../helper.ts'
 import { scrape } from '../metrics-text.ts'
 

@@ -1,6 +1,6 @@
 import t from 'tap'
-import { createConfirm } from '../../src/sessions/reuse.ts'
-import type { Runner } from '../../src/sessions/runner.ts'
+import { createConfirm } from '#src/sessions/reuse'
+import type { Runner } from '#src/sessions/runner'
 import { until } from '../helper.ts'
 
 /** How long the service goes on, and for how many sessions; test/sessions/replicated.test.ts has the real replicas. */

@@ -4,7 +4,7 @@ import fc from 'fast-check'
 import Fastify from 'fastify'
 import { CompactSign, jwtVerify } from 'jose'
 import t from 'tap'
-import { createHs512Signer, signCompact } from '../../src/tokens/hmac.ts'
+import { createHs512Signer, signCompact } from '#src/tokens/hmac'
 
 t.test('RFC 7515, appendix A.1', async t => {
   const key = createSecretKey('AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow', 'base64url')

@@ -4,9 +4,9 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { calculateJwkThumbprint, exportJWK, importSPKI } from 'jose'
 import t from 'tap'
-import { loadConfig } from '../../src/config.ts'
-import { StartError } from '../../src/errors.ts'
-import { parsePrivateKeys } from '../../src/tokens/private-keys.ts'
+import { loadConfig } from '#src/config/environment'
+import { StartError } from '#src/errors'
+import { parsePrivateKeys } from '#src/tokens/private-keys'
 import { privateKey, secret, tempFolder } from '../helper.ts'
 
 /** What ACCESS_TOKEN_PRIVATE_KEYS takes, and the sentence for everything that it does not. */

@@ -3,9 +3,9 @@ import { fileURLToPath } from 'node:url'
 import fc from 'fast-check'
 import Fastify, { type FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
-import { loadConfig, type RunnableConfig } from '../../src/config.ts'
+import { loadConfig, type RunnableConfig } from '#src/config/environment'
 import jwt from '../../plugins/jwt.ts'
-import { parseKeys } from '../../src/tokens/keys.ts'
+import { parseKeys } from '#src/tokens/keys'
 import { claimsOf, environment, secret } from '../helper.ts'
 
 const generation = { id: 7, sid: 'A'.repeat(22), gen: 3, iat: 1_700_000_000, exp: 1_700_000_900 }

@@ -1,6 +1,6 @@
 import t, { type Test } from 'tap'
-import { createSessionCache, type SessionCache } from '../../src/validator/cache.ts'
-import type { ValidSession } from '../../src/validator/session.ts'
+import { createSessionCache, type SessionCache } from '#src/validator/cache'
+import type { ValidSession } from '#src/validator/session'
 
 /** The cache by itself, with a clock that the test turns; events.test.ts feeds it with real events. */
 

@@ -1,6 +1,6 @@
 import Fastify, { type FastifyInstance, type LightMyRequestResponse } from 'fastify'
 import t, { type Test } from 'tap'
-import { createSessionValidator, sessionValidation, type SessionValidationOptions } from '../../src/validator/index.ts'
+import { createSessionValidator, sessionValidation, type SessionValidationOptions } from '#src/validator/index'
 import { build, claimsOf, guest, startRedis, type PrivateRedis, type Service, type TokensBody } from '../helper.ts'
 import { lookups, optionsFor, until, validatorFor } from './helper.ts'
 

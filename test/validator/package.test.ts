@@ -28,7 +28,7 @@ t.test('it loads four packages and pure modules', async t => {
   const outside = all.filter(name => !name.startsWith('src/validator/') && !name.startsWith('node:'))
   t.same(outside.sort(), [
     'fastify-plugin', 'ioredis', 'jose', 'lru-cache',
-    'src/bearer.ts',
+    'src/http/bearer.ts',
     ...['behaviour', 'client', 'connection-log', 'connectors', 'message', 'ready', 'socket-path', 'tls', 'topology', 'url', 'wrong-door']
       .map(name => `src/redis/${name}.ts`),
     'src/sessions/record.ts', 'src/tokens/claims.ts', 'src/tokens/keys.ts', 'src/tokens/signature.ts'

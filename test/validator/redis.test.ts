@@ -1,5 +1,5 @@
 import t from 'tap'
-import { createSessionValidator } from '../../src/validator/index.ts'
+import { createSessionValidator } from '#src/validator/index'
 import { build, guest, startRedis, type PrivateRedis } from '../helper.ts'
 import { clientOf, codeOf, optionsFor, readerOf, until, validatorFor } from './helper.ts'
 

@@ -1,7 +1,7 @@
 import swaggerUi from '@fastify/swagger-ui'
 import type { FastifyPluginAsync } from 'fastify'
-import { apiDocument } from '../../../src/openapi/document.ts'
-import { listeningPort } from '../../../src/surfaces.ts'
+import { apiDocument } from '#src/openapi/document'
+import { listeningPort } from '#src/listeners'
 
 /** The page adds its own: below one made of the folder's name it would be found at /docs/ alone. */
 export const prefixOverride = ''

@@ -1,5 +1,5 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import { Alive } from '../../../src/schemas/health.ts'
+import { Alive } from '#src/schemas/health'
 
 /** The process lives; whether it should get traffic is readyz's answer. */
 const route: FastifyPluginAsyncTypebox = async app => {

@@ -1,7 +1,7 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
 import type { FastifyPluginAsync } from 'fastify'
-import { bearerToken } from '../../../src/bearer.ts'
-import { GatewayRefused, Unauthorized } from '../../../src/errors.ts'
+import { bearerToken } from '#src/http/bearer'
+import { GatewayRefused, Unauthorized } from '#src/errors'
 
 const hash = (text: string): Buffer => createHash('sha256').update(text).digest()
 

@@ -1,5 +1,5 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import { MetricsText } from '../../../src/schemas/metrics.ts'
+import { MetricsText } from '#src/schemas/metrics'
 
 /** What Prometheus scrapes: of this process alone, both of its listeners. */
 const route: FastifyPluginAsyncTypebox = async app => {

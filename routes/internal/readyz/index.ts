@@ -1,6 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import { isReady } from '../../../src/health.ts'
-import { NotReady, Ready } from '../../../src/schemas/health.ts'
+import { isReady } from '#src/health'
+import { NotReady, Ready } from '#src/schemas/health'
 
 /** Whether a load balancer should send requests here. */
 const route: FastifyPluginAsyncTypebox = async app => {

@@ -1,5 +1,5 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import { JwkSet } from '../../../src/schemas/jwks.ts'
+import { JwkSet } from '#src/schemas/jwks'
 
 /** The one path that is not its folder's: TypeScript leaves folders out whose names begin with a dot. */
 export const autoPrefix = '/.well-known'

@@ -1,4 +1,4 @@
-import { colored, type Screen } from '../output.ts'
+import { colored, type Screen } from '#src/cli/output'
 
 /**
  * One line of the doctor's: `name` is for scripts and stays. `change` says what to do about it. `unknown`: the user may not

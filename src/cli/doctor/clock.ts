@@ -1,5 +1,5 @@
 import type { Redis } from 'ioredis'
-import { nameOf } from '../servers.ts'
+import { nameOf } from '#src/cli/servers'
 import { fail, ok, warn, type Check } from './check.ts'
 
 /** Seconds. One is what whole seconds hide; with 30 off, a failover doubles or swallows the usual retry window. */

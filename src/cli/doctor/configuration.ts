@@ -1,8 +1,8 @@
-import { isProduction, loadConfig, type Config } from '../../config.ts'
-import { FileSystemHangs } from '../../data-dir.ts'
-import { ExposedSecrets, readDevelopmentSecrets } from '../../development-secrets.ts'
-import { parseRedisUrl } from '../../redis/url.ts'
-import { looksWeak, splitSecrets } from '../../tokens/keys.ts'
+import { isProduction, loadConfig, type Config } from '#src/config/environment'
+import { FileSystemHangs } from '#src/config/data-dir'
+import { ExposedSecrets, readDevelopmentSecrets } from '#src/config/development-secrets'
+import { parseRedisUrl } from '#src/settings/redis-url'
+import { looksWeak, splitSecrets } from '#src/tokens/keys'
 import { fail, ok, warn, type Check } from './check.ts'
 
 /** Variables that hold secrets, by what they say. */

@@ -1,5 +1,5 @@
 import type { Redis } from 'ioredis'
-import { TIMEOUT } from '../../sessions/runner.ts'
+import { TIMEOUT } from '#src/sessions/runner'
 import { fail, ok, warn, type Check } from './check.ts'
 
 /** Round trips measured one after another, and then all at once, as ioredis bundles them for the service. */

@@ -1,7 +1,7 @@
 import type { Redis } from 'ioredis'
-import { isProduction, type Config } from '../../config.ts'
-import { userKey } from '../../sessions/record.ts'
-import { readScript } from '../../sessions/scripts.ts'
+import { isProduction, type Config } from '#src/config/environment'
+import { userKey } from '#src/sessions/record'
+import { readScript } from '#src/sessions/scripts'
 import { ok, warn, type Check } from './check.ts'
 
 type Command = [name: string, ...words: string[]]

@@ -1,5 +1,5 @@
 import type { Redis } from 'ioredis'
-import { bytes, count } from '../output.ts'
+import { bytes, count } from '#src/cli/output'
 import { fail, ok, warn, type Check } from './check.ts'
 import type { Facts } from './server.ts'
 

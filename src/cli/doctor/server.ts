@@ -1,5 +1,5 @@
 import type { Redis } from 'ioredis'
-import { bytes, count } from '../output.ts'
+import { bytes, count } from '#src/cli/output'
 import { fail, ok, unknown, warn, type Check } from './check.ts'
 
 /** What a server says of itself, by name: INFO, and the settings of CONFIG GET where the user may read them: they include passwords. */

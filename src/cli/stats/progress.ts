@@ -1,4 +1,4 @@
-import { grouped, type Terminal } from '../output.ts'
+import { grouped, type Terminal } from '#src/cli/output'
 
 /** Milliseconds between two pictures. */
 const INTERVAL = 100

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Redis } from 'ioredis'
-import { expiryOf } from '../../sessions/record.ts'
+import { expiryOf } from '#src/sessions/record'
 
 /** What one user's record holds. */
 export interface RecordFacts {

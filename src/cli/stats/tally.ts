@@ -1,4 +1,4 @@
-import { bytes, count, grouped } from '../output.ts'
+import { bytes, count, grouped } from '#src/cli/output'
 import type { RecordFacts } from './scan.ts'
 
 /** Sums over all records; small, however many those are. */

@@ -1,8 +1,8 @@
 import formbody from '@fastify/formbody'
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import { introspect } from '../../../../src/introspection.ts'
-import { ErrorResponse } from '../../../../src/schemas/error.ts'
-import { Introspection, IntrospectionRequest } from '../../../../src/schemas/introspection.ts'
+import { introspect } from '#src/introspection/introspect'
+import { ErrorResponse } from '#src/schemas/error'
+import { Introspection, IntrospectionRequest } from '#src/schemas/introspection'
 
 /** RFC 7662, over the internal API key (section 2.1 wants the caller authenticated). */
 const route: FastifyPluginAsyncTypebox = async app => {

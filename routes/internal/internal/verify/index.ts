@@ -1,10 +1,10 @@
 import { Type, type FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import { bearerToken } from '../../../../src/bearer.ts'
-import { AccessRefused, StoreUnavailable } from '../../../../src/errors.ts'
-import { liveAccess } from '../../../../src/live-tokens.ts'
-import { ErrorResponse } from '../../../../src/schemas/error.ts'
-import { Role } from '../../../../src/schemas/fields.ts'
+import { bearerToken } from '#src/http/bearer'
+import { AccessRefused, StoreUnavailable } from '#src/errors'
+import { liveAccess } from '#src/introspection/active-tokens'
+import { ErrorResponse } from '#src/schemas/error'
+import { Role } from '#src/schemas/fields'
 
 const ROLE = new RegExp(Role.pattern!)
 

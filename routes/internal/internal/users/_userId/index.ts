@@ -1,8 +1,8 @@
 import { Type, type FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import { UserNotFound } from '../../../../../src/errors.ts'
-import { ErrorResponse } from '../../../../../src/schemas/error.ts'
-import { UserParams } from '../../../../../src/schemas/sessions.ts'
-import { ProfilePatch } from '../../../../../src/schemas/users.ts'
+import { UserNotFound } from '#src/errors'
+import { ErrorResponse } from '#src/schemas/error'
+import { UserParams } from '#src/schemas/sessions'
+import { ProfilePatch } from '#src/schemas/users'
 
 const route: FastifyPluginAsyncTypebox = async app => {
   app.patch('/', {

@@ -1,11 +1,11 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import { RefreshRefused } from '../../../../../src/errors.ts'
-import { ErrorResponse } from '../../../../../src/schemas/error.ts'
-import { RefreshRequest, SessionTokens } from '../../../../../src/schemas/refresh.ts'
-import type { Rotation } from '../../../../../src/sessions/outcomes.ts'
-import { sessionTokens } from '../../../../../src/session-tokens.ts'
-import { nameOfSession } from '../../../../../src/protection/session.ts'
-import type { RefreshClaims } from '../../../../../src/tokens/claims.ts'
+import { RefreshRefused } from '#src/errors'
+import { ErrorResponse } from '#src/schemas/error'
+import { RefreshRequest, SessionTokens } from '#src/schemas/refresh'
+import type { Rotation } from '#src/sessions/outcomes'
+import { sessionTokens } from '#src/schemas/session-tokens'
+import { nameOfSession } from '#src/overload/session'
+import type { RefreshClaims } from '#src/tokens/claims'
 
 const Refused = {
   ...ErrorResponse,

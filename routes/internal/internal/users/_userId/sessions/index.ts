@@ -1,7 +1,7 @@
 import { Type, type FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import { toListed } from '../../../../../../src/listed-session.ts'
-import { ErrorResponse } from '../../../../../../src/schemas/error.ts'
-import { SessionList, SessionParams, UserParams } from '../../../../../../src/schemas/sessions.ts'
+import { toListed } from '#src/schemas/listed-session'
+import { ErrorResponse } from '#src/schemas/error'
+import { SessionList, SessionParams, UserParams } from '#src/schemas/sessions'
 
 const Ended = Type.Null({ description: 'No such session lives.' })
 

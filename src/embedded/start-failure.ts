@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { shellWord } from '../data-dir.ts'
+import { shellWord } from '#src/config/data-dir'
 
 /** Lines of the server that are shown. */
 const LINES = 3

@@ -1,4 +1,4 @@
-import { hashDevice } from '../sessions/record.ts'
+import { hashDevice } from '#src/sessions/record'
 
 /**
  * Names a session for its rate. A thief with the token and another device id counts under another name, or the owner would

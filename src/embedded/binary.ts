@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process'
 import { access, constants } from 'node:fs/promises'
 import { delimiter, join } from 'node:path'
 import { promisify } from 'node:util'
-import { StartError } from '../errors.ts'
+import { StartError } from '#src/errors'
 
 /** The first major version that has what the scripts use: script flags, EXPIREAT GT, redis.acl_check_cmd. */
 export const MIN_VERSION = 7

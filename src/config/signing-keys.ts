@@ -1,7 +1,7 @@
-import type { SecretConfig } from './config.ts'
+import type { SecretConfig } from './environment.ts'
 import { leavesSigningToSecrets } from './key-files.ts'
-import { parseKeys } from './tokens/keys.ts'
-import { parsePrivateKeys, type PrivateKey } from './tokens/private-keys.ts'
+import { parseKeys } from '#src/tokens/keys'
+import { parsePrivateKeys, type PrivateKey } from '#src/tokens/private-keys'
 
 /** One key as @fastify/jwt takes it. */
 export interface SigningKey {

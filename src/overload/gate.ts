@@ -1,4 +1,4 @@
-import { TurnedAway } from '../errors.ts'
+import { TurnedAway } from '#src/errors'
 
 /**
  * Counts the requests that wait for Redis and lets no more in than can be answered in time. Requests whose bodies are

@@ -1,7 +1,7 @@
 import { pino, type DestinationStream, type Logger } from 'pino'
 import { prettyFactory } from 'pino-pretty'
-import { createLogOutput, type LogOutput } from './log-output.ts'
-import { withoutArguments } from './redis/message.ts'
+import { createLogOutput, type LogOutput } from './output.ts'
+import { withoutArguments } from './redact.ts'
 
 /**
  * An error as the log shows it: what happened and where. Nothing else that hangs on it: ioredis attaches the command

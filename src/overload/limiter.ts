@@ -1,9 +1,9 @@
 import rateLimit from '@fastify/rate-limit'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
-import { TurnedAway } from '../errors.ts'
-import { isCatchingUp } from '../stall.ts'
+import { TurnedAway } from '#src/errors'
+import { isCatchingUp } from '#src/http/stall'
 import type { Gate } from './gate.ts'
-import type { Rate } from './rate.ts'
+import type { Rate } from '#src/settings/rate'
 import { RATE_LIMIT_TIMEOUT } from './thresholds.ts'
 
 /**

@@ -2,7 +2,7 @@ import type { ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { FastifyInstance } from 'fastify'
 import { errorBody } from './errors.ts'
-import { countUnread } from './metrics/requests.ts'
+import { countUnread } from '#src/metrics/requests'
 
 /** An answer after which the connection ends. */
 interface LastAnswer {
@@ -56,7 +56,7 @@ export function answerSurplus (app: FastifyInstance, insteadOf: ServerResponse):
 function end (app: FastifyInstance, socket: Socket, last: LastAnswer): void {
   ending.add(socket)
   // Nothing more becomes a request, but all is read: closing a connection with unread bytes resets it, and its client may
-  // lose the answer (RFC 9112 section 9.6). src/connections.ts closes it when the answer has gone.
+  // lose the answer (RFC 9112 section 9.6). src/http/connections.ts closes it when the answer has gone.
   socket.removeAllListeners('data').on('data', () => {}).resume()
   endAfterAnswers(app, socket, last)
 }

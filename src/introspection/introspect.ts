@@ -1,7 +1,7 @@
 import type { Static } from '@sinclair/typebox'
-import { liveAccess, liveRefresh, type Judges, type LiveToken } from './live-tokens.ts'
-import type { Introspection } from './schemas/introspection.ts'
-import type { AccessClaims, RefreshClaims } from './tokens/claims.ts'
+import { liveAccess, liveRefresh, type Judges, type LiveToken } from './active-tokens.ts'
+import type { Introspection } from '#src/schemas/introspection'
+import type { AccessClaims, RefreshClaims } from '#src/tokens/claims'
 
 /** The hint that asks about refresh tokens too (RFC 7009 section 2.1). */
 const ASKS_FOR_REFRESH = 'refresh_token'

@@ -1,4 +1,4 @@
-import { TIMEOUT } from '../sessions/runner.ts'
+import { TIMEOUT } from '#src/sessions/runner'
 
 /** Milliseconds within which the public listener answers, whatever happens; docs/protection.md shows how. */
 const PROMISE = 1000

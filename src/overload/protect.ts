@@ -1,12 +1,12 @@
 import underPressure from '@fastify/under-pressure'
 import fp from 'fastify-plugin'
-import { Aborted } from '../errors.ts'
-import { idTrust } from '../request-ids.ts'
+import { Aborted } from '#src/errors'
+import { idTrust } from '#src/http/request-ids'
 import { createAddressNames } from './address.ts'
 import { createGate, type Gate } from './gate.ts'
 import { createLimiter, type Limiter } from './limiter.ts'
 import { limitConnectionsPerAddress } from './per-address.ts'
-import { parseRate } from './rate.ts'
+import { parseRate } from '#src/settings/rate'
 import { MAX_CONNECTIONS, MAX_EVENT_LOOP_DELAY, SAMPLE_INTERVAL } from './thresholds.ts'
 
 /**

@@ -1,14 +1,14 @@
 import { isIP } from 'node:net'
 import { Type, type Static } from '@sinclair/typebox'
 import envSchema from 'env-schema'
-import { StartError } from './errors.ts'
+import { StartError } from '#src/errors'
 import { leavesSigningToSecrets, readKeyFiles } from './key-files.ts'
-import { areOrigins } from './protection/origins.ts'
-import { RATE_PATTERN } from './protection/rate.ts'
-import { tlsMistakes } from './redis/tls.ts'
-import { parseRedisUrl } from './redis/url.ts'
-import { looksWeak, MIN_SECRET_BYTES, splitSecrets } from './tokens/keys.ts'
-import { MIN_RSA_BITS } from './tokens/private-keys.ts'
+import { areOrigins } from '#src/settings/origins'
+import { RATE_PATTERN } from '#src/settings/rate'
+import { tlsMistakes } from '#src/settings/tls-files'
+import { parseRedisUrl } from '#src/settings/redis-url'
+import { looksWeak, MIN_SECRET_BYTES, splitSecrets } from '#src/tokens/keys'
+import { MIN_RSA_BITS } from '#src/tokens/private-keys'
 
 /**
  * The environment, and the only place that knows its names, defaults and limits.

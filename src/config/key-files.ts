@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs'
-import { isPem, parsePrivateKeys, UnfitKeyError } from './tokens/private-keys.ts'
+import { isPem, parsePrivateKeys, UnfitKeyError } from '#src/tokens/private-keys'
 
 /** Stands first in `ACCESS_TOKEN_PRIVATE_KEYS` while `ACCESS_TOKEN_SECRETS` still sign and the keys are only served. */
 const SECRETS_SIGN = 'HS512'

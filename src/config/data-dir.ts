@@ -1,6 +1,6 @@
 import { access, constants, stat, statfs } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
-import { StartError } from './errors.ts'
+import { StartError } from '#src/errors'
 
 /** Milliseconds that a file system has for a few small files. */
 const PATIENCE = 5000

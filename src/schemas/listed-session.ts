@@ -1,4 +1,4 @@
-import type { SessionSummary } from './sessions/outcomes.ts'
+import type { SessionSummary } from '#src/sessions/outcomes'
 
 /** A session as the internal API and the command line list it; times in ISO 8601. */
 export interface ListedSession {

@@ -1,8 +1,8 @@
-import type { Config } from './config.ts'
-import type { FoundSession } from './sessions/outcomes.ts'
-import type { SessionStore } from './sessions/store.ts'
-import type { AccessClaims, RefreshClaims } from './tokens/claims.ts'
-import type { Tokens } from './tokens/tokens.ts'
+import type { Config } from '#src/config/environment'
+import type { FoundSession } from '#src/sessions/outcomes'
+import type { SessionStore } from '#src/sessions/store'
+import type { AccessClaims, RefreshClaims } from '#src/tokens/claims'
+import type { Tokens } from '#src/tokens/tokens'
 
 /**
  * Which tokens are good now. Everything that answers that question for other services asks here. All time is Redis's,

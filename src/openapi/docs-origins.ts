@@ -1,5 +1,5 @@
-import type { Surfaces } from './surfaces.ts'
-import { listeningPort } from './surfaces.ts'
+import type { Surfaces } from '#src/listeners'
+import { listeningPort } from '#src/listeners'
 
 /**
  * Where a browser of this machine finds the API page of the internal listener, which calls the public one: that is

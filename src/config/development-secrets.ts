@@ -3,8 +3,8 @@ import type { Stats } from 'node:fs'
 import { link, mkdir, open, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { inDataDir } from './data-dir.ts'
-import { completeConfig, developmentSecrets, missingSecrets, type Config, type SecretConfig } from './config.ts'
-import { StartError } from './errors.ts'
+import { completeConfig, developmentSecrets, missingSecrets, type Config, type SecretConfig } from './environment.ts'
+import { StartError } from '#src/errors'
 
 /**
  * Completes a configuration with the secrets of a development machine: made once, kept under `DATA_DIR` in a file that

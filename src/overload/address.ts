@@ -1,6 +1,6 @@
 import { createHmac, hkdfSync } from 'node:crypto'
 import { normalizeIP } from '@fastify/rate-limit'
-import { parseKeys } from '../tokens/keys.ts'
+import { parseKeys } from '#src/tokens/keys'
 
 /**
  * Names a client by its address without saying it: an address is personal data, and all IPv4 addresses are soon hashed

@@ -1,7 +1,7 @@
 import type { Static } from '@sinclair/typebox'
-import type { SessionTokens } from './schemas/refresh.ts'
-import type { LiveSession } from './sessions/outcomes.ts'
-import type { Tokens } from './tokens/tokens.ts'
+import type { SessionTokens } from './refresh.ts'
+import type { LiveSession } from '#src/sessions/outcomes'
+import type { Tokens } from '#src/tokens/tokens'
 
 /** The five documented keys for a session as it stands. */
 export function sessionTokens (tokens: Tokens, { generation, profile, now }: LiveSession): Static<typeof SessionTokens> {

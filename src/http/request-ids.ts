@@ -2,8 +2,8 @@ import { randomUUID } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
 import { compile } from '@fastify/proxy-addr'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import { trustProxy, type Config } from './config.ts'
-import type { Surface } from './surfaces.ts'
+import { trustProxy, type Config } from '#src/config/environment'
+import type { Surface } from '#src/listeners'
 import { parseTraceparent } from './trace-context.ts'
 
 /** Whether the ids that this peer sends may stand in our log. */
