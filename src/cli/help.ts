@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs'
-import { verbs, type Run } from './verbs.ts'
+import type { Run, Verb } from './verb.ts'
 
 /** The page of --help. */
-export const help: Run = async () => {
+export const helpOn = (verbs: Record<string, Verb>): Run => async () => {
   const list = Object.entries(verbs).map(([verb, { parameters, summary }]) => ({ verb, usage: `${verb} ${parameters}`.trim(), summary }))
   const width = Math.max(...list.map(({ usage }) => usage.length))
   return {

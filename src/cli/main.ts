@@ -1,7 +1,8 @@
 #!/usr/bin/env node
 import { FileSystemHangs } from '#src/config/data-dir'
 import { withoutArguments } from '#src/log/redact'
-import { parseInvocation, UsageError } from './arguments.ts'
+import { parseInvocation } from './arguments.ts'
+import { UsageError } from './usage.ts'
 import { screenOf, toJson } from './output.ts'
 import { verbs } from './verbs.ts'
 

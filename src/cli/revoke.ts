@@ -1,8 +1,8 @@
 import { loadStoreConfig } from '#src/config/environment'
-import { toSessionId, toUserId } from './arguments.ts'
+import { toSessionId, toUserId } from './usage.ts'
 import { count } from './output.ts'
 import { withStore } from './redis.ts'
-import type { Run } from './verbs.ts'
+import type { Run } from './verb.ts'
 
 /** Ends one session of a user, or all. Idempotent: what does not live is ended already. */
 export const revoke: Run = async ({ args: [id, session] }) => {

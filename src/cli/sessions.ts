@@ -1,9 +1,9 @@
 import { loadStoreConfig } from '#src/config/environment'
 import { toListed } from '#src/schemas/listed-session'
-import { toUserId } from './arguments.ts'
+import { toUserId } from './usage.ts'
 import { count, printable, table } from './output.ts'
 import { withStore } from './redis.ts'
-import type { Run } from './verbs.ts'
+import type { Run } from './verb.ts'
 
 /** The live sessions of a user, the last used first, below one line of whose they are. */
 export const sessions: Run = async ({ args: [id] }) => {

@@ -1,7 +1,8 @@
 import { existsSync, openSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import t from 'tap'
-import { parseInvocation, UsageError } from '#src/cli/arguments'
+import { parseInvocation } from '#src/cli/arguments'
+import { UsageError } from '#src/cli/usage'
 import { verbs } from '#src/cli/verbs'
 import { cli, run, spawnCli } from './helper.ts'
 

@@ -1,10 +1,8 @@
 import type { Redis } from 'ioredis'
 import { isProduction, type Config } from '#src/config/environment'
-import { userKey } from '#src/sessions/record'
-import { readScript } from '#src/sessions/scripts'
+import { mayRun, type Command } from '#src/redis/acl'
+import { userKey } from '#src/redis/keys'
 import { ok, warn, type Check } from './check.ts'
-
-type Command = [name: string, ...words: string[]]
 
 /** What only this command line does. */
 export function opsCommands (prefix: string): Command[] {
@@ -26,9 +24,9 @@ const CONTAINERS = new Set(['MEMORY', 'OBJECT', 'CONFIG', 'ACL'])
 /** The connection stands, so the service's own commands have been found to be permitted: src/redis/checks.ts. */
 export async function permissionChecks (redis: Redis, { NODE_ENV, REDIS_PREFIX: prefix }: Config): Promise<Check[]> {
   const [ops, excess] = [opsCommands(prefix), excessCommands(prefix)]
-  const answers = await redis.eval(readScript('may'), 0, ...[...ops, ...excess].map(words => JSON.stringify(words))) as number[]
-  const missing = namesOf(ops.filter((_, i) => answers[i] === 0))
-  const harmful = namesOf(excess.filter((_, i) => answers[ops.length + i] === 1))
+  const permitted = await mayRun(redis, [...ops, ...excess])
+  const missing = namesOf(ops.filter((_, i) => !permitted[i]))
+  const harmful = namesOf(excess.filter((_, i) => permitted[ops.length + i]))
   return [
     missing === ''
       ? ok('permissions', 'the user may do all that the service and this command line do')
