@@ -1,5 +1,5 @@
 import type { RedisClient } from '#src/redis/client'
-import { issuerKey } from '#src/sessions/record'
+import { issuerKey } from '#src/redis/keys'
 import { readScript } from '#src/sessions/scripts'
 
 const source = readScript('claim-issuer')

@@ -1,5 +1,5 @@
 import type { RedisClient } from '#src/redis/client'
-import { signingKeysKey } from '#src/sessions/record'
+import { signingKeysKey } from '#src/redis/keys'
 import { readScript } from '#src/sessions/scripts'
 import type { KeyNames } from '#src/config/signing-keys'
 

@@ -3,9 +3,7 @@ import { access, constants } from 'node:fs/promises'
 import { delimiter, join } from 'node:path'
 import { promisify } from 'node:util'
 import { StartError } from '#src/errors'
-
-/** The first major version that has what the scripts use: script flags, EXPIREAT GT, redis.acl_check_cmd. */
-export const MIN_VERSION = 7
+import { MIN_VERSION } from '#src/redis/checks'
 
 /** Milliseconds that a server has to tell its version. */
 const VERSION_TIMEOUT = 2000

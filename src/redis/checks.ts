@@ -1,10 +1,12 @@
 import { Cluster, type Redis } from 'ioredis'
 import { parseRate } from '#src/settings/rate'
-import { eventsChannel, userKey } from '#src/sessions/record'
-import { readScript } from '#src/sessions/scripts'
-import { MIN_VERSION } from '#src/embedded/binary'
+import { eventsChannel, userKey } from './keys.ts'
+import { mayRun, type Command } from './acl.ts'
 import type { RedisClient } from './client.ts'
 import { addressOf } from './topology.ts'
+
+/** The oldest major version that has what the scripts use: script flags, EXPIREAT GT, redis.acl_check_cmd. */
+export const MIN_VERSION = 7
 
 /** What is not as it should be at a server, in a sentence that says what to change. `fatal` is what nothing works with. */
 export interface Finding {
@@ -72,9 +74,6 @@ function checkPolicy (memory: string, place: string): Finding[] {
   }]
 }
 
-/** A command with arguments that tell where. */
-type Command = [name: string, ...words: string[]]
-
 /** What the service and its scripts run. */
 export function neededCommands (needs: Needs): Command[] {
   const { REDIS_PREFIX: prefix, REDIS_WAIT_REPLICAS: replicas = 0, RATE_LIMIT_PER_ADDRESS: address = 'off', RATE_LIMIT_PER_SESSION: session = 'off' } = needs
@@ -99,8 +98,8 @@ export function neededCommands (needs: Needs): Command[] {
 /** Asks only, with no effect, so it also works on a full server and on a read-only replica. */
 async function checkPermissions (server: Redis, needs: Needs, place: string): Promise<Finding[]> {
   const commands = neededCommands(needs)
-  const answers = await server.eval(readScript('may'), 0, ...commands.map(words => JSON.stringify(words))) as number[]
-  const forbidden = commands.filter((_, i) => answers[i] === 0).map(([name]) => name)
+  const permitted = await mayRun(server, commands)
+  const forbidden = commands.filter((_, i) => !permitted[i]).map(([name]) => name)
   if (forbidden.length === 0) return []
   return [{
     fatal: true,

@@ -1,29 +1,6 @@
 import { hash, randomBytes } from 'node:crypto'
 
-/**
- * The Redis record, one place for its names. Other services read this format: it is public.
- * Its fields are written by lua/common.lua alone.
- */
-
-/** The hash that holds a user's profile and sessions. */
-export function userKey (prefix: string, userId: number): string {
-  return `${prefix}${userId}`
-}
-
-/** The channel on which ended sessions are announced. */
-export function eventsChannel (prefix: string): string {
-  return `${prefix}events`
-}
-
-/** The hash with the `issuer` that the users of a prefix belong to. */
-export function issuerKey (prefix: string): string {
-  return `${prefix}meta:issuer`
-}
-
-/** The hash of keys that replicas sign with: `refresh:<kid>` and `access:<kid>`, each with the Unix seconds when one last said so. */
-export function signingKeysKey (prefix: string): string {
-  return `${prefix}meta:keys`
-}
+/** The fields of a user's record. Other services read this format: it is public. lua/common.lua alone writes it. */
 
 /** 128 random bits, base64url: 22 characters. */
 export function newSessionId (): string {

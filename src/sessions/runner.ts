@@ -3,7 +3,7 @@ import { NotReplicated, StoreUnavailable } from '#src/errors'
 import { withoutArguments } from '#src/log/redact'
 import { waitingSince } from '#src/http/stall'
 import type { Reply } from './outcomes.ts'
-import { eventsChannel, userKey } from './record.ts'
+import { eventsChannel, userKey } from '#src/redis/keys'
 import type { ScriptName } from './scripts.ts'
 import { NoConnectionError, type Server, type Servers } from './servers.ts'
 

@@ -1,6 +1,7 @@
 import { SILENCE_TIMEOUT } from '#src/redis/options'
 import { withoutArguments } from '#src/log/redact'
-import { expiryOf, userKey } from '#src/sessions/record'
+import { userKey } from '#src/redis/keys'
+import { expiryOf } from '#src/sessions/record'
 import type { AccessClaims } from '#src/tokens/claims'
 import { SessionValidationError } from './errors.ts'
 import type { ReadRecord } from './records.ts'

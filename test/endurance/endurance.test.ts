@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import t from 'tap'
-import { userKey } from '#src/sessions/record'
+import { userKey } from '#src/redis/keys'
 import { claimsOf, recordKeys } from '../helper.ts'
 import { startReplicas, type Replicas } from '../linearizability/replicas.ts'
 import { createRandom, pick, type Random } from '../random.ts'

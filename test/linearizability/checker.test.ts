@@ -1,6 +1,6 @@
 import { setImmediate } from 'node:timers/promises'
 import t from 'tap'
-import { userKey } from '#src/sessions/record'
+import { userKey } from '#src/redis/keys'
 import { build, claimsOf, startRedis, type PrivateRedis, type Service } from '../helper.ts'
 import { createRandom } from '../random.ts'
 import { linearize, type Operation, type Specification } from './checker.ts'

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { userKey } from '#src/sessions/record'
+import { userKey } from '#src/redis/keys'
 import { build, startRedis } from '../helper.ts'
 import { startProxy } from '../linearizability/proxy.ts'
 

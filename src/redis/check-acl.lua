@@ -1,5 +1,5 @@
 #!lua flags=no-writes
--- may.lua: which commands this user may run. Asks only, with no effect.
+-- check-acl.lua: which commands this user may run. Asks only, with no effect.
 --
 -- ARGV  each a command and its arguments, as an array in JSON. No KEYS: none is accessed.
 --
