@@ -1,0 +1,41 @@
+// The direction of imports: each room may import the rooms below it. `npm run lint` checks this list.
+const rooms = [
+  ['server', '^src/server\\.ts$'],
+  ['cli', '^src/cli/'],
+  ['app', '^src/app\\.ts$'],
+  ['routes', '^routes/'],
+  ['plugins', '^plugins/'],
+  ['listener', '^src/client-errors\\.ts$'],
+  ['deployment', '^src/deployment/'],
+  ['introspection', '^src/introspection/'],
+  ['metrics', '^src/metrics/'],
+  ['overload', '^src/overload/'],
+  ['openapi', '^src/openapi/'],
+  ['schemas', '^src/schemas/'],
+  ['sessions', '^src/sessions/'],
+  ['embedded', '^src/embedded/'],
+  ['redis', '^src/redis/'],
+  ['http', '^src/http/'],
+  ['config', '^src/config/'],
+  ['tokens', '^src/tokens/'],
+  ['settings', '^src/settings/'],
+  ['foundation', '^src/(errors|health|listeners|signals)\\.ts$|^src/log/']
+]
+
+export default {
+  forbidden: [
+    { name: 'no-circles', severity: 'error', from: {}, to: { circular: true } },
+    ...rooms.map(([name], i) => ({
+      name: `${name}-imports-only-what-is-below`,
+      severity: 'error',
+      from: { path: rooms[i][1] },
+      to: { path: rooms.slice(0, i).map(([, path]) => path) }
+    })).slice(1)
+  ],
+  options: {
+    tsPreCompilationDeps: true,
+    tsConfig: { fileName: 'tsconfig.json' },
+    enhancedResolveOptions: { exportsFields: ['exports'], conditionNames: ['import', 'node', 'default'] },
+    doNotFollow: { path: 'node_modules' }
+  }
+}
