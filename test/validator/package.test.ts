@@ -16,7 +16,8 @@ async function loads (file: string, seen = new Set<string>()): Promise<Set<strin
   const source = await readFile(file, 'utf8')
   const compiled = ts.transpileModule(source, { compilerOptions: { module: ts.ModuleKind.ESNext, verbatimModuleSyntax: true } }).outputText
   for (const { fileName } of ts.preProcessFile(compiled).importedFiles) {
-    if (fileName.startsWith('.')) await loads(fileURLToPath(new URL(fileName, `file://${file}`)), seen)
+    if (fileName.startsWith('#src/')) await loads(resolve(`src/${fileName.slice(5)}.ts`), seen)
+    else if (fileName.startsWith('.')) await loads(fileURLToPath(new URL(fileName, `file://${file}`)), seen)
     else seen.add(fileName)
   }
   return seen
@@ -28,10 +29,11 @@ t.test('it loads four packages and pure modules', async t => {
   const outside = all.filter(name => !name.startsWith('src/validator/') && !name.startsWith('node:'))
   t.same(outside.sort(), [
     'fastify-plugin', 'ioredis', 'jose', 'lru-cache',
-    'src/http/bearer.ts',
-    ...['behaviour', 'client', 'connection-log', 'connectors', 'message', 'ready', 'socket-path', 'tls', 'topology', 'url', 'wrong-door']
-      .map(name => `src/redis/${name}.ts`),
-    'src/sessions/record.ts', 'src/tokens/claims.ts', 'src/tokens/keys.ts', 'src/tokens/signature.ts'
+    'src/http/bearer.ts', 'src/log/redact.ts',
+    ...['client', 'connection-log', 'connectors', 'keys', 'options', 'ready', 'topology', 'wrong-door'].map(name => `src/redis/${name}.ts`),
+    'src/sessions/record.ts',
+    ...['redis-url', 'socket-path', 'tls-files'].map(name => `src/settings/${name}.ts`),
+    'src/tokens/claims.ts', 'src/tokens/keys.ts', 'src/tokens/signature.ts'
   ])
 })
 
