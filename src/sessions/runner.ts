@@ -7,35 +7,35 @@ import { eventsChannel, userKey } from '#src/redis/keys'
 import type { ScriptName } from './scripts.ts'
 import { NoConnectionError, type Server, type Servers } from './servers.ts'
 
-/** Milliseconds Redis has for a call. The public endpoint promises its 500 within a second. */
+/** Milliseconds that Redis has to answer a call. The public endpoint promises its 500 within a second. */
 export const TIMEOUT = 700
 
-/** How often a call is sent again, to another server or the same, because the server did not run it. */
+/** Maximum number of times a call is sent again, to the same or another server, after a server did not run it. */
 const DETOURS = 3
 
-/** `late` and `timeout` are our own refusals; `unreplicated` is done, but on too few replicas; `error` is Redis's, or the connection's. */
+/** `late` and `timeout`: the service gave up; `unreplicated`: done, but on too few replicas; `error`: from Redis or the connection. */
 export const scriptResults = ['ok', 'late', 'timeout', 'unreplicated', 'error'] as const
 
 export type ScriptResult = typeof scriptResults[number]
 
-/** Is told of every call once it is settled: how long it took as a whole, in seconds, and the reply of one that is `ok`. */
+/** Called once for every settled call, with its total duration in seconds, and the reply if the result is `ok`. */
 export type ScriptObserver = (script: ScriptName, seconds: number, result: ScriptResult, reply?: Reply) => void
 
-/** Runs scripts on records. Everything it rejects with is `StoreUnavailable` or `NotReplicated`, within `TIMEOUT`. */
+/** Runs scripts on records. Rejects only with `StoreUnavailable` or `NotReplicated`, within `TIMEOUT`. */
 export interface Runner {
   /**
-   * Runs a script on a user's record, dated so that it can't take effect after the caller was told 500: a frozen
-   * server or a stalled socket may deliver a command long after. When the connection goes in the meantime, the command
-   * may still be on its way: it is given up no sooner.
+   * Runs a script on a user's record, with a deadline so that it can't take effect after the caller was told 500: a frozen
+   * server or a stalled socket may deliver a command much later. If the connection is lost meanwhile, the command may still
+   * arrive: the call rejects only at the deadline.
    */
   run (name: ScriptName, userId: number, ...args: Array<string | number>): Promise<Reply>
-  /** The same within `ms` milliseconds, for the second call of a request. */
+  /** Like `run`, but within `ms` milliseconds, for the second call of a request. */
   runWithin (ms: number, name: ScriptName, userId: number, args: Array<string | number>): Promise<Reply>
-  /** Resolves when a refresh would be run: in a Cluster by one master at least, since a dead shard must not take the others along. */
+  /** Resolves when Redis would run a refresh. In a Cluster one such master is enough: a dead shard must not take the others down. */
   probe (): Promise<void>
 }
 
-/** One script on one record, and when nobody waits for it any more, by `performance.now()`. */
+/** One script on one record; its caller gives up at `givenUpAt`, by `performance.now()`. */
 interface Call {
   name: ScriptName
   key: string
@@ -52,7 +52,7 @@ export function createRunner (servers: Servers, prefix: string, observe: ScriptO
     server.clock.observe(nowMs)
   }
 
-  /** Sends a call again, as the answers say, until a server has run it or it is given up. */
+  /** Runs a call; follows redirects and retries, at most `DETOURS` times. */
   async function pursue (call: Call): Promise<Reply> {
     try {
       let server: Server | undefined
@@ -61,7 +61,7 @@ export function createRunner (servers: Servers, prefix: string, observe: ScriptO
           server ??= servers.of(call.key)
           return await attempt(server, call)
         } catch (err) {
-          if (!saysAgain(err as Error)) server = await servers.follow(err as Error, call.key, server)
+          if (!saysAgain(err as Error)) server = await servers.follow(err as Error, call.key)
           if (server === undefined || left === 0) throw err
         }
       }
@@ -111,25 +111,25 @@ export function createRunner (servers: Servers, prefix: string, observe: ScriptO
 }
 
 /**
- * A reply that came in time and says that the command did not: our estimate of the server's clock was off (it was set),
- * and that reply has corrected it.
+ * The server ran the command after its deadline, but the reply came in time: the server's clock was set, so the estimate was
+ * wrong. The reply has corrected it.
  */
 class LateError extends Error {
   override message = 'the command arrived too late to count'
 }
 
-/** Whether the same server is worth another try: it has not run the script, and the reply has removed the cause. */
+/** Whether to retry on the same server: it has not run the script, and its reply has removed the cause. */
 function saysAgain (err: Error): boolean {
-  // ioredis sends the source after a first NOSCRIPT; another SCRIPT FLUSH may come in between.
+  // ioredis sends the source after a first NOSCRIPT; a second SCRIPT FLUSH may come in between.
   return err instanceof LateError || err.message.startsWith('NOSCRIPT')
 }
 
 class TimeoutError extends Error {}
 
-/** What ioredis says when a command can't be sent and must not be kept. */
+/** ioredis's error for a command that can't be sent and must not be queued. */
 const UNSENT = /^Stream isn't writeable/
 
-/** Throws the error: at once if Redis itself has answered with it or never got the command, else when it is too late for that. */
+/** Throws the error: at once if Redis answered with it or never got the command; otherwise at the deadline, when it can't run any more. */
 async function giveUp (err: Error, givenUpAt: number): Promise<never> {
   const isKnown = err.name === 'ReplyError' || err instanceof LateError || err instanceof NotReplicated
   if (!isKnown && !(err instanceof NoConnectionError) && !UNSENT.test(err.message)) await delay(givenUpAt - performance.now())

@@ -8,53 +8,53 @@ import { defineScripts, type ServerScripts } from './scripts.ts'
 
 type Definition = (redis: Redis) => ServerScripts
 
-/** How many keys are tried to find one for each master. One that has next to no slots may be left out. */
+/** Number of keys tried to find one for each master. A master with very few slots may be left out. */
 const SAMPLES = 1000
 
 /**
- * Milliseconds that a call waits for a connection to a master of a Cluster. Longer than a connection takes, and short
- * enough that the users of a dead shard do not fill the place of the others.
+ * Milliseconds that a call waits for a connection to a Cluster master. Longer than connecting takes, and short enough that
+ * requests for a dead shard do not crowd out the others.
  */
 const PATIENCE = 200
 
-/** Nothing was sent. */
+/** Thrown before anything was sent. */
 export class NoConnectionError extends Error {
   override message = 'there is no connection to the master of the key\'s slot'
 }
 
-/** One Redis server that runs scripts, and its clock, which is like no other's. */
+/** One Redis server that runs scripts, and its clock; every server has its own. */
 export interface Server extends ServerScripts {
   clock: RedisClock
-  /** Asks the server for the time, for the clock to know it. */
+  /** Asks the server for the time and records it in `clock`. */
   readClock (): Promise<void>
 }
 
 /** The servers that hold the records. */
 export interface Servers {
   /**
-   * The one that holds a key.
-   * @throws NoConnectionError when there is none to it, or no such server known.
+   * Returns the server that holds a key.
+   * @throws NoConnectionError when the server is not connected or not known.
    */
   of (key: string): Server
   /**
-   * The server to send a call to that `from` has not run, by the error: a redirection, a server without the slot, a
-   * missing connection. `undefined` when there is no such server, or the error is another one.
+   * Returns the next server for a call that has not run, after a redirection, a server without the slot, or a missing connection.
+   * `undefined` if there is no such server, or for any other error.
    */
-  follow (err: Error, key: string, from: Server | undefined): Promise<Server | undefined>
-  /** How far Redis's clock is ahead of this machine's, in seconds; of several masters, the clock that is the furthest off. */
+  follow (err: Error, key: string): Promise<Server | undefined>
+  /** Seconds that Redis's clock is ahead of this machine's; with several masters, the clock that is furthest off. */
   takeAhead (): number | undefined
-  /** A key of each of them, made by `keyOf` from 1, 2, 3 and so on. */
+  /** Returns one key for each server, made by `keyOf` from 1, 2, 3 and so on. */
   sample (keyOf: (n: number) => string): string[]
 }
 
-/** `define` says how a server is sent scripts. */
+/** `define` defines the scripts on each server's connection. */
 export function createServers (redis: RedisClient, createClock = createRedisClock, define: Definition = defineScripts): Servers {
   const create = (redis: Redis): Server => createServer(redis, createClock(), define(redis))
   return redis instanceof Cluster ? ofCluster(redis, create) : ofSingle(create(redis))
 }
 
 function createServer (redis: Redis, clock: RedisClock, scripts: ServerScripts): Server {
-  // Another connection may lead to another server. Read ahead, so that the first request needs one round trip too.
+  // A new connection may reach another server. The clock is read ahead, so that the first request needs only one round trip too.
   const readClock = async (): Promise<void> => {
     const [seconds, microseconds] = await redis.time()
     clock.observe(Number(seconds) * 1000 + Math.floor(Number(microseconds) / 1000))
@@ -74,8 +74,8 @@ function ofSingle (server: Server): Servers {
 }
 
 /**
- * A Cluster's masters are spoken to one by one: each has a clock of its own, and commands that go to one server at the
- * same time go in one write, where one that is redirected must not hold up the others.
+ * Sends scripts to each master of a Cluster directly: every master has its own clock, and concurrent commands to one server
+ * share a write, in which a redirected command must not delay the others.
  */
 function ofCluster (cluster: Cluster, create: (redis: Redis) => Server): Servers {
   const topology = createTopology(cluster)
@@ -86,7 +86,7 @@ function ofCluster (cluster: Cluster, create: (redis: Redis) => Server): Servers
     if (server === undefined) servers.set(node, server = create(node))
     return server
   }
-  /** Connects a replica that has become a master; one promise a connection, however many calls wait for it. */
+  /** Connects a replica that has become a master; all calls that wait for one connection share a promise. */
   const isConnected = async (node: Redis): Promise<boolean> => {
     if (node.status === 'ready') return true
     if (node.status === 'wait') node.connect().catch(() => {})
@@ -101,10 +101,10 @@ function ofCluster (cluster: Cluster, create: (redis: Redis) => Server): Servers
       topology.refresh()
       throw new NoConnectionError()
     },
-    async follow (err, key, from) {
+    async follow (err, key) {
       const [word, , address] = err.message.split(' ')
       const isRedirection = word === 'MOVED' || word === 'ASK'
-      // A server that has left the Cluster says CLUSTERDOWN, and so does one whose Cluster is down.
+      // A server answers CLUSTERDOWN when it has left the Cluster, or when the whole Cluster is down.
       if (!isRedirection && word !== 'CLUSTERDOWN' && !(err instanceof NoConnectionError)) return undefined
       const knows = isRedirection && topology.node(address) !== undefined
       const refreshed = word === 'ASK' && knows ? undefined : topology.refresh()
@@ -113,7 +113,8 @@ function ofCluster (cluster: Cluster, create: (redis: Redis) => Server): Servers
       if (node === undefined || !await isConnected(node)) return undefined
       const server = serverOf(node)
       if (word === 'ASK') return { ...server, scripts: server.asking }
-      return isRedirection || server !== from ? server : undefined
+      // After CLUSTERDOWN this may be the same server: the one that was asked for the slots may not know the heir yet.
+      return server
     },
     takeAhead () {
       const nodes = [...topology.masters()].flatMap(address => topology.node(address) ?? [])
