@@ -1,10 +1,10 @@
 import { createHmac } from 'node:crypto'
 import type { Redis } from 'ioredis'
-import { Environment } from '#src/config/environment'
-import { userKey } from '#src/redis/keys'
-import { hashDevice, newSessionId } from '#src/sessions/record'
-import type { Generation } from '#src/tokens/claims'
-import { parseKeys } from '#src/tokens/keys'
+import { Environment } from '../../src/config/environment.ts'
+import { userKey } from '../../src/redis/keys.ts'
+import { hashDevice, newSessionId } from '../../src/sessions/record.ts'
+import type { Generation } from '../../src/tokens/claims.ts'
+import { parseKeys } from '../../src/tokens/keys.ts'
 import { DEVICE_ID, secrets, type Service } from './contenders.ts'
 
 /**

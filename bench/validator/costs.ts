@@ -1,6 +1,6 @@
 import fastifyJwt from '@fastify/jwt'
 import Fastify from 'fastify'
-import { createSessionValidator, type SessionValidatorOptions } from '#src/validator/index'
+import { createSessionValidator, type SessionValidatorOptions } from '../../src/validator/index.ts'
 import { print, quantile } from './print.ts'
 
 /** Rounds, in each of which every way has its turn, so that a busy moment of the machine hits all alike. */

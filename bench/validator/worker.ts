@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { createSessionValidator, type SessionValidator, type SessionValidatorOptions } from '#src/validator/index'
+import { createSessionValidator, type SessionValidator, type SessionValidatorOptions } from '../../src/validator/index.ts'
 
 /** A service with a validator: asked for a token once a millisecond until it refuses it. */
 
