@@ -4,10 +4,10 @@ import { ANNOUNCE_INTERVAL, withdrawKeys } from '#src/deployment/keys'
 import { createWatch, type DeploymentWatch } from '#src/deployment/watch'
 import { keyNames, signingKeys } from '#src/config/signing-keys'
 
-/** Milliseconds that the end of a replica may take for saying so. */
+/** Milliseconds that a closing replica waits for the withdrawal of its keys. */
 const WITHDRAWAL = 200
 
-/** `app.deployment`, on the internal listener alone: one a process is enough, and refreshes share no connection with it. */
+/** `app.deployment`, only on the internal listener: one for each process is enough, and it shares no connection with refreshes. */
 export default fp(async app => {
   const { config, redis, log, metrics, health } = app
   if (app.surface !== 'internal') return
@@ -25,7 +25,7 @@ export default fp(async app => {
 
 declare module 'fastify' {
   interface FastifyInstance {
-    /** Of the internal listener alone. */
+    /** Only on the internal listener. */
     deployment: DeploymentWatch
   }
 }

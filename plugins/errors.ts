@@ -6,24 +6,24 @@ import { createTally, type Tally } from '#src/overload/tally'
 
 const aborted = new Aborted()
 
-/** `redis`: let in, and failed by Redis. Of connections: too many of an address, too many requests on one, answers not read. */
+/** `redis`: admitted, but Redis failed. Closed connections: too many from an address, too many requests on one, answers not read. */
 type TurnedAwayReason = TurnAwayReason | 'redis' | 'address_connections' | 'pipelined' | 'unread'
 
 /**
- * The one place where an error becomes an answer and a log line. What a caller did is told in full to the log alone;
- * the message of an error never reaches a client unless it comes from our own schemas, on a route behind the API key.
+ * Turns every error into an answer and a log line. Only the log records the full cause. A client never gets an error's
+ * message, unless it comes from our own schemas or error classes, on a route behind the API key.
  */
 export default fp(async app => {
   const isPublic = app.surface === 'public'
-  // First of all, so that every answer carries it (RFC 6749 section 5.1), and none waits for a body nobody will read.
+  // The first hook, so that every answer has the header (RFC 6749 section 5.1), and a 404 does not wait for an unused body.
   app.addHook('onRequest', (request, reply, done) => {
     reply.header('cache-control', 'no-store')
-    // No public route is for OPTIONS but the one of CORS; the preflights that it answers have been by now.
+    // The only public OPTIONS route is that of CORS, and its own hook has already answered the valid preflights.
     if (!request.is404 && !(isPublic && request.method === 'OPTIONS')) return done()
     app.metrics.unmatched[app.surface]++
     reply.code(404).send(errorBody(404))
   })
-  // What a route looked for in vain, as a file: all else the hook has answered.
+  // Reached only through `reply.callNotFound()`, such as for a missing file: the hook above answers all other 404s.
   app.setNotFoundHandler((_request, reply) => { reply.code(404).send(errorBody(404)) })
 
   const turnedAway = createTally<TurnedAwayReason>(counts => { app.log.warn({ turnedAway: counts }, 'requests were turned away') })
@@ -35,7 +35,7 @@ export default fp(async app => {
     refused.flush()
   })
 
-  /** Anybody can cause it, without a token of ours: at `info` a line a second has the numbers of all. */
+  /** For refusals that anybody can cause without a token of ours. At `info`, one line a second has the counts of all. */
   function refuse ({ log }: FastifyRequest, reason: string): void {
     refused.count(reason)
     log.debug({ reason }, 'request refused')
@@ -63,25 +63,25 @@ export default fp(async app => {
     } else if (explains && !(err instanceof AccessRefused)) {
       request.log.info({ code: err.code, req: request }, 'request refused')
     } else {
-      // The code alone: a parser's message may quote the body, and bodies hold tokens.
+      // Logs only the code: a parser's message may quote the body, and bodies hold tokens.
       refuse(request, err.code)
     }
     return reply.code(status).send(errorBody(status, explains ? explain(err) : undefined))
   })
 }, { name: 'errors' })
 
-/** Everything that is the caller's is 400, but for the statuses that are our own words. */
+/** Every client error gets a 400, except for 401, 404 and 409, which have their own entries in the error table. */
 function publicStatus ({ statusCode = 500 }: { statusCode?: number }): number {
   if (statusCode === 401 || statusCode === 404 || statusCode === 409) return statusCode
   return statusCode >= 400 && statusCode < 500 ? 400 : 500
 }
 
-/** Whether the connection broke while a body was read. One that our own answer ends, to bytes that are no HTTP, fails alike. */
+/** Whether the client broke the connection while a body was read. Our own answer to bytes that are no HTTP causes the same error. */
 function isBrokenOff (err: object, { raw: { socket } }: FastifyRequest): boolean {
   return 'code' in err && err.code === 'ECONNRESET' && !socket.writableEnded
 }
 
-/** Which field is wrong and why: it never quotes a value. Or that a change is made and may be lost. */
+/** Detail for a trusted caller: which field is wrong and why, without its value, or that a change is made but may be lost. */
 function explain ({ validation, validationContext, code, message }: FastifyError): string | undefined {
   if (code === 'RTS_NOT_REPLICATED' || code === 'RTS_AUTHENTICATED_AHEAD') return message
   const first = validation?.[0]
@@ -90,15 +90,15 @@ function explain ({ validation, validationContext, code, message }: FastifyError
 
 declare module 'fastify' {
   interface FastifyInstance {
-    /** Requests of this surface that were turned away. */
+    /** Requests of this listener that were turned away. */
     turnedAway: Tally<TurnedAwayReason>
-    /** Requests of this surface that were refused and showed no token of ours, by error code; `forged` are refresh tokens. */
+    /** Refused requests of this listener without a token of ours, by error code; `forged` counts refresh tokens. */
     refused: Tally
   }
   interface FastifyContextConfig {
     /** Whether a 400 says which field is wrong: for callers behind the API key. */
     explains?: boolean
-    /** Whether its errors are ways in which a refresh ends, for the metrics. */
+    /** Whether the metrics count this route's errors as refresh outcomes. */
     isRefresh?: boolean
   }
 }

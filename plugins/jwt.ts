@@ -8,10 +8,10 @@ import { withLowerS } from '#src/tokens/signature'
 import { createTokens, type KeyedJwt, type Tokens } from '#src/tokens/tokens'
 
 /**
- * `app.tokens`: signs and verifies through @fastify/jwt, which is registered once a key so that signing and verifying
- * stay synchronous; what a secret signs goes through node:crypto, in half the time. Algorithm, issuer and subject are
- * pinned here (RFC 8725 section 3.1): an access token is never taken for a refresh token, whatever its key. `app.jwks`:
- * the public keys of access tokens.
+ * `app.tokens`: signs and verifies through @fastify/jwt, which is registered once for each key so that both stay
+ * synchronous. Signing with a secret uses node:crypto instead, which takes half the time. Algorithm, issuer and subject are
+ * pinned here (RFC 8725 section 3.1), so that no access token is accepted as a refresh token, even with the same key.
+ * `app.jwks`: the public keys of access tokens.
  */
 export default fp(async app => {
   const { config } = app
@@ -46,7 +46,7 @@ async function register (app: FastifyInstance, sub: string, issuer: string, { ki
       allowedIss: issuer,
       allowedSub: sub,
       requiredClaims: ['iss', 'sub'],
-      // The session's record judges by Redis's clock.
+      // The session's record decides, by Redis's clock.
       ignoreExpiration: true,
       cache: false
     }
@@ -71,7 +71,7 @@ function createSigner (jwt: JWT, kid: string, algorithm: SigningKey['algorithm']
 declare module 'fastify' {
   interface FastifyInstance {
     tokens: Tokens
-    /** Of every key of `ACCESS_TOKEN_PRIVATE_KEYS`; none with secrets alone. */
+    /** Public keys of `ACCESS_TOKEN_PRIVATE_KEYS`; empty if only secrets are configured. */
     jwks: PublicJwk[]
   }
 }

@@ -2,7 +2,7 @@ import fp from 'fastify-plugin'
 import { watchReconnects } from '#src/redis/reconnects'
 import { createRequestObserver } from '#src/metrics/requests'
 
-/** Observes every route that is added after it, and this surface's connection to Redis. */
+/** Observes every route that is added after this plugin, and this listener's connection to Redis. */
 export default fp(async app => {
   const { metrics, redis, surface } = app
   app.addHook('onRoute', route => {

@@ -5,8 +5,8 @@ import { describeOperation } from '#src/openapi/operation'
 import { toPortable } from '#src/openapi/portable'
 
 /**
- * `app.swagger()`: the OpenAPI document of this surface, from the schemas of its routes. It looks on while they are
- * added: a request passes nothing of it.
+ * `app.swagger()`: the OpenAPI document of this listener, built from the schemas of its routes. The plugin works while
+ * routes are added, and runs no code for requests.
  */
 export default fp(async app => {
   await app.register(swagger, {

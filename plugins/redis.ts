@@ -4,12 +4,12 @@ import type { RedisClient } from '#src/redis/client'
 import { connectRedis } from '#src/redis/connect'
 
 /**
- * `app.redis`: the client of the Redis of `REDIS_URL`; with a Cluster it is an ioredis `Cluster`, which @fastify/redis
- * takes but does not type. Made by us because @fastify/redis leaves a missing Redis to Fastify's plugin time-out.
+ * `app.redis`: the client for `REDIS_URL`. For a Cluster it is an ioredis `Cluster`, which @fastify/redis accepts but does not
+ * type. The client is created here because @fastify/redis leaves a missing Redis to Fastify's plugin time-out.
  */
 export default fp(async app => {
   const client = await connectRedis(app.config, app.log)
-  // Every request has been answered by then. QUIT would wait for a Redis that may be frozen.
+  // All requests are answered by now. QUIT would wait for a Redis that may be frozen.
   app.addHook('onClose', async () => { client.disconnect() })
   await app.register(fastifyRedis, { client })
   const { REDIS_WAIT_REPLICAS: replicas } = app.config
@@ -22,7 +22,7 @@ export default fp(async app => {
 
 declare module 'fastify' {
   interface FastifyInstance {
-    /** With `REDIS_WAIT_REPLICAS`: another client of the same Redis, for commands that wait for replicas and hold theirs up. */
+    /** Set by `REDIS_WAIT_REPLICAS`: a second client for commands that wait for replicas, because they block their connection. */
     replicated: { redis: RedisClient, replicas: number } | undefined
   }
 }

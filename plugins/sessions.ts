@@ -1,7 +1,7 @@
 import fp from 'fastify-plugin'
 import { createSessionStore, type SessionStore } from '#src/sessions/store'
 
-/** `app.sessions`: the store, on this surface's connection. */
+/** `app.sessions`: the session store, on this listener's Redis connection. */
 export default fp(async app => {
   const { config } = app
   const store = createSessionStore(app.redis, {
@@ -13,7 +13,7 @@ export default fp(async app => {
     replicated: app.replicated,
     observe: app.metrics.observeScript
   })
-  // A Redis that can't write yet may soon: that is readyz's matter, but ops should read of it.
+  // Not fatal: Redis may soon accept writes, and /readyz reports it until then. Ops still need the warning.
   await store.probe().catch(err => app.log.warn({ err }, 'Redis would not run a refresh now'))
   app.decorate('sessions', store)
   app.health.probes.push(store.probe)

@@ -18,32 +18,32 @@ import { createRequestIds, identify, identifyRequests, idTrust } from '#src/http
 import { formats } from '#src/schemas/formats'
 import type { Surface, Surfaces } from './listeners.ts'
 
-/** What a surface is built from. Plugins and routes find all but the logger on the app, under these names. */
+/** Options of `buildApp`. All but the logger are decorated on the app under these names, for plugins and routes. */
 export interface AppOptions {
   config: RunnableConfig
   health: Health
   metrics: Metrics
   logger: FastifyBaseLogger
-  /** Those of the same process; the one that is built adds itself. */
+  /** Listeners of the same process; `buildApp` adds the new one. */
   surfaces?: Surfaces
 }
 
-/** Bytes of a request's body; the largest documented one, fully escaped, needs about a quarter. */
+/** Maximum size of a request's body, bytes. The largest documented body, fully escaped, needs about a quarter of it. */
 const BODY_LIMIT = 32 * 1024
 
-/** Milliseconds for a request to arrive as a whole: a client that sends a byte a second holds a connection no longer. */
+/** Milliseconds within which a whole request must arrive, so that a client that sends a byte a second can't hold its connection longer. */
 const REQUEST_TIMEOUT = 10_000
 
-/** Bytes of a request's headers: pages of the same site bring along cookies that are not for us. */
+/** Maximum size of a request's headers, bytes. Requests from pages of the same site carry cookies of other services. */
 const MAX_HEADER_SIZE = 16 * 1024
 
-/** Milliseconds for plugins to start: longer than they wait for Redis themselves, so that theirs is the error. */
+/** Milliseconds for a plugin to start. Plugins give up on Redis earlier, so that their error is reported and not Fastify's time-out. */
 const PLUGIN_TIMEOUT = 20_000
 
 const folder = (name: string): string => fileURLToPath(new URL(`../${name}`, import.meta.url))
 
 /**
- * Builds one surface, ready to listen or to be injected into.
+ * Builds one listener, ready for `listen()` or `inject()`.
  * @throws StartError when Redis can't be used.
  */
 export async function buildApp (surface: Surface, options: AppOptions): Promise<FastifyInstance> {
@@ -57,7 +57,7 @@ export async function buildApp (surface: Surface, options: AppOptions): Promise<
   app.decorate('surfaces', surfaces)
   app.decorate('connections', watchConnections(app.server, () => { app.turnedAway.count('unread') }))
   identifyRequests(app)
-  // Node would answer an unknown expectation by itself, with a 417; the route's own answer is as good (RFC 9110 section 10.1.1).
+  // Without a handler, Node answers an unknown `Expect` header with 417. RFC 9110 section 10.1.1 allows the route to answer instead.
   app.server.on('checkExpectation', (request, response) => app.server.emit('request', request, response))
   limitPipelining(app.server, response => { answerSurplus(app, response) })
   try {
@@ -79,7 +79,7 @@ export async function buildApp (surface: Surface, options: AppOptions): Promise<
   return app
 }
 
-/** Pages may call from `CORS_ORIGINS`, and in development from the API page; where there are neither, nothing is done about it. */
+/** Allows calls from pages of `CORS_ORIGINS`, and in development from the API page. Adds no CORS hook if there is no such origin. */
 async function openToPages (app: FastifyInstance): Promise<void> {
   const { config, surfaces } = app
   const origins = new Set(config.CORS_ORIGINS && splitOrigins(config.CORS_ORIGINS))
@@ -93,15 +93,15 @@ async function openToPages (app: FastifyInstance): Promise<void> {
 function serverOptions (surface: Surface, { config, logger, metrics }: AppOptions): FastifyHttpOptions<Server> {
   return {
     loggerInstance: logger.child({ surface }),
-    // A line a request would cost more than the request.
+    // One log line for each request would cost more than the request itself.
     logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: BODY_LIMIT,
     requestTimeout: REQUEST_TIMEOUT,
     http: {
-      // A request without Host is answered by the route, not by Node with an empty body.
+      // Lets the route answer a request without `Host`; Node would answer with an empty body.
       requireHostHeader: false,
       connectionsCheckingInterval: 1000,
-      // Node's default is a minute, and of the two the headers get the shorter time and the whole the longer one.
+      // Node's default is a minute, and Node applies the shorter of the two time-outs to the headers, the longer to the whole request.
       headersTimeout: REQUEST_TIMEOUT,
       maxHeaderSize: MAX_HEADER_SIZE
     },
@@ -111,7 +111,7 @@ function serverOptions (surface: Surface, { config, logger, metrics }: AppOption
     forceCloseConnections: 'idle',
     genReqId: createRequestIds(idTrust(surface, config)),
     ajv: {
-      // What is sent is what is meant: no number from a text, no default, nothing removed.
+      // Bodies are taken as sent: no string becomes a number, no default is filled in, no field is removed.
       customOptions: { coerceTypes: false, useDefaults: false, removeAdditional: false },
       onCreate: ajv => { for (const [name, check] of Object.entries(formats)) ajv.addFormat(name, check) }
     },

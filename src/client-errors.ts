@@ -4,12 +4,12 @@ import type { FastifyInstance } from 'fastify'
 import { errorBody } from './errors.ts'
 import { countUnread } from '#src/metrics/requests'
 
-/** An answer after which the connection ends. */
+/** The last answer on a connection, which then ends. */
 interface LastAnswer {
   bytes: string
-  /** How the refresh ends that it may have been. */
+  /** Counted as the outcome of a refresh: on the public listener, unread bytes may have been one. */
   outcome: 'malformed' | 'overloaded'
-  /** The response that it takes the place of; none when no request was read. */
+  /** The response that this answer replaces; absent if no request was read. */
   insteadOf?: ServerResponse
 }
 
@@ -22,17 +22,17 @@ function toBytes (status: 400 | 500, reason: string): string {
 const malformed: LastAnswer = { bytes: toBytes(400, 'Bad Request'), outcome: 'malformed' }
 const late: LastAnswer = { bytes: toBytes(500, 'Internal Server Error'), outcome: 'malformed' }
 
-/** Connections that a last answer is going to end, or has ended. */
+/** Connections with a last answer, pending or sent. */
 const ending = new WeakSet<Socket>()
 
 /**
- * Answers bytes that Node could not parse as HTTP, or that did not come in time: there is no request, so the answer is
- * written by hand. When they follow whole requests on the same connection, those are answered first: they may have
- * rotated tokens, and no client must take the 400 for its own.
+ * Answers bytes that Node could not parse as HTTP, or that did not arrive in time. There is no request to reply to, so
+ * the answer is written to the socket. Earlier whole requests on the same connection are answered first: they may have
+ * rotated tokens, and their client must not take the 400 for their answer.
  *
- * What is late may be so by a bad network, or by a replica that stood still while it lay in the system's buffers: the
- * client is told to try again. Where nothing came at all, as on the connections that browsers open ahead, nothing is
- * said, or it would be taken for the answer to the request that is just being sent.
+ * A late request gets a 500, so that its client tries again: the cause may be a bad network, or a replica that stood
+ * still while the request lay in the kernel's buffers. A connection on which no byte arrived, such as one that a browser
+ * opens ahead, is closed without an answer: the client would take it for the answer to a request that it is just sending.
  */
 export function answerBrokenHttp (this: FastifyInstance, err: NodeJS.ErrnoException, socket: Socket): void {
   if (err.code === 'ECONNRESET' || !socket.writable || ending.has(socket)) return
@@ -45,8 +45,8 @@ export function answerBrokenHttp (this: FastifyInstance, err: NodeJS.ErrnoExcept
 }
 
 /**
- * Ends a connection on which too many requests wait: after their answers this response and all behind it are replaced by a
- * 500, so that the client tries again.
+ * Ends a connection on which too many requests wait. The requests before `insteadOf` are answered; then one 500 replaces
+ * that response and all later ones, so that the client tries again.
  */
 export function answerSurplus (app: FastifyInstance, insteadOf: ServerResponse): void {
   app.turnedAway.count('pipelined')
@@ -55,20 +55,20 @@ export function answerSurplus (app: FastifyInstance, insteadOf: ServerResponse):
 
 function end (app: FastifyInstance, socket: Socket, last: LastAnswer): void {
   ending.add(socket)
-  // Nothing more becomes a request, but all is read: closing a connection with unread bytes resets it, and its client may
-  // lose the answer (RFC 9112 section 9.6). src/http/connections.ts closes it when the answer has gone.
+  // Later bytes are read and discarded: closing a connection with unread bytes resets it, and the client may lose the
+  // answer (RFC 9112 section 9.6). src/http/connections.ts closes the connection once the answer is sent.
   socket.removeAllListeners('data').on('data', () => {}).resume()
   endAfterAnswers(app, socket, last)
 }
 
-/** Node keeps the response that is due on a connection there, and those of pipelined requests one after the other. */
+/** Waits for each pending response in turn: Node keeps the one that is being sent in the socket's `_httpMessage`. */
 function endAfterAnswers (app: FastifyInstance, socket: Socket, last: LastAnswer): void {
   const { _httpMessage: due } = socket as { _httpMessage?: ServerResponse | null }
   if (due?.req.complete === true && due !== last.insteadOf) {
     due.once('close', () => { endAfterAnswers(app, socket, last) })
     return
   }
-  // When they are in the middle of a request, that one fails too, and its route counts it.
+  // If the body of the pending request is incomplete, that request fails too, and its route counts it.
   if (due?.req.complete !== false) countUnread(app.metrics, app.surface, last.outcome)
   socket.end(last.bytes)
 }

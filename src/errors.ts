@@ -1,6 +1,6 @@
 import createError from '@fastify/error'
 
-/** Public text of every status this service answers with. One table, so that no route invents its own wording. */
+/** Public text of each status. A single table keeps routes from inventing their own wording. */
 const messages: Record<number, string> = {
   400: 'Bad Request',
   401: 'Unauthorized',
@@ -10,13 +10,13 @@ const messages: Record<number, string> = {
   500: 'Internal Error'
 }
 
-/** The one body of every error answer, on every route of both listeners. */
+/** Body of every error answer, on every route of both listeners. */
 export interface ErrorBody {
   code: number
   message: string
 }
 
-/** Builds the body for a status of the table; `detail` is for callers we trust, never for the public listener. */
+/** Builds the body for a status of the table. Pass `detail` only to trusted callers, never on the public listener. */
 export function errorBody (status: number, detail?: string): ErrorBody {
   const message = messages[status] ?? 'Internal Error'
   return { code: status, message: detail === undefined ? message : `${message}: ${detail}` }
@@ -25,44 +25,44 @@ export function errorBody (status: number, detail?: string): ErrorBody {
 /** The caller did not present the internal API key. */
 export const Unauthorized = createError('RTS_UNAUTHORIZED', 'The internal API key is missing or wrong', 401)
 
-/** The gateway did not present the internal API key. Ours to repair, not its client's: hence no 401. */
+/** The gateway did not present the internal API key. Operators must repair this, not the gateway's client, so it is no 401. */
 export const GatewayRefused = createError('RTS_GATEWAY_REFUSED', 'The X-Internal-Api-Key of a gateway is missing or wrong', 500)
 
-/** A gateway's client presented no access token that is good now. */
+/** A gateway's client presented no valid access token. */
 export const AccessRefused = createError('RTS_ACCESS_REFUSED', 'The access token is missing, forged or expired, or its session has ended', 401)
 
 /** A body that is not UTF-8. */
 export const MalformedBody = createError('RTS_MALFORMED_BODY', 'The body is not UTF-8', 400)
 
-/** The client's connection broke before its request was whole, or before it was looked at. Nobody reads the answer. */
+/** The client's connection broke before its request was complete, or before it was processed. Nobody reads the answer. */
 export const Aborted = createError('RTS_ABORTED', 'The client closed its connection', 400)
 
 /** The user has no session. */
 export const UserNotFound = createError('RTS_USER_NOT_FOUND', 'The user has no live session', 404)
 
-/** The user has logged out everywhere since the password was checked: the log-in has to begin anew. */
+/** The user has logged out everywhere since the password was checked, so the log-in must start again. */
 export const LoggedOutSince = createError('RTS_LOGGED_OUT_SINCE', 'The user has logged out everywhere since authenticatedAt', 409)
 
-/** `authenticatedAt` of an opening is no moment of the past; most likely it is in milliseconds. The message is for the caller. */
+/** `authenticatedAt` of a new session lies in the future; most likely it is in milliseconds. The caller sees this message. */
 export const AuthenticatedAhead = createError('RTS_AUTHENTICATED_AHEAD',
   'body/authenticatedAt must be in seconds, and at most a minute ahead of Redis\'s clock', 400)
 
-/** Redis did not do what was asked, or not in time: nothing is known about the session, so the caller keeps its token. */
+/** Redis failed or did not answer in time. The state of the session is unknown, so the caller keeps its token. */
 export const StoreUnavailable = createError('RTS_STORE_UNAVAILABLE', 'Redis could not be used: %s', 500)
 
 /**
- * The change is made, but too few replicas have it: were the master lost now, the change would be too. Asking again is
- * safe, and waits anew.
+ * The change is made, but too few replicas have it: if the master fails now, the change is lost. Repeating the request is
+ * safe, and waits for the replicas again.
  */
 export const NotReplicated = createError('RTS_NOT_REPLICATED', 'the change is made, but %d of %d replicas have it; ask again', 500)
 
-/** Why a refresh was refused; only the log and the metrics learn it, the client gets the uniform 400. */
+/** Why a refresh was refused. Only the log and the metrics record the reason; the client gets the uniform 400. */
 export type RefusalOutcome = 'malformed' | 'forged' | 'unknown' | 'device_mismatch' | 'expired' | 'reused'
 
 /**
- * A refresh that is the caller's fault. Carries what the log line says; never a token.
- * One public answer for all of them (RFC 9700 section 4.14 asks for refusal, not for an explanation), but a 500 for a
- * session that ended by reuse and might come back: its client keeps the token, which would end the session again.
+ * A refresh refused by the caller's fault. Holds the fields of the log line, never a token.
+ * All refusals get the same 400 (RFC 9700 section 4.14 asks for refusal, not for an explanation). The exception is a 500
+ * when reuse ended the session but a failover might revive it: the client keeps the token, which would end the session again.
  */
 export class RefreshRefused extends Error {
   readonly statusCode: 400 | 500
@@ -81,14 +81,14 @@ export class RefreshRefused extends Error {
 }
 
 /**
- * What was exhausted when a request was turned away: the event loop, the room for requests that wait for Redis, the
- * connections of the listener, or the rate of an address or of a session.
+ * The exhausted resource when a request was turned away: the event loop, the concurrency limit of requests that wait for
+ * Redis, the connections of the listener, or the rate of an address or of a session.
  */
 export type TurnAwayReason = 'event_loop' | 'in_flight' | 'connections' | 'address' | 'session'
 
 /**
- * A request that was sent away before anything was done for it. Overload is ours, so its answer is the 500 that tells
- * the client to keep its token; a rate is the caller's (RFC 6585 section 4).
+ * A request that was turned away before any work was done for it. Overload is the service's fault: the answer is a 500,
+ * and the client keeps its token. Too high a rate is the caller's fault: the answer is a 429 (RFC 6585 section 4).
  */
 export class TurnedAway extends Error {
   readonly outcome: 'overloaded' | 'limited'
@@ -108,7 +108,7 @@ export class TurnedAway extends Error {
   }
 }
 
-/** Ends the start: its message is a whole sentence for the person who starts the process, free of secrets. */
+/** Aborts the start. Its message is a whole sentence for the person who starts the process, and contains no secrets. */
 export class StartError extends Error {
   override name = 'StartError'
 }

@@ -1,8 +1,8 @@
-/** What both listeners of a process share: whether it should get traffic. */
+/** Readiness of the process, shared by both listeners. */
 export interface Health {
-  /** Set once the process was asked to end: it serves on, but wants no new clients. */
+  /** Set once the process is asked to end: it still answers requests, but new clients should go elsewhere. */
   draining: boolean
-  /** One a surface: resolves when that surface's Redis connection would run a refresh now. */
+  /** Readiness checks; each rejects while the process should not get traffic, such as when Redis would not run a refresh. */
   probes: Array<() => Promise<void>>
 }
 

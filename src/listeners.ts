@@ -1,13 +1,13 @@
 import type { AddressInfo } from 'node:net'
 import type { FastifyInstance } from 'fastify'
 
-/** `public` is for clients and stands behind the load balancer; `internal` is for services and ops and is never exposed. */
+/** The two listeners: `public` serves clients through the load balancer, `internal` serves services and ops and is never exposed. */
 export type Surface = 'public' | 'internal'
 
-/** The surfaces of one process, as far as they are built: here each finds the other. */
+/** The listeners of one process that are built so far; lets each find the other. */
 export type Surfaces = Partial<Record<Surface, FastifyInstance>>
 
-/** The port that a surface listens at, which is the system's choice when 0 was asked for; `undefined` before it listens. */
+/** The port of a listener, chosen by the system if 0 was configured; `undefined` before it listens. */
 export function listeningPort (app: FastifyInstance | undefined): number | undefined {
   return (app?.server.address() as AddressInfo | null | undefined)?.port
 }

@@ -18,14 +18,14 @@ import { onEndingSignal, SIGNALS } from './signals.ts'
 import { watchForStalls } from '#src/http/stall'
 import type { Surface } from './listeners.ts'
 
-// The process: its configuration, its Redis, both listeners, and its end. Nothing else of the service reads signals or
-// exits; the command line has a process of its own, src/cli/main.ts.
+// The process: configuration, embedded Redis, both listeners, shutdown. No other part of the service reads signals or
+// exits; the command line runs in its own process, src/cli/main.ts.
 
-/** Milliseconds after `SHUTDOWN_DELAY` in which requests in flight may finish; the whole end takes at most `END` of them. */
+/** After `SHUTDOWN_DELAY`, requests in flight have `GRACE` milliseconds to finish; the whole shutdown takes at most `END` milliseconds. */
 const GRACE = 3500
 const END = 5000
 
-/** What has been started, to be closed in two steps: the listeners side by side, then what they stand on. */
+/** Started parts, closed in two steps: first the listeners, all at once, then the foundations they depend on (the embedded Redis). */
 const listeners: FastifyInstance[] = []
 const foundations: Array<() => Promise<void>> = []
 
@@ -41,9 +41,9 @@ async function start (config: Config, health: Health, logger: Logger): Promise<v
   logger.info({ ...addresses, redis, mode: isProduction(config) ? 'production' : 'development' }, 'refresh-token-service is ready')
 }
 
-/** Makes what a development machine was not given, and says which Redis it is. */
+/** On a development machine, adds the missing secrets and an embedded Redis. `redis` describes the Redis for the log. */
 async function prepare (config: Config, logger: Logger): Promise<RunnableConfig & { redis: string }> {
-  // Before anything is made under DATA_DIR.
+  // Planned before any file is written under DATA_DIR.
   const plan = config.REDIS_URL === undefined ? await planEmbeddedRedis(config.DATA_DIR) : undefined
   const complete = await withDevelopmentSecrets(config)
   if (plan === undefined) return { ...complete, REDIS_URL: config.REDIS_URL!, redis: parseRedisUrl(config.REDIS_URL!)!.display }
@@ -52,7 +52,7 @@ async function prepare (config: Config, logger: Logger): Promise<RunnableConfig 
   return { ...complete, REDIS_URL: embedded.url, redis: `embedded, ${parseRedisUrl(embedded.url)!.display}` }
 }
 
-/** Both at once: each waits for Redis on its own. */
+/** Builds both listeners at the same time, because each waits for Redis separately. */
 async function buildListeners (options: AppOptions): Promise<void> {
   const surfaces: Surface[] = ['public', 'internal']
   const built = await Promise.allSettled(surfaces.map(async surface => await buildApp(surface, options)))
@@ -60,7 +60,7 @@ async function buildListeners (options: AppOptions): Promise<void> {
   for (const result of built) if (result.status === 'rejected') throw result.reason
 }
 
-/** Returns the address to reach the listener at. */
+/** Returns the listener's address. */
 async function listen (app: FastifyInstance, host: string, port: number, name: string): Promise<string> {
   try {
     return await app.listen({ host, port, backlog: BACKLOG, listenTextResolver: address => `listening at ${address}` })
@@ -92,7 +92,7 @@ try {
       logger.info({ signal, delay: config.SHUTDOWN_DELAY }, 'closing')
       health.draining = true
       listeners.forEach(closeConnectionsAfterAnswers)
-      // During the start there is nobody to wait for.
+      // During the start there are no clients to wait for.
       if (listeners.length > 0) await delay(config.SHUTDOWN_DELAY * 1000)
     }
     await close()

@@ -1,22 +1,22 @@
 import { isatty } from 'node:tty'
 
-/** Signals that end the service in good order. SIGUSR2 is that of nodemon. */
+/** Signals that start a graceful shutdown. nodemon sends SIGUSR2. */
 const ENDING = ['SIGINT', 'SIGTERM', 'SIGQUIT', 'SIGUSR2'] as const
 
-/** Signals of a crash. A listener would keep a process that crashes alive: the handler returns to the instruction that failed. */
+/** Signals of a crash. A handler would keep the crashing process alive, because it returns to the instruction that failed. */
 const CRASHES = ['SIGILL', 'SIGTRAP', 'SIGABRT', 'SIGBUS', 'SIGFPE', 'SIGSEGV'] as const
 
-/** Signals that close-with-grace leaves alone. */
+/** Signals that close-with-grace must not handle. */
 export const SIGNALS = [...ENDING, 'SIGHUP' as const, ...CRASHES]
 
 /**
- * Milliseconds in which a further signal counts as the first one. Ctrl-C reaches the whole process group, and npm then
- * forwards the same signal; other process managers send SIGTERM after it.
+ * Milliseconds after the first signal in which further signals are ignored. Ctrl-C reaches the whole process group, and
+ * npm then forwards the same signal; other process managers send SIGTERM after it.
  */
 const REPEAT = 1000
 
 /**
- * Calls `close` at the first ending signal and `endNow` at one that comes more than a second later. SIGHUP is an ending
+ * Calls `close` at the first ending signal, and `endNow` at any that comes more than a second later. SIGHUP is an ending
  * signal where standard input is a terminal, because the terminal was closed; elsewhere it is ignored, because log
  * rotation sends it. The listeners stay for the life of the process: without one, Node restores the system's default.
  */

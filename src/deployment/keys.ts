@@ -3,8 +3,8 @@ import { signingKeysKey } from '#src/redis/keys'
 import { readScript } from '#src/sessions/scripts'
 import type { KeyNames } from '#src/config/signing-keys'
 
-// Replicas with different secrets refuse one another's tokens, and their clients log in again. So each writes down the names of
-// the keys that it signs with. A name is a keyed hash, or the thumbprint of a public key, and every token shows it.
+// Replicas with different secrets refuse one another's tokens, and clients must log in again. So each replica announces the
+// names of its signing keys. A name is a keyed hash, or the thumbprint of a public key, and is public: every token shows it.
 
 /** Seconds between two announcements. */
 export const ANNOUNCE_INTERVAL = 60
@@ -14,18 +14,18 @@ const LIFETIME = 3 * ANNOUNCE_INTERVAL
 
 const source = readScript('announce-keys')
 
-/** Announces the keys that this replica signs with. @returns those of other replicas that it does not know. */
+/** Announces this replica's signing keys. @returns the signing keys of other replicas that this one does not know. */
 export async function announceKeys (redis: RedisClient, prefix: string, { signing, known }: KeyNames): Promise<string[]> {
   const names = await redis.eval(source, 1, signingKeysKey(prefix), LIFETIME, ...signing) as string[]
   return unknownOf(names, known)
 }
 
-/** Takes the announcement back at the end of a replica; those that share its keys make it again. */
+/** Withdraws the announcement when a replica shuts down; replicas with the same keys announce them again. */
 export async function withdrawKeys (redis: RedisClient, prefix: string, { signing }: KeyNames): Promise<void> {
   await redis.hdel(signingKeysKey(prefix), ...signing)
 }
 
-/** The keys that replicas sign with. Writes nothing. */
+/** Reads the announced signing keys of all replicas. Writes nothing. */
 export async function readAnnounced (redis: RedisClient, prefix: string): Promise<string[]> {
   const [fields, [now]] = await Promise.all([redis.hgetall(signingKeysKey(prefix)), redis.time()])
   return Object.entries(fields).filter(([, said]) => Math.abs(Number(now) - Number(said)) < LIFETIME).map(([name]) => name)

@@ -6,19 +6,19 @@ import type { KeyNames } from '#src/config/signing-keys'
 import { claimPrefix, foreignPrefix, readOwner, type Ownership } from './issuer.ts'
 import { announceKeys } from './keys.ts'
 
-/** Milliseconds of a readiness check. */
+/** Milliseconds that a readiness check waits for Redis. */
 const PROBE_TIMEOUT = 500
 
-/** Compares a replica with the others on its prefix: they have one issuer and the same keys. */
+/** Checks that all replicas on a prefix have the same issuer and the same keys. */
 export interface DeploymentWatch {
   /**
-   * Claims the prefix and announces the keys. A Redis that refuses both is warned of.
+   * Claims the prefix and announces the keys. Logs a warning if Redis refuses.
    * @throws StartError when another issuer has the prefix.
    */
   start (): Promise<void>
-  /** Does both again, and logs what has changed. Never rejects: with Redis away there is nothing to compare. */
+  /** Claims and announces again, and logs changes. Never rejects: without Redis there is nothing to compare. */
   look (): Promise<void>
-  /** Rejects while another issuer has the prefix, after a start that could not tell: Redis may have refused writes then. */
+  /** Rejects while another issuer has the prefix. Needed only if `start` could not tell, because Redis failed or refused writes. */
   probe (): Promise<void>
 }
 
@@ -27,7 +27,7 @@ export interface WatchOptions {
   ownership: Ownership
   names: KeyNames
   log: FastifyBaseLogger
-  /** Is told how many keys other replicas sign with that this one does not know. */
+  /** Called with the number of other replicas' signing keys that this replica does not know. */
   onUnknownKeys: (count: number) => void
 }
 
@@ -63,7 +63,7 @@ export function createWatch ({ redis, ownership, names, log, onUnknownKeys }: Wa
       } catch (err) {
         if (err instanceof StartError) throw err
         log.warn({ err }, 'Redis would not say whether REDIS_PREFIX belongs to another JWT_ISSUER, nor which keys other replicas have')
-        // It may answer what it does not write.
+        // A Redis that refuses writes may still answer reads.
         const owner = await readOwner(redis, prefix).catch(() => undefined)
         if (owner !== undefined) assertOurs(owner)
       }
@@ -83,7 +83,7 @@ export function createWatch ({ redis, ownership, names, log, onUnknownKeys }: Wa
     async probe () {
       if (wasOurs) return
       await Promise.race([claim(), delay(PROBE_TIMEOUT, undefined, { ref: false })]).catch(err => {
-        // Whether refreshes run is for the store to say: in a Cluster the marker may be on a shard that is away.
+        // Ignored: the store checks whether refreshes run. In a Cluster the marker may be on a shard that is down.
         if (err instanceof StartError) throw err
       })
     }

@@ -1,31 +1,31 @@
 import type { Server } from 'node:http'
 import type { Socket } from 'node:net'
 
-/** Milliseconds between two looks at all connections. Looks are counted, not seconds: a process that stood still blames no client. */
+/** Milliseconds between checks of all connections. Limits count checks, not seconds: clients must not pay for a stall of the process. */
 const LOOK = 1000
 
-/** Looks during which a client may take less than `PROGRESS` of the answers that wait for it. */
+/** Maximum number of checks in a row in which a client reads less than `PROGRESS` of its pending answers. */
 const PATIENCE = 10
 
-/** Bytes; 6.4 KB a second load a file of the API page over the slowest network. */
+/** Bytes a client must read within `PATIENCE` checks: 6.4 KB a second, enough for a file of the API page over the slowest network. */
 const PROGRESS = 64 * 1024
 
-/** Looks that a connection may stay open after our last byte, so that its client reads the answer before the end. */
+/** Number of checks for which a connection stays open after the last byte is sent, so that its client can read the answer. */
 const LINGER = 2
 
-/** How many looks in a row found the socket so, and the bytes that the system had taken when answers began to wait. */
+/** Checks that found the socket stuck in a row, checks that found it finished, and the bytes the kernel had taken at the last progress. */
 interface Record { stuck: number, taken: number, finished: number }
 
 export interface Connections {
-  /** What happens every `LOOK` milliseconds. */
+  /** Checks all connections; runs every `LOOK` milliseconds. */
   look (): void
-  /** Ends the connections that are finished on our side and that an earlier look or call found so already. */
+  /** Ends connections that are finished on our side and were already so at an earlier check or call. */
   endFinished (): void
 }
 
 /**
- * Ends connections whose clients hold them for no purpose: they read no answers, or ignore our end of the connection.
- * Node's own `server.timeout` ends neither for sure: it may take twice its time, and a byte a minute puts it off for ever.
+ * Ends connections whose clients read no answers, or do not close after our side has.
+ * Node's own `server.timeout` is unreliable for both: it may take twice its time, and a byte a minute postpones it for ever.
  */
 export function watchConnections (server: Server, onStuck: () => void): Connections {
   const connections = new Map<Socket, Record>()
@@ -49,7 +49,7 @@ export function watchConnections (server: Server, onStuck: () => void): Connecti
         socket.destroy()
       } else if (isStuck(socket, record)) {
         onStuck()
-        // The system would go on trying to send what it has, up to megabytes a connection.
+        // A reset discards the kernel's send buffer; otherwise the kernel would keep trying to send it, up to megabytes a connection.
         socket.resetAndDestroy()
       }
     }

@@ -1,23 +1,23 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { FastifyInstance } from 'fastify'
 
-/** How long keep-alive connections may still bring a request before the idle ones are closed, milliseconds. */
+/** Milliseconds in which keep-alive connections may still send a request before the idle ones are closed. */
 const LINGER = 100
 
-/** How often connections that became idle, or are finished on our side, are closed while the last requests are answered, milliseconds. */
+/** While the last requests are answered, connections that are idle or finished on our side are closed every so many milliseconds. */
 const SWEEP = 50
 
 /**
- * From now on every answer closes its connection, so that clients and load balancers move their keep-alive
- * connections elsewhere before the listener goes. Costs nothing until it is called.
+ * Makes every further answer close its connection, so that clients and load balancers move their keep-alive
+ * connections elsewhere before the listener closes. Costs nothing until it is called.
  */
 export function closeConnectionsAfterAnswers (app: FastifyInstance): void {
   app.server.prependListener('request', (_request, response) => { response.setHeader('connection', 'close') })
 }
 
 /**
- * Stops listening and resolves when everything accepted has been answered. Idle connections don't hold it up;
- * requests that are not over after `grace` milliseconds are cut.
+ * Stops listening and resolves when all accepted requests are answered. Idle connections don't delay it; requests still
+ * open after `grace` milliseconds are cut off.
  */
 export async function drain (app: FastifyInstance, grace: number): Promise<void> {
   await delay(LINGER)

@@ -1,23 +1,23 @@
 import type { RequestListener, Server, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 
-/** Requests that may wait behind another one on their connection. Clients that pipelined sent 10 (apt) to 32 (Firefox). */
+/** Maximum number of requests that wait behind another on a connection. Clients with pipelining sent 10 (apt) to 32 (Firefox). */
 const MAX_WAITING = 32
 
-/** From `onIncoming`: ignore all bytes that follow (llhttp's `on_headers_complete`, HPE_PAUSED_UPGRADE). */
+/** Returned from `onIncoming` to ignore all later bytes (llhttp's `on_headers_complete`, HPE_PAUSED_UPGRADE). */
 const IGNORE_REST = 2
 
 /**
- * Answers no more than `MAX_WAITING` requests that came behind another one: Node makes requests of all bytes that it
- * reads at once, thousands of a few bytes each, and keeps their answers for a client that may never read them.
- * `onSurplus` gets the first response above that and has to end its connection; no later bytes become requests.
+ * Handles at most `MAX_WAITING` pipelined requests on a connection. Node parses all bytes of one read, which may be
+ * thousands of tiny requests, and keeps their answers for a client that may never read them.
+ * `onSurplus` gets the first response beyond the limit and must end its connection; later bytes become no requests.
  */
 export function limitPipelining (server: Server, onSurplus: (response: ServerResponse) => void): void {
   const waiting = new WeakMap<Socket, number>()
   const [handle] = server.listeners('request') as [RequestListener]
   server.removeListener('request', handle)
   server.on('request', (request, response) => {
-    // Node gives the socket to one response at a time, so this one is the first: nearly every request is.
+    // Node assigns the socket to one response at a time, so a response with a socket is not waiting. Nearly all requests end here.
     if (response.socket !== null) return handle(request, response)
 
     const { socket } = request
@@ -34,8 +34,8 @@ export function limitPipelining (server: Server, onSurplus: (response: ServerRes
 }
 
 /**
- * Spares Node the thousands of requests that may follow in the bytes that it is reading. The parser is Node's own affair:
- * without one there, nothing is spared and nothing else changes.
+ * Keeps Node from parsing the thousands of requests that may follow in the current read. `parser` is an internal of Node:
+ * if it is missing, the requests are parsed, and nothing else changes.
  */
 function ignoreRest (socket: Socket): void {
   const { parser } = socket as { parser?: object | null }

@@ -6,28 +6,29 @@ import { trustProxy, type Config } from '#src/config/environment'
 import type { Surface } from '#src/listeners'
 import { parseTraceparent } from './trace-context.ts'
 
-/** Whether the ids that this peer sends may stand in our log. */
+/** Whether the service accepts request ids and trace ids from the peer with this address. */
 export type Trust = (address: string) => boolean
 
-/** What an id of the caller's may look like: nothing that breaks a log, a search or a header. */
+/** Accepted form of a caller's id: no character that breaks a log, a search or a header. */
 const REQUEST_ID = /^[A-Za-z0-9._-]{1,128}$/
 
 /**
- * Internal callers are our own services. In public it is the proxies of `TRUST_PROXY`, and the peer itself has to be one:
- * a client that could choose ids would hide among the lines of others, or decide what a tracing back end keeps.
+ * Trusts every caller of the internal listener, because all are our own services. On the public listener, the peer itself
+ * must be a proxy of `TRUST_PROXY`: a client that could choose ids would hide its log lines among those of others, or decide
+ * which traces a tracing back end keeps.
  */
 export function idTrust (surface: Surface, config: Config): Trust {
   const proxies = surface === 'internal' || trustProxy(config)
   if (typeof proxies === 'boolean') return () => proxies
-  // As Fastify itself reads them for `request.ip`.
+  // Parsed as Fastify parses it for `request.ip`.
   const isProxy = compile(proxies.split(',').map(part => part.trim()))
   return address => isProxy(address, 0)
 }
 
 /**
- * Makes the id of each request: that of a trusted peer's `X-Request-Id`, else a random one, so that one id finds one request
- * in the logs of all replicas, and tells no client how many others ask. It is the first to see a request, and removes
- * a `traceparent` that is not trusted: nothing after it, an OpenTelemetry instrumentation included, can follow it.
+ * Creates the id of each request: a trusted peer's `X-Request-Id`, otherwise a random id. A random id finds one request in
+ * the logs of all replicas, and does not tell clients how many requests there are. This function runs first on every
+ * request, so it also removes an untrusted `traceparent`: later code, including OpenTelemetry instrumentation, never sees it.
  */
 export function createRequestIds (trusts: Trust): (request: IncomingMessage) => string {
   return ({ headers, socket }) => {
@@ -41,7 +42,7 @@ export function createRequestIds (trusts: Trust): (request: IncomingMessage) => 
   }
 }
 
-/** Has every request of an app identified. Before all other hooks, since any of them may answer. */
+/** Runs `identify` on every request. Call it before any other hook is added, because each hook may answer. */
 export function identifyRequests (app: FastifyInstance): void {
   app.addHook('onRequest', (request, reply, done) => {
     identify(request, reply)
@@ -49,7 +50,7 @@ export function identifyRequests (app: FastifyInstance): void {
   })
 }
 
-/** Answers with the request's id, and with the trace that it is part of; puts that on its log lines, which have the id already. */
+/** Sets the answer's `X-Request-Id` and `traceparent` headers, and adds the trace to the request's log lines, which have the id already. */
 export function identify (request: FastifyRequest, reply: FastifyReply): void {
   reply.header('x-request-id', request.id)
   const { traceparent } = request.raw.headers as { traceparent?: string }

@@ -1,21 +1,21 @@
-// A process that stood still (SIGSTOP, a paused container, a starved machine) finds requests in the kernel's buffers when
-// it goes on. Their clients gave up long ago and repeated them elsewhere: run now, a token that was the newest then may be
-// two generations old, and end its session as reused. Nothing tells such a request from one of this moment. So whatever is
-// read right after standing still counts as if it had arrived before.
+// A process that stood still (SIGSTOP, a paused container, a starved machine) finds old requests in the kernel's buffers when
+// it resumes. Their clients gave up long ago and repeated them on other replicas. If such a request ran now, its token might
+// be two generations old, and end its session as reused. Old and new requests can't be told apart, so every request that
+// is read right after a stall counts as if it had arrived before the stall.
 
-/** How often the process notes that it runs, milliseconds. */
+/** Milliseconds between two heartbeats of the process. */
 const BEAT = 100
 
-/** Standing still for longer counts, milliseconds: within a second every request is answered, so before it nobody gives up. */
+/** Longer pauses count as stalls, milliseconds. Every request is answered within a second, so no client gives up earlier. */
 const STALL = 1000
 
-/** Turns of the event loop that surely read what was in the buffers: a turn may accept one connection, and 511 of them can wait. */
+/** Turns of the event loop that are sure to empty the buffers: a turn may accept just one connection, and 511 can wait. */
 const TURNS = 1024
 
-/** When this process last ran and had read all that was there, by `performance.now()`. Always, until it is watched. */
+/** When the process last ran with its buffers read, by `performance.now()`. `Infinity` until `watchForStalls()` is called. */
 let awakeAt = Infinity
 
-/** To be called when the process begins to listen: the start may take its time, and nothing waits in the meantime. */
+/** Call it when the process begins to listen. A slow start is no stall, because no requests wait during it. */
 export function watchForStalls (): void {
   awakeAt = performance.now()
   beat()
@@ -35,17 +35,17 @@ function readOn (turns: number): void {
     awakeAt = performance.now()
     beat()
   } else {
-    // Not unref'd: a loop that nothing keeps awake would wait for events between the turns.
+    // Not unref'd: otherwise an idle event loop would wait for events between the turns.
     setImmediate(readOn, turns - 1)
   }
 }
 
-/** Whether a request that is taken up now may have waited while the process stood still. */
+/** Whether a request that is read now may have waited while the process stood still. */
 export function isCatchingUp (now = performance.now()): boolean {
   return now - awakeAt > STALL
 }
 
-/** Since when a request that is taken up now may have been waiting, by `performance.now()`: now, but for a stall. */
+/** Earliest time at which a request that is read now may have arrived, by `performance.now()`: `now`, unless there was a stall. */
 export function waitingSince (now: number): number {
   return isCatchingUp(now) ? awakeAt : now
 }

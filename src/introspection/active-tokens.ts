@@ -5,11 +5,11 @@ import type { AccessClaims, RefreshClaims } from '#src/tokens/claims'
 import type { Tokens } from '#src/tokens/tokens'
 
 /**
- * Which tokens are good now. Everything that answers that question for other services asks here. All time is Redis's,
- * and nothing is written: whoever may look at a token must not be able to end its session by looking.
+ * Decides which tokens are active now, for every endpoint that answers other services. Uses Redis's clock and writes nothing: a
+ * service that may introspect a token must not be able to end its session.
  */
 
-/** What a judgement needs: every surface's `app` has it. */
+/** Dependencies of these functions; every listener's `app` satisfies them. */
 export interface Judges {
   tokens: Pick<Tokens, 'verifyAccess' | 'verifyRefresh'>
   sessions: Pick<SessionStore, 'find'>
@@ -20,12 +20,12 @@ export interface Judges {
 export interface LiveToken<Claims> {
   claims: Claims
   session: FoundSession
-  /** When it stops being good unless its session ends before; Unix seconds by Redis's clock. */
+  /** When the token stops being active, unless its session ends before; Unix seconds by Redis's clock. */
   expiresAt: number
 }
 
 /**
- * An access token is good until its `exp` while its session lives, whichever generation the session has reached.
+ * An access token is active until its `exp` while its session lives, whatever the session's generation.
  * @throws StoreUnavailable when Redis could not be asked.
  */
 export async function liveAccess ({ tokens, sessions }: Judges, token: string): Promise<LiveToken<AccessClaims> | undefined> {
@@ -35,8 +35,8 @@ export async function liveAccess ({ tokens, sessions }: Judges, token: string): 
 }
 
 /**
- * A refresh token is good exactly when a refresh with it, from its own device, would be answered 200 now. The device is
- * not judged: who asks here is not the device.
+ * A refresh token is active exactly when a refresh with it, from its own device, would be answered 200 now. The device is not
+ * checked: the caller is another service.
  * @throws StoreUnavailable when Redis could not be asked.
  */
 export async function liveRefresh ({ tokens, sessions, config }: Judges, token: string): Promise<LiveToken<RefreshClaims> | undefined> {
@@ -47,9 +47,9 @@ export async function liveRefresh ({ tokens, sessions, config }: Judges, token: 
 }
 
 /**
- * The table of lua/rotate.lua, read and not acted upon; a test holds the two together.
+ * Applies the rules of lua/rotate.lua without writing; a test keeps the two in step.
  *
- * | the record says                                | a refresh would be | good until                                  |
+ * | the record says                                | a refresh would be | active until                                |
  * |------------------------------------------------|--------------------|---------------------------------------------|
  * | no such session, or past `expiresAt`           | unknown, expired   | – (`find` found nothing)                    |
  * | gen = current                                  | rotated            | the session's end                           |

@@ -1,8 +1,8 @@
 import { Counter, type Registry } from 'prom-client'
 
 /**
- * A counter as a plain object with a number for every value of its one label, all rendered from the start: what has not
- * happened yet is 0, and Prometheus sees the first time as a rise.
+ * A counter as a plain object, with a number for every value of its single label. All values are rendered from the start,
+ * at 0, so that Prometheus sees the first event as a rise.
  */
 export function createCounts<Value extends string> (
   registry: Registry, definition: { name: string, help: string, labelNames: readonly [string], values: readonly Value[] }

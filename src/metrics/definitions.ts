@@ -1,14 +1,14 @@
 import { endReasons } from '#src/sessions/ended'
 
 /**
- * Every metric of our own: what it is called, what it says, and its labels. docs/metrics.md has the same table, which a
- * test compares. Labels take few and known values: none is made of what a client sent.
+ * Name, help text and labels of every metric of our own. docs/metrics.md has the same table; a test compares the two.
+ * Labels have few and known values, never values that a client sent.
  */
 
 /**
  * How refreshes end: the outcomes of a rotation, `malformed` and `forged` before Redis is asked, `unavailable` for a 500,
- * `limited` for a 429, `overloaded` for what was shed before it was looked at, `aborted` when the client's connection
- * broke before its request was whole, or before it was looked at.
+ * `limited` for a 429, `overloaded` for requests that were shed before any work, `aborted` when the client's connection
+ * broke before its request was complete, or before it was processed.
  */
 export const refreshOutcomes = [
   'rotated', 'retried', 'recovered', 'malformed', 'forged', 'unknown', 'device_mismatch', 'expired', 'reused',
@@ -18,8 +18,8 @@ export const refreshOutcomes = [
 export type RefreshOutcome = typeof refreshOutcomes[number]
 
 /**
- * Upper bounds in seconds: from a script's usual fraction of a millisecond to beyond the second in which the endpoint
- * promises an answer. 0.75 and 1 stand on either side of what Redis is given up after.
+ * Upper bounds in seconds: from a script's usual fraction of a millisecond to beyond the second within which the endpoint
+ * promises an answer. 0.5 and 0.75 lie on either side of the 0.7 seconds after which the service gives up on Redis.
  */
 export const LATENCY_BUCKETS = [0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 0.75, 1, 2.5]
 

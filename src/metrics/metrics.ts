@@ -8,25 +8,25 @@ import { createHistogram, type Histogram } from './histogram.ts'
 import { registerProcessMetrics } from './process.ts'
 import { createScriptObserver } from './scripts.ts'
 
-/** What both surfaces of a process count in, and the registry that renders it. */
+/** Counters of both listeners of a process, and the registry that renders them. */
 export interface Metrics {
   registry: Registry
-  /** Whoever decides how a refresh ends adds 1. */
+  /** The code that decides the outcome of a refresh adds 1. */
   refreshes: Record<RefreshOutcome, number>
   requests: Histogram
   unmatched: Record<Surface, number>
-  /** For the store of each surface. */
+  /** Passed to the store of each listener. */
   observeScript: ScriptObserver
-  /** Of each surface, as ioredis has them: one that can be used is `ready`. */
+  /** ioredis client of each listener; its status is `ready` while it can be used. */
   connections: Map<Surface, { readonly status: string }>
   reconnects: Record<Surface, number>
-  /** How many keys other replicas sign with that this one does not know. */
+  /** Number of other replicas' signing keys that this replica does not know. */
   unknownKeys: number
-  /** Of each surface: how far Redis's clock is ahead, in seconds; `undefined` while it is not known. */
+  /** For each listener: how far Redis's clock is ahead, in seconds; `undefined` while unknown. */
   clocks: Map<Surface, () => number | undefined>
 }
 
-/** `health` and `log` are the process's, which are asked at every scrape. */
+/** `health` and `log` belong to the process and are read at every scrape. */
 export function createMetrics (health: Health, log: { readonly dropped: number } = { dropped: 0 }): Metrics {
   const registry = new Registry()
   const { refreshes, requests, unmatched, connected, reconnects, clock, ready, unknownKeys, logDropped } = definitions

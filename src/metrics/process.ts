@@ -2,12 +2,12 @@ import { collectDefaultMetrics, Counter, Gauge, type Registry } from 'prom-clien
 import { info } from '#src/openapi/about'
 import { definitions } from './definitions.ts'
 
-/** They walk over every open handle at a scrape, a socket each, and end in `_total` though they are gauges. */
+/** Default metrics to remove: they walk over every open handle, such as each socket, at a scrape; some gauges end in `_total`. */
 const unwanted = ['resources', 'handles', 'requests'].flatMap(what => [`nodejs_active_${what}`, `nodejs_active_${what}_total`])
 
 /**
- * The process itself: CPU, memory, garbage collection, event loop, build. Those of prom-client keep their names, which
- * dashboards for Node know. The delay of the event loop is sampled every 10 ms, some 4 ms of CPU a second.
+ * Registers metrics of the process: CPU, memory, garbage collection, event loop, build. prom-client's metrics keep their
+ * names, which dashboards for Node use. Sampling the event loop's delay every 10 ms takes some 4 ms of CPU a second.
  */
 export function registerProcessMetrics (registry: Registry): void {
   collectDefaultMetrics({ register: registry })

@@ -6,28 +6,28 @@ import { addSeries, observe, type Series } from './histogram.ts'
 import type { Metrics } from './metrics.ts'
 
 /**
- * A route's own onResponse hook, which observes how long its answers took, by status. What the labels say is known when
- * the route is made: a URL or a method that a client chose is in none.
+ * Creates a route's own onResponse hook, which observes the duration of its answers by status. The other labels are fixed
+ * when the route is added, so that no label holds a URL or a method that a client chose.
  */
 export function createRequestObserver ({ requests }: Metrics, surface: Surface, { method, url }: RouteOptions): onResponseHookHandler {
   const labels = { surface, method: typeof method === 'string' ? method : 'any', route: url }
   const byStatus: Series[] = []
   return (_request, reply, done) => {
     const { statusCode: status } = reply
-    // Fastify has read the clock at both ends anyway.
+    // Fastify has already read the clock at the start and the end.
     observe(byStatus[status] ??= addSeries(requests, { ...labels, status }), reply.elapsedTime / 1000)
     done()
   }
 }
 
-/** How a refresh ended that was answered with an error and `status`. */
+/** Outcome of a refresh that was answered with an error and `status`. */
 export function refusedOutcome (err: FastifyError | RefreshRefused | TurnedAway, status: number): RefreshOutcome {
   if (err instanceof RefreshRefused || err instanceof TurnedAway) return err.outcome
   if (err instanceof Aborted) return 'aborted'
   return status === 500 ? 'unavailable' : 'malformed'
 }
 
-/** Counts bytes that were not read as a request for any route: what clients send to the public listener is refreshes. */
+/** Counts bytes that became no request of a route. On the public listener they count as refreshes, because clients send nothing else. */
 export function countUnread ({ refreshes }: Metrics, surface: Surface, outcome: 'malformed' | 'overloaded'): void {
   if (surface === 'public') refreshes[outcome]++
 }

@@ -7,8 +7,8 @@ import { definitions } from './definitions.ts'
 import { addSeries, createHistogram, observe, type Series } from './histogram.ts'
 
 /**
- * What a store's calls say: how long they take, and which sessions they open and end. Every call comes here, so it is
- * two look-ups and an addition; a script's series is there from the first call that ends so.
+ * Observes a store's calls: their durations, and the sessions they open and end. It runs on every call, so it costs two
+ * look-ups and an addition. The series of a script and a result appears with the first such call.
  */
 export function createScriptObserver (registry: Registry): ScriptObserver {
   const { opened, ended, scripts } = definitions

@@ -1,12 +1,12 @@
 import type { Surface } from '#src/listeners'
 
-/** What the API document says besides its routes. */
+/** Parts of the API document that do not come from routes. */
 
 export const OPENAPI = '3.1.0'
 
 export const info = {
   title: 'refresh-token-service',
-  // The package's, which a test compares: the API is what its versions are about.
+  // The package's version, because its versions describe the API; a test compares the two.
   version: '0.1.0',
   description: `Keeps user sessions alive: one-time refresh tokens with rotation and reuse detection.
 
@@ -17,7 +17,7 @@ and is never exposed. Every error answer of both has one shape, \`{"code":400,"m
   license: { name: 'MIT', identifier: 'MIT' }
 }
 
-/** Where a development machine has them, with a description each. */
+/** URLs of the listeners on a development machine, with descriptions. */
 export const servers: Record<Surface, { url: string, description: string }> = {
   public: { url: 'http://localhost:3000', description: 'Public listener (HOST, PORT)' },
   internal: { url: 'http://localhost:3001', description: 'Internal listener (INTERNAL_HOST, INTERNAL_PORT)' }
@@ -45,7 +45,7 @@ export const securitySchemes = {
   }
 } as const
 
-/** Of every answer. */
+/** Headers of every answer. */
 export const headers = {
   'X-Request-Id': {
     description: 'The id of this request, which its log lines have too: that of a trusted caller, or a random one.',
@@ -55,7 +55,7 @@ export const headers = {
   }
 } as const
 
-/** What an error status means wherever a route does not say it better. */
+/** Default descriptions of error statuses; a route may give a better one. */
 export const errorDescriptions: Record<number, string> = {
   400: 'The request is wrong; the message names the first field that is.',
   401: 'The API key is missing or wrong.',

@@ -2,9 +2,9 @@ import type { Surfaces } from '#src/listeners'
 import { listeningPort } from '#src/listeners'
 
 /**
- * Where a browser of this machine finds the API page of the internal listener, which calls the public one: that is
- * another origin to it, allowed in development alone. Known once the internal listener listens, as its port may be the
- * system's choice.
+ * Origins at which a browser of this machine finds the API page of the internal listener. The page calls the public
+ * listener, which is another origin; this is allowed only in development. The list is empty until the internal listener
+ * listens, because the system may choose its port.
  */
 export function docsOrigins (surfaces: Surfaces, internalHost: string): string[] {
   const port = listeningPort(surfaces.internal)

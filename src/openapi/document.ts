@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from 'node:util'
 import type { Surface, Surfaces } from '#src/listeners'
 import { headers, info, OPENAPI, securitySchemes, servers, tags } from './about.ts'
 
-/** As much of an OpenAPI 3.1 document as is worked on here. */
+/** The parts of an OpenAPI 3.1 document that this module reads or changes. */
 export interface ApiDocument {
   openapi: string
   info: object
@@ -18,12 +18,12 @@ interface Media {
   schema?: { title?: string, description?: string, $ref?: string }
 }
 
-/** What @fastify/swagger starts each surface's document from. */
+/** Initial document of each listener, for @fastify/swagger. */
 export const base = { openapi: OPENAPI, info, components: { securitySchemes, headers } }
 
 /**
- * The document of all the surfaces together, every path with the server that it is found at.
- * Sorted, so that one API gives one text. The surfaces must be ready.
+ * Merges the documents of all listeners; each path names its server.
+ * Sorted, so that the same API gives the same text. The listeners must be ready.
  */
 export function apiDocument (surfaces: Surfaces, urls: Partial<Record<Surface, string>> = {}): ApiDocument {
   const serverOf = (surface: Surface): object => ({ ...servers[surface], url: urls[surface] ?? servers[surface].url })
@@ -40,19 +40,19 @@ export function apiDocument (surfaces: Surfaces, urls: Partial<Record<Surface, s
   }
 }
 
-/** The document as a file has it. */
+/** The document as the text of a file. */
 export function toText (document: ApiDocument): string {
   return JSON.stringify(document, null, 2) + '\n'
 }
 
 /**
- * Moves the schemas of bodies to the components, under their titles: a generated client gets one type for each.
+ * Moves the schemas of bodies to the components, under their titles, so that a generated client gets one type for each.
  * @throws when two different schemas have one title.
  */
 export function nameSchemas (document: ApiDocument): ApiDocument {
   const { schemas = {} } = document.components
   for (const media of mediaOf(document.paths)) {
-    // The description is of this one body, and stands beside it.
+    // The description belongs to this body, and is not part of the shared schema.
     const { description: _, ...schema } = media.schema ?? {}
     if (schema.title === undefined) continue
     const known = schemas[schema.title] ??= schema
@@ -62,7 +62,7 @@ export function nameSchemas (document: ApiDocument): ApiDocument {
   return { ...document, components: { ...document.components, schemas } }
 }
 
-/** Gives every answer the headers that all have. */
+/** Adds the common headers to every answer. */
 export function describeHeaders (document: ApiDocument): ApiDocument {
   const references = Object.fromEntries(Object.keys(headers).map(name => [name, { $ref: `#/components/headers/${name}` }]))
   for (const item of Object.values(document.paths)) {
@@ -73,7 +73,7 @@ export function describeHeaders (document: ApiDocument): ApiDocument {
   return document
 }
 
-/** Every `content` entry, wherever it is. */
+/** Yields the media types of every `content` entry, at any depth. */
 function * mediaOf (node: unknown): Generator<Media> {
   if (typeof node !== 'object' || node === null) return
   for (const [key, child] of Object.entries(node)) {

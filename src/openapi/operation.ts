@@ -7,8 +7,8 @@ import { errorDescriptions } from './about.ts'
 type ResponseSchemas = Record<string, { title?: string, description?: string, examples?: unknown[] }>
 
 /**
- * Completes what a route's schema says about itself: each error status with its meaning and its very body. Fastify
- * serves most routes with a trailing slash too; the documented path is the one without.
+ * Completes a route's schema: adds the description and the exact body of each error status. Fastify also serves most
+ * routes with a trailing slash; the documented path has none.
  */
 export const describeOperation: SwaggerTransform = ({ schema, url, route }) => {
   const { response = {} } = schema as { response?: ResponseSchemas }
@@ -18,7 +18,7 @@ export const describeOperation: SwaggerTransform = ({ schema, url, route }) => {
   return { url: url.replace(/\/$/, ''), schema: { ...schema, response: Object.fromEntries(responses) } }
 }
 
-/** What a 400 may say behind the API key, in the validator's words. */
+/** Example detail of a 400 on a route behind the API key, in the validator's words. */
 function complaint ({ body, params }: FastifySchema): string | undefined {
   if (body !== undefined) return 'body must be object'
   return params === undefined ? undefined : 'params/userId must match format "user-id"'

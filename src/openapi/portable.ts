@@ -1,8 +1,8 @@
 import { DeviceId, Email } from '#src/schemas/fields'
 
 /**
- * Rules that take our own validator (Unicode properties, lengths in bytes), as any JSON Schema validator understands
- * them. These let everything pass that ours does, and a little more: the descriptions say the rest.
+ * Replacements for rules that need our own validator (Unicode properties, lengths in bytes); any JSON Schema validator
+ * understands them. They accept everything that our rules accept, and a little more; the descriptions state the rest.
  */
 const patterns: Record<string, string> = {
   [DeviceId.pattern!]: '\\S',
@@ -14,7 +14,7 @@ const formats: Record<string, object> = {
   label: { minLength: 1, maxLength: 48, pattern: '\\S' }
 }
 
-/** A copy of a schema, or of anything that holds schemas, in portable rules alone. */
+/** Copies a schema, or any value that contains schemas, with portable rules only. */
 export function toPortable<T> (node: T): T {
   if (typeof node !== 'object' || node === null) return node
   if (Array.isArray(node)) return node.map(toPortable) as T

@@ -3,9 +3,9 @@ import { normalizeIP } from '@fastify/rate-limit'
 import { parseKeys } from '#src/tokens/keys'
 
 /**
- * Names a client by its address without saying it: an address is personal data, and all IPv4 addresses are soon hashed
- * without a key. The key follows from the refresh secrets, so all replicas have it and Redis does not. An IPv6 client
- * commands a /64 and counts as one; 72 bits keep two clients apart.
+ * Names a client by a keyed hash of its address: an address is personal data, and a hash without a key is soon reversed by
+ * hashing all IPv4 addresses. The key is derived from the refresh secrets, so all replicas have it and Redis does not. An
+ * IPv6 client controls a /64, so the whole /64 counts as one client. 72 bits keep two clients apart.
  */
 export function createAddressNames (refreshSecrets: string): (address: string) => string {
   const [{ secret }] = parseKeys(refreshSecrets)

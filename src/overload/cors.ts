@@ -1,17 +1,17 @@
 import cors from '@fastify/cors'
 import type { FastifyInstance } from 'fastify'
 
-/** Seconds for which a browser need not ask again; Chromium takes no more than 7200. */
+/** Seconds for which a browser may cache a preflight's answer; Chromium caps it at 7200. */
 const MAX_AGE = 600
 
-/** No credentials: tokens travel in bodies, and no cookie is ours. */
+/** No credentials: tokens travel in bodies, and the service uses no cookies. */
 const plain = { origin: true, preflight: false, exposedHeaders: 'Retry-After, X-Request-Id' }
 const preflight = { origin: true, methods: 'GET, POST', allowedHeaders: 'content-type', maxAge: MAX_AGE, cacheControl: 'no-store' }
 const foreign = { origin: false }
 
 /**
- * Lets pages of other origins read the answers of this surface, errors included (the Fetch standard's CORS protocol).
- * Goes before all plugins: the hook that answers unknown routes would refuse a preflight.
+ * Lets pages of other origins read the answers of this listener, errors included (the Fetch standard's CORS protocol).
+ * Register it before all plugins: the hook that answers unknown routes would refuse a preflight.
  */
 export async function allowOrigins (app: FastifyInstance, isAllowed: (origin: string) => boolean): Promise<void> {
   await app.register(cors, {

@@ -1,28 +1,28 @@
 import { TurnedAway } from '#src/errors'
 
 /**
- * Counts the requests that wait for Redis and lets no more in than can be answered in time. Requests whose bodies are
- * still arriving don't count, or else a few slow senders would shut everybody out.
+ * The concurrency limit: counts the requests that wait for Redis, and admits no more than can be answered in time. Requests
+ * whose bodies are still arriving don't count; otherwise a few slow senders could block all other clients.
  */
 export interface Gate {
-  /** What to refuse a request with before its body is read; `undefined` while there is room. */
+  /** Error to refuse a request with before its body is read; `undefined` while the limit is not reached. */
   refusal (): TurnedAway | undefined
   /**
-   * To be asked while the event loop lags: then a tenth of the room has to do. Never none, because a lag may have other
-   * causes than requests, and turning the few away that there are would cure nothing.
-   * @throws TurnedAway when that tenth is taken.
+   * Called while the event loop lags: admits 10 % of the limit. A few requests are always admitted, because the lag may
+   * have other causes, and refusing the last few requests would not cure it.
+   * @throws TurnedAway when 10 % of the limit is reached.
    */
   assertNotBusy (): void
   /**
-   * Counts one more; `leave` must follow.
-   * @throws TurnedAway when the gate is full.
+   * Counts one more request; `leave` must follow.
+   * @throws TurnedAway when the limit is reached.
    */
   enter (): void
   leave (): void
 }
 
 export function createGate (limit: number): Gate {
-  // Made once: a stack a request would cost more than the refusal.
+  // Created once: a stack trace for each request would cost more than the refusal itself.
   const full = new TurnedAway('in_flight')
   const busy = new TurnedAway('event_loop')
   let waiting = 0

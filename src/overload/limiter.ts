@@ -7,20 +7,20 @@ import type { Rate } from '#src/settings/rate'
 import { RATE_LIMIT_TIMEOUT } from './thresholds.ts'
 
 /**
- * Counts a request of this name: an address's or a session's.
- * @throws TurnedAway when there were too many of it, or when too many requests wait for Redis.
+ * Counts a request under the name of an address or a session.
+ * @throws TurnedAway when the name has exceeded its rate, or when too many requests wait for Redis.
  */
 export type Limiter = (request: FastifyRequest, name: string) => Promise<void>
 
 type Check = ReturnType<FastifyInstance['createRateLimit']>
 
 /**
- * A limit by the counters `<prefix>limit:<by>:<name>`, each of which expires with its window. A Redis that is away or
- * slow limits nobody: the refresh itself will tell of it, and must do so within its second.
+ * Creates a rate limit on the counters `<prefix>limit:<by>:<name>`, which expire with their windows. While Redis is down or
+ * slow, no request is limited: the refresh itself reports the failure, and must do so within its second.
  */
 export async function createLimiter (app: FastifyInstance, by: 'address' | 'session', { max, seconds }: Rate, gate: Gate): Promise<Limiter> {
   let check: Check
-  // A scope for each: the plugin knows one namespace a registration.
+  // A scope for each limit, because the plugin supports one namespace for each registration.
   await app.register(async scope => {
     await scope.register(rateLimit, {
       global: false,
@@ -35,8 +35,8 @@ export async function createLimiter (app: FastifyInstance, by: 'address' | 'sess
   })
 
   return async (request, name) => {
-    // What may have waited in a frozen process is refused as late, but only if it asks Redis at once: counted first, it would
-    // come to the refresh when all that waited has been read, and look new.
+    // A request that may have waited in a frozen process is refused as late, but only if it reaches the refresh while the
+    // process still catches up. Counting takes time, so the request would look new afterwards.
     if (isCatchingUp()) return
     gate.enter()
     let timer
@@ -54,7 +54,7 @@ export async function createLimiter (app: FastifyInstance, by: 'address' | 'sess
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** Whom a limit is about to count; where limits are on. */
+    /** Name that a limit is about to count; decorated only when a rate limit is configured. */
     limitName: string
   }
 }

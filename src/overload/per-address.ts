@@ -2,8 +2,8 @@ import type { Server } from 'node:net'
 import { normalizeIP } from '@fastify/rate-limit'
 
 /**
- * Closes at once the connections that an address opens beyond `max`. An IPv6 client commands a /64 and counts as one, as
- * in address.ts. Proxies are exempt: each carries the connections of many clients.
+ * Closes at once the connections that an address opens beyond `max`. An IPv6 /64 counts as one address, as in address.ts.
+ * Proxies are exempt, because each carries the connections of many clients.
  */
 export function limitConnectionsPerAddress (
   server: Server, max: number, isProxy: (address: string) => boolean, onSurplus: () => void
@@ -11,7 +11,7 @@ export function limitConnectionsPerAddress (
   const counts = new Map<string, number>()
   server.on('connection', socket => {
     const { remoteAddress } = socket
-    // Undefined when the client has gone already.
+    // Undefined if the client has disconnected already.
     if (remoteAddress === undefined || isProxy(remoteAddress)) return
     const address = normalizeIP(remoteAddress, 64)
     const count = (counts.get(address) ?? 0) + 1

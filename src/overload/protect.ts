@@ -10,9 +10,9 @@ import { parseRate } from '#src/settings/rate'
 import { MAX_CONNECTIONS, MAX_EVENT_LOOP_DELAY, SAMPLE_INTERVAL } from './thresholds.ts'
 
 /**
- * What the public listener turns away: everything while this replica has more to do than it can answer in time, and, as
- * configured, addresses and sessions that ask too often. The internal listener has few callers, and its health checks
- * must get through to a busy replica: its load balancer would give the others what this one has.
+ * Overload protection of the public listener. Turns away excess requests while this replica can't answer them all in time,
+ * and, if configured, addresses and sessions that send too many. The internal listener is not protected: it has few callers,
+ * and its health checks must reach a busy replica, or the load balancer would move that replica's load to the others.
  */
 export const protect = fp(async app => {
   const { config, server, turnedAway } = app
@@ -30,7 +30,7 @@ export const protect = fp(async app => {
     sampleInterval: SAMPLE_INTERVAL,
     pressureHandler: gate.assertNotBusy
   })
-  // under-pressure knows of a burst when it is over; the gate knows at once, and before a body is read.
+  // under-pressure notices a burst only when it is over; the concurrency limit notices it at once, before a body is read.
   app.addHook('onRequest', (_request, _reply, done) => { done(gate.refusal()) })
 
   const byAddress = parseRate(config.RATE_LIMIT_PER_ADDRESS)
@@ -41,7 +41,7 @@ export const protect = fp(async app => {
     const nameOf = createAddressNames(config.REFRESH_TOKEN_SECRETS)
     const aborted = new Aborted()
     app.addHook('onRequest', async request => {
-      // A connection that is gone has no address.
+      // A closed connection has no address.
       if (request.ip === undefined) throw aborted
       await limit(request, nameOf(request.ip))
     })
@@ -51,7 +51,7 @@ export const protect = fp(async app => {
 
 declare module 'fastify' {
   interface FastifyInstance {
-    /** Of the public listener alone, and so is `limitSession`. */
+    /** Only on the public listener, like `limitSession`. */
     gate: Gate
     /** `undefined` while sessions are not limited. */
     limitSession: Limiter | undefined

@@ -1,15 +1,15 @@
-/** Milliseconds from the first request to the line that tells of it and of all until then. */
+/** Milliseconds from the first counted request to the log line with all counts since then. */
 const INTERVAL = 1000
 
-/** Counts requests by reason: a line each would drown the log, and the process, when there is least time for it. */
+/** Rejection log: counts requests by reason. A log line for each request would flood the log and slow the process under overload. */
 export interface Tally<Reason extends string = string> {
-  /** Whether it is the first for this reason since the last line. */
+  /** Counts a request. Returns whether it is the first with this reason since the last log line. */
   count (reason: Reason): boolean
-  /** Logs what is not logged yet. */
+  /** Logs the counts that are not logged yet. */
   flush (): void
 }
 
-/** `log` writes a line a second at the most. Reasons are few and known: a client chooses none. */
+/** Calls `log` at most once a second. Reasons must be few and known, never chosen by a client. */
 export function createTally<Reason extends string> (log: (counts: Partial<Record<Reason, number>>) => void): Tally<Reason> {
   let counts: Partial<Record<Reason, number>> = {}
   let timer: NodeJS.Timeout | undefined

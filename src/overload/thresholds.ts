@@ -1,25 +1,25 @@
 import { TIMEOUT } from '#src/sessions/runner'
 
-/** Milliseconds within which the public listener answers, whatever happens; docs/protection.md shows how. */
+/** Milliseconds within which the public listener always answers; docs/protection.md explains how. */
 const PROMISE = 1000
 
-/** Milliseconds that Redis has to say whether a rate is exceeded; after that it is taken not to be. */
+/** Milliseconds for Redis to check a rate; after that the request is not limited. */
 export const RATE_LIMIT_TIMEOUT = 50
 
 /**
- * Mean delay of the event loop, milliseconds, above which there is pressure: what the promise leaves when Redis has taken
- * all of its time, for both limits and the refresh, less a margin for writing the answer.
+ * Mean delay of the event loop, milliseconds, above which the listener is under pressure: `PROMISE` less the full time-outs
+ * of Redis, for both limits and the refresh, and less a margin for writing the answer.
  */
 export const MAX_EVENT_LOOP_DELAY = PROMISE - TIMEOUT - 2 * RATE_LIMIT_TIMEOUT - 50
 
-/** Milliseconds between two looks at it. A stall as long as this counts as pressure by itself, so it is no shorter. */
+/** Milliseconds between samples of that delay. No shorter, because a single stall of this length counts as pressure. */
 export const SAMPLE_INTERVAL = 250
 
 /**
- * Connections of the public listener, of which Node closes any more at once. Turning a request away takes some 30 µs of
- * CPU, so when all of them ask once at the same time the last one still hears within the promise.
+ * Maximum connections of the public listener; Node closes the excess at once. Turning a request away takes some 30 µs of
+ * CPU, so if all connections send one request at the same time, the last one is still answered within `PROMISE`.
  */
 export const MAX_CONNECTIONS = 10_000
 
-/** Connections that may wait to be accepted; the system has a limit of its own. Those over it would try again a second later. */
+/** Maximum connections that wait to be accepted; the system may cap it. Clients beyond it retry their connection a second later. */
 export const BACKLOG = 4096

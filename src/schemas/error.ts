@@ -1,6 +1,6 @@
 import { Type } from '@sinclair/typebox'
 
-/** Every error answer of both listeners. The API document completes it, status by status. */
+/** Every error answer of both listeners. The API document adds a description and an example for each status. */
 export const ErrorResponse = Type.Object({
   code: Type.Integer({ description: 'The HTTP status again' }),
   message: Type.String({ description: 'For people; programs go by the status' })

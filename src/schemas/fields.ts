@@ -8,7 +8,7 @@ import { Type } from '@sinclair/typebox'
 /** A user's id: a positive safe integer, so that it survives JSON, Lua and JavaScript unchanged. */
 export const UserId = Type.Integer({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER, description: 'The user\'s id' })
 
-/** The same in a path, where everything is text. */
+/** A user's id in a path, where all values are strings. */
 export const UserIdParam = Type.String({
   format: 'user-id', description: 'The user\'s id: a decimal number from 1 to 9007199254740991', examples: ['1']
 })
@@ -26,7 +26,7 @@ export const DeviceId = Type.String({
   description: 'Names one installation of a client: any text that is not blank'
 })
 
-/** An address with an @, without blanks and invisible characters; at most 254, the longest that fits an SMTP path (RFC 5321). */
+/** An address with an @, without blanks or invisible characters; at most 254 characters, the longest that fits an SMTP path (RFC 5321). */
 export const Email = Type.String({ maxLength: 254, pattern: '^[^\\s@\\p{C}]+@[^\\s@\\p{C}]+$', description: 'E-mail address' })
 
 export const Role = Type.String({ pattern: '^[A-Z][A-Z0-9_]{0,31}$', description: 'What the user may do, in the words of your services' })
@@ -34,7 +34,7 @@ export const Role = Type.String({ pattern: '^[A-Z][A-Z0-9_]{0,31}$', description
 /** A name for people ("Pixel 9"), not blank, without control characters: at most 48 bytes, so that it fits a listpack entry of Redis. */
 export const Label = Type.String({ format: 'label', description: 'A name for people: at most 48 bytes of UTF-8, not blank, no control characters' })
 
-/** Seconds, as they are: a whole second counts as its start. What is too far ahead is refused by Redis's clock. */
+/** Unix seconds, not rounded: a whole second means its start. A time too far ahead of Redis's clock is refused. */
 export const AuthenticatedAt = Type.Number({
   minimum: 0,
   description: 'When the log-in began, before it read the user: Unix seconds, with a fraction (`Date.now() / 1000`). Recommended: ' +

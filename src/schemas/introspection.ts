@@ -2,8 +2,8 @@ import { Type } from '@sinclair/typebox'
 import { Email, Role, SessionId, UserId } from './fields.ts'
 
 /**
- * RFC 7662 section 2.1. Unknown parameters are ignored; one that comes twice is refused (RFC 6749 section 3.1). A token
- * of any length is a question: what is too long to be ours is inactive, not malformed.
+ * RFC 7662 section 2.1. Unknown parameters are ignored; a repeated parameter is refused (RFC 6749 section 3.1). A token may
+ * have any length: one that is too long to be ours is inactive, not malformed.
  */
 export const IntrospectionRequest = Type.Object({
   token: Type.String({ minLength: 1, description: 'An access token or a refresh token' }),
@@ -29,7 +29,7 @@ const Active = Type.Object({
   role: Role
 })
 
-/** Of a token that is not good, nothing else is said. */
+/** The answer for an inactive token has no other fields. */
 const Inactive = Type.Object({ active: Type.Literal(false) })
 
 export const Introspection = Type.Union([Active, Inactive], {

@@ -1,9 +1,9 @@
 import { Type } from '@sinclair/typebox'
 
-/** RFC 7638: SHA-256 of the key, base64url. */
+/** `kid` is the key's thumbprint (RFC 7638): SHA-256 of the key, base64url. */
 const common = { kid: Type.String({ pattern: '^[A-Za-z0-9_-]{43}$' }), use: Type.Literal('sig') }
 
-/** Public keys of access tokens (RFC 7517 section 5). What is not named here is not answered: no private member ever is. */
+/** Public keys of access tokens (RFC 7517 section 5). Members not named here are left out of the answer, so private ones never leak. */
 export const JwkSet = Type.Object({
   keys: Type.Array(Type.Union([
     Type.Object({ kty: Type.Literal('OKP'), crv: Type.Literal('Ed25519'), x: Type.String(), alg: Type.Literal('EdDSA'), ...common }),

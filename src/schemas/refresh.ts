@@ -2,8 +2,8 @@ import { Type } from '@sinclair/typebox'
 import { DeviceId, Email, Role, UserId } from './fields.ts'
 
 /**
- * The documented request. Unknown fields are ignored. Our own tokens are below 500 bytes; the limit leaves room
- * for longer issuers and keeps a megabyte from being hashed.
+ * The documented request. Unknown fields are ignored. Our own tokens are below 500 bytes; the length limit leaves room
+ * for longer issuers, and prevents the hashing of huge tokens.
  */
 export const RefreshRequest = Type.Object({
   deviceId: DeviceId,
@@ -13,7 +13,7 @@ export const RefreshRequest = Type.Object({
   examples: [{ deviceId: 'Unique key', refreshToken: 'eyJ…' }]
 })
 
-/** The documented answer: these five keys, in this order. Opening a session answers with it too. */
+/** The documented answer: these five keys, in this order. Opening a session gives the same answer. */
 export const SessionTokens = Type.Object({
   id: UserId,
   email: Email,

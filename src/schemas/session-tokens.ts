@@ -3,7 +3,7 @@ import type { SessionTokens } from './refresh.ts'
 import type { LiveSession } from '#src/sessions/outcomes'
 import type { Tokens } from '#src/tokens/tokens'
 
-/** The five documented keys for a session as it stands. */
+/** Builds the five documented keys from the current state of a session. */
 export function sessionTokens (tokens: Tokens, { generation, profile, now }: LiveSession): Static<typeof SessionTokens> {
   return {
     id: generation.id,

@@ -1,7 +1,7 @@
 import { Type } from '@sinclair/typebox'
 import { Email, Role } from './fields.ts'
 
-/** At least one of the two. */
+/** Requires at least one of the two fields. */
 export const ProfilePatch = Type.Object(
   { email: Type.Optional(Email), role: Type.Optional(Role) },
   { title: 'ProfilePatch', anyOf: [{ required: ['email'] }, { required: ['role'] }], examples: [{ role: 'ADMIN' }] }

@@ -1,24 +1,24 @@
 /**
- * Redis's clock, estimated between replies. Only used to date deadlines: what is decided by time, Redis decides.
+ * Estimates Redis's clock between replies. The estimate only dates deadlines; Redis makes every decision that depends on time.
  */
 export interface RedisClock {
-  /** Takes the clock of a reply, Unix milliseconds. */
+  /** Records Redis's clock from a reply, Unix milliseconds. */
   observe (redisMs: number): void
-  /** Forgets it: the next server may have another. */
+  /** Forgets the estimate: the next server may have another clock. */
   reset (): void
-  /** A moment of `performance.now()` by Redis's clock, Unix milliseconds; `undefined` while nothing is known. */
+  /** Converts a `performance.now()` time to Redis's clock, Unix milliseconds; `undefined` before the first reply. */
   deadline (moment: number): number | undefined
   /**
-   * How far it is ahead of this machine's clock, in seconds, negative if behind: now, or the furthest ahead since the last
-   * call if that is more. A reply that comes late makes it look behind, never ahead, so a step forward is never missed.
-   * `undefined` while nothing is known. Only metrics ask; a clock of a test may lack it.
+   * Returns how many seconds Redis's clock is ahead of this machine's, negative if behind: the current offset, or the largest
+   * since the last call if that is further from 0. A late reply makes Redis look behind, never ahead, so a step forward is
+   * never missed. `undefined` before the first reply. Only metrics call it; a test's clock may lack it.
    */
   takeAhead? (): number | undefined
 }
 
 /**
- * A reply is older than its arrival, so the estimate lags behind the clock it was read from: a deadline errs towards
- * refusing a command in time. It is ahead only when that clock was set back since the last reply.
+ * A reply is older than its arrival, so the estimate lags behind Redis's clock: a deadline errs towards refusing a command
+ * that was in time. The estimate is ahead only if Redis's clock was set back since the last reply.
  */
 export function createRedisClock (): RedisClock {
   let offset: number | undefined
@@ -45,7 +45,7 @@ export function createRedisClock (): RedisClock {
   }
 }
 
-/** The number that is the furthest from 0; `undefined` of none. */
+/** Returns the number furthest from 0; `undefined` for an empty list. */
 export function furthestFromZero (numbers: number[]): number | undefined {
   return numbers.length === 0 ? undefined : numbers.reduce((a, b) => Math.abs(b) > Math.abs(a) ? b : a)
 }

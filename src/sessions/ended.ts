@@ -1,21 +1,21 @@
 import type { Reply } from './outcomes.ts'
 import type { ScriptName } from './scripts.ts'
 
-/** Why a session ends, as the announcements have it. */
+/** Reasons for the end of a session, as announced to subscribers. */
 export const endReasons = ['logout', 'reuse', 'replaced', 'evicted', 'expired'] as const
 
 export type EndReason = typeof endReasons[number]
 
 /**
- * Adds the sessions that a script ended, as its reply says, to the counts. Only the reply of the script that removed a
- * session has it, so that it is counted once among any number of replicas. Allocates nothing: every refresh comes here.
+ * Adds the sessions that a script ended to the counts. Only the reply of the script that removed a session reports it, so
+ * each session is counted once however many replicas run. Allocates nothing: every refresh runs this.
  */
 export function countEnded (counts: Record<EndReason, number>, script: ScriptName, reply: Reply): void {
   switch (script) {
     case 'rotate':
       if (reply[0] === 'reused') counts.reuse++
       else if (reply[0] === 'expired') counts.expired++
-      // One that goes on has ended others when it has a number at all, and the rest end none.
+      // A successful refresh has an eighth element only if it pruned other sessions; the other outcomes end none.
       else if (reply.length < 8) return
       break
     case 'find':
@@ -31,6 +31,6 @@ export function countEnded (counts: Record<EndReason, number>, script: ScriptNam
     case 'revoke-all':
       counts.logout += reply[2] as number
   }
-  // What the script found expired on its way stands last in every reply.
+  // The last element of every reply is the number of expired sessions that the script pruned.
   counts.expired += reply.at(-1) as number
 }

@@ -1,7 +1,7 @@
 import { AuthenticatedAhead, LoggedOutSince } from '#src/errors'
 import type { Generation } from '#src/tokens/claims'
 
-/** What a refresh answers with besides the tokens. */
+/** The user's data that a refresh returns beside the tokens. */
 export interface Profile {
   email: string
   role: string
@@ -18,10 +18,10 @@ export interface LiveSession {
  * Every way a refresh can end.
  * - `rotated`: the next generation exists now.
  * - `retried`: a lost answer is repeated; nothing changed.
- * - `recovered`: Redis had lost writes; the line goes on from the generation that the signature proves.
- * - `unknown`: no such session. `device_mismatch`: not this device's. `expired`: over, and removed.
- * - `reused`: an ancestor came back, so the token is in two hands: the session is ended (RFC 9700 section 4.14.2);
- *   `unconfirmed` when too few replicas have that.
+ * - `recovered`: Redis had lost writes; rotation continues from the generation that the signature proves.
+ * - `unknown`: no such session. `device_mismatch`: the session of another device. `expired`: expired, and removed.
+ * - `reused`: an older token came back, so two parties hold it: the session is ended (RFC 9700 section 4.14.2);
+ *   `unconfirmed` if too few replicas have the removal.
  */
 export type Rotation =
   | { outcome: 'rotated' | 'retried' | 'recovered', session: LiveSession }
@@ -46,12 +46,12 @@ export interface FoundSession extends Profile {
   now: number
 }
 
-/** How every script's reply begins: a word and Redis's clock in Unix milliseconds. */
+/** Every script's reply begins with a word and Redis's clock in Unix milliseconds. */
 export type Reply = [word: string, nowMs: number, ...rest: unknown[]]
 
 /**
- * The reply of open.lua, typed. The profile is the record's.
- * @throws LoggedOutSince, AuthenticatedAhead when it has opened no session.
+ * The reply of open.lua, typed. The profile comes from the record.
+ * @throws LoggedOutSince, AuthenticatedAhead when the script opened no session.
  */
 export function toOpened (reply: Reply, id: number, sid: string): LiveSession {
   const [word, nowMs, gen, iat, exp, email, role] = reply as [string, number, number, number, number, string, string]

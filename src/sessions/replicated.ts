@@ -4,12 +4,12 @@ import type { Reply } from './outcomes.ts'
 import { eachScript, sources, type ServerScripts } from './scripts.ts'
 
 /**
- * Milliseconds that one WAIT may hold its connection. A script queues behind at most one before its own, and both must
- * fit into the runner's time for a call.
+ * Milliseconds that one WAIT may block its connection. A script queues behind at most one other WAIT, and both must fit into
+ * the runner's `TIMEOUT`.
  */
 const WAIT_TIMEOUT = 250
 
-/** A script on its way: what it is called with, and who waits for its reply. */
+/** A script to run: its arguments, and the callbacks of its caller's promise. */
 interface Call {
   asking: boolean
   args: [source: string, keys: number, ...rest: Array<string | number>]
@@ -18,13 +18,13 @@ interface Call {
 }
 
 /**
- * Scripts that reply when `replicas` replicas have what they wrote, with WAIT. That command holds up its connection and
- * speaks of what was written on it, so the connection must be used for nothing else. Like a database's group commit: what
- * is asked while one WAIT is under way goes out together behind it, so that a lost replica delays nothing but the answers.
- * @throws NotReplicated from a script that has done its work, when too few replicas have it in time.
+ * Scripts that resolve once `replicas` replicas have their writes, by WAIT. WAIT blocks its connection and covers the writes
+ * of that connection, so use this connection for nothing else. Calls made during one WAIT are sent together after it, like a
+ * database's group commit: a lost replica delays only the answers.
+ * @throws NotReplicated from a script that has done its work, when too few replicas have its writes in time.
  */
 export function defineReplicatedScripts (redis: Redis, replicas: number): ServerScripts {
-  /** There is a list while a WAIT is under way. */
+  /** Calls made during the current WAIT; `undefined` when none is under way. */
   let waiting: Call[] | undefined
 
   async function send (calls: Call[]): Promise<void> {
@@ -45,7 +45,7 @@ export function defineReplicatedScripts (redis: Redis, replicas: number): Server
   return { scripts: define(false), asking: define(true) }
 }
 
-/** Sends scripts and one WAIT behind them. The sources, not their hashes: what NOSCRIPT makes ioredis send again would come after it. */
+/** Sends scripts and one WAIT after them. EVAL, not EVALSHA: after NOSCRIPT, ioredis would send the script again behind the WAIT. */
 async function sendAndWait (redis: Redis, replicas: number, calls: Call[]): Promise<void> {
   const pipeline = redis.pipeline()
   for (const { asking, args } of calls) {
@@ -60,7 +60,7 @@ async function sendAndWait (redis: Redis, replicas: number, calls: Call[]): Prom
     if (asking) results.shift()
     const [err, reply] = results.shift()!
     if (err !== null || waitError !== null) reject((err ?? waitError)!)
-    // What came too late has changed nothing that a replica could lack.
+    // A `late` script has written nothing that a replica could lack.
     else if (reached < replicas && (reply as Reply)[0] !== 'late') reject(new NotReplicated(reached, replicas))
     else resolve(reply)
   }

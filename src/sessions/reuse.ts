@@ -2,21 +2,21 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { TIMEOUT, type Runner } from './runner.ts'
 
 const limits = {
-  /** Milliseconds between two attempts to bring an end to the replicas. */
+  /** Milliseconds between two attempts to replicate a session's end. */
   pause: 500,
-  /** Milliseconds after which an end is left as it is: longer than a failover, and than the restart of a replica. */
+  /** Milliseconds after which the attempts stop: longer than a failover, and than the restart of a replica. */
   patience: 300_000,
-  /** Sessions whose ends are brought to the replicas at the same time; of more, the oldest are left as they are. */
+  /** Maximum number of sessions that wait for replication; beyond it, the oldest is dropped. */
   maxPending: 1000
 }
 
-/** Brings the end of a session to the replicas within `ms` milliseconds. Whether they have it; if not, it goes on trying. */
+/** Replicates the end of a session within `ms` milliseconds. Resolves to whether they have it; if not, it keeps trying. */
 export type Confirm = (userId: number, sid: string, ms: number) => Promise<boolean>
 
 /**
- * For sessions that reuse has just ended on the master. `run` waits for replicas and writes in any case, and later than the
- * removal: a replica that has this write has the removal. After a failover that undid the removal, the write is a removal.
- * The client can't be asked to repeat its request: it may be a thief, and `unknown` waits for no replica.
+ * Confirms sessions that reuse has just ended on the master. `run` waits for replicas. It always writes, after the removal: a
+ * replica that has this write has the removal. If a failover undid the removal, this write removes the session again.
+ * The client can't be asked to repeat its request: it may be a thief, and an `unknown` answer waits for no replica.
  */
 export function createConfirm (run: Runner['runWithin'], { pause, patience, maxPending } = limits): Confirm {
   const pending = new Map<string, { userId: number, until: number }>()

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import type { Redis } from 'ioredis'
 
-/** The scripts by name; `lua/<name>.lua` holds each with its keys, arguments and reply. */
+/** The names of the scripts; `lua/<name>.lua` documents the keys, arguments and reply of each. */
 export const scriptNames = ['open', 'rotate', 'revoke', 'revoke-all', 'list', 'find', 'update-profile', 'probe'] as const
 
 export type ScriptName = typeof scriptNames[number]
@@ -11,30 +11,30 @@ export type Command = (...args: Array<string | number>) => Promise<unknown>
 
 export type Scripts = Record<ScriptName, Command>
 
-/** How one server is sent scripts. */
+/** Commands that send the scripts to one server. */
 export interface ServerScripts {
   scripts: Scripts
-  /** The same for a slot that is on its way to this server: it takes commands that say ASKING. */
+  /** The same with ASKING, for a slot that is migrating to this server. */
   asking: Scripts
 }
 
-/** Reads a script and puts the files it includes in their place. */
+/** Reads a script and replaces its `include` line with the included file. */
 export function readScript (name: string): string {
   const source = readFileSync(new URL(`./lua/${name}.lua`, import.meta.url), 'utf8')
   return source.replace(/^-- include (.+)\.lua$/m, (_, included: string) => readScript(included))
 }
 
-/** Read at the start: a server that joins a Cluster later is taught them without a look at the disk. */
+/** Read at start-up, so that a server that joins a Cluster later needs no disk access. */
 export const sources = Object.fromEntries(scriptNames.map(name => [name, readScript(name)])) as Record<ScriptName, string>
 
-/** A command for every script. */
+/** Defines a command for every script. */
 export function eachScript (define: (name: ScriptName) => Command): Scripts {
   return Object.fromEntries(scriptNames.map(name => [name, define(name)])) as Scripts
 }
 
 /**
- * Teaches a client the scripts. ioredis sends EVALSHA, and the source itself once a connection or when the server
- * has forgotten it (NOSCRIPT), so that SCRIPT FLUSH and a restart heal by themselves.
+ * Defines the scripts on a client. ioredis sends EVALSHA; it sends the source once per connection, and again when the server
+ * has forgotten it (NOSCRIPT), so a SCRIPT FLUSH or a restart needs no action.
  */
 export function defineScripts (redis: Redis): ServerScripts {
   const commands = redis as unknown as Record<string, Command>
@@ -44,7 +44,7 @@ export function defineScripts (redis: Redis): ServerScripts {
       redis.defineCommand(command, { lua: sources[name], numberOfKeys: 1 })
       return commands[command]!.bind(redis)
     }),
-    // Both in one write, and EVAL: what NOSCRIPT makes ioredis send again would go without ASKING.
+    // ASKING and EVAL in one write. Not EVALSHA: after NOSCRIPT, ioredis would send the script again without ASKING.
     asking: eachScript(name => async (...args) => {
       const replies = await redis.pipeline().asking().eval(sources[name], 1, ...args).exec()
       const [err, reply] = replies![1]!

@@ -15,12 +15,12 @@ export interface SessionStoreOptions {
   prefix: string
   /** Seconds a session lives without a refresh. */
   idleTtl: number
-  /** Seconds a session lives at the most. */
+  /** Maximum lifetime of a session, seconds. */
   absoluteTtl: number
-  /** Seconds in which the previous token is answered with the current one again; 0 turns it off. */
+  /** Seconds after a rotation in which the previous token gets the current token again; 0 turns retries off. */
   retryWindow: number
   maxSessionsPerUser: number
-  /** Sends what must outlive a master over a client of its own, and waits for so many replicas to have it. */
+  /** Sends writes that must survive a failover over a separate client, and waits until `replicas` replicas have them. */
   replicated?: { redis: RedisClient, replicas: number } | undefined
   /** For metrics. */
   observe?: ScriptObserver | undefined
@@ -30,42 +30,42 @@ export interface NewSession extends Profile {
   userId: number
   deviceId: string
   label?: string
-  /** When the log-in began, in Unix seconds by the caller's clock; a fraction counts. */
+  /** When the log-in began, in Unix seconds by the caller's clock; fractions allowed. */
   authenticatedAt?: number
 }
 
 /**
- * Every method rejects with `StoreUnavailable` within `TIMEOUT` (runner.ts) when Redis does not do its part. Then nothing happens
- * later; but when only the answer was lost, what was asked has happened. With `replicated`, what opens, ends and changes
- * also rejects with `NotReplicated`.
+ * Every method rejects with `StoreUnavailable` within `TIMEOUT` (runner.ts) when Redis fails or does not answer. Nothing takes
+ * effect after that; but the call may have taken effect before, if only the answer was lost. With `replicated`, `open`,
+ * `revoke`, `revokeAll` and `updateProfile` also reject with `NotReplicated`.
  */
 export interface SessionStore {
   /**
    * Opens a session, generation 1. Replaces the device's older one; evicts the least recently used over the cap. Sets the
-   * profile, unless it was changed after `authenticatedAt`: then the record's stays.
-   * @throws LoggedOutSince when the user has logged out everywhere after `authenticatedAt`.
+   * profile, unless it was changed after `authenticatedAt`: then the record keeps its profile.
+   * @throws LoggedOutSince when the user logged out everywhere after `authenticatedAt`.
    * @throws AuthenticatedAhead when `authenticatedAt` is more than a minute ahead of Redis's clock.
    */
   open (session: NewSession): Promise<LiveSession>
-  /** Decides the refresh of an authentic token. One round trip; with `replicated`, a session that ends by reuse waits for replicas. */
+  /** Decides the refresh of an authentic token. One round trip; with `replicated`, the end of a reused session waits for replicas. */
   rotate (token: Pick<Generation, 'id' | 'sid' | 'gen' | 'exp'>, deviceId: string): Promise<Rotation>
-  /** Ends one session. Whether such a one was live. */
+  /** Ends one session. Resolves to whether it was live. */
   revoke (userId: number, sid: string): Promise<boolean>
-  /** Ends every session of a user, and log-ins that began before. Returns the ids of the sessions that lived. */
+  /** Ends every session of a user, and refuses log-ins that began before. Resolves to the ids of the live sessions it ended. */
   revokeAll (userId: number): Promise<string[]>
-  /** The live sessions of a user, the last used first. */
+  /** Lists the live sessions of a user, most recently used first. */
   list (userId: number): Promise<SessionSummary[]>
-  /** One live session as it stands, `undefined` when there is no such one. Writes nothing: works on a full or read-only Redis too. */
+  /** Finds one live session; `undefined` if there is none. Writes nothing: works on a full or read-only Redis too. */
   find (userId: number, sid: string): Promise<FoundSession | undefined>
-  /** Changes the profile; false when the user has no session: then it holds against log-ins that began before. */
+  /** Changes the profile. False if the user has no session; the change still overrides log-ins that began before. */
   updateProfile (userId: number, profile: Partial<Profile>): Promise<boolean>
-  /** Resolves when Redis would run a refresh now; a Cluster, when one of its masters would. */
+  /** Resolves when Redis would run a refresh now; in a Cluster, when at least one master would. */
   probe (): Promise<void>
-  /** For metrics: how far Redis's clock is ahead of this machine's, in seconds; a step forward since the last call included. */
+  /** For metrics: seconds that Redis's clock is ahead of this machine's, including a step forward since the last call. */
   takeClockAhead (): number | undefined
 }
 
-/** The clock is a store's own for each server, unless a test brings one that is wrong. */
+/** Each server gets its own clock; tests may pass a wrong one. */
 export function createSessionStore (redis: RedisClient, options: SessionStoreOptions, createClock?: () => RedisClock): SessionStore {
   const { prefix, idleTtl, absoluteTtl, retryWindow, maxSessionsPerUser, replicated, observe } = options
   const servers = createServers(redis, createClock)
@@ -74,7 +74,7 @@ export function createSessionStore (redis: RedisClient, options: SessionStoreOpt
 
   function createDurableRunner ({ redis, replicas }: NonNullable<typeof replicated>): Pick<Runner, 'run'> & { confirm: Confirm } {
     const servers = createServers(redis, createClock, redis => defineReplicatedScripts(redis, replicas))
-    // Without the replies: the session is counted already.
+    // Drops the reply: the session has been counted already.
     const uncounted = createRunner(servers, prefix, (script, seconds, result) => observe?.(script, seconds, result))
     return { ...createRunner(servers, prefix, observe), confirm: createConfirm(uncounted.runWithin) }
   }

@@ -7,11 +7,11 @@ import { linearize, type Operation, type Specification } from './checker.ts'
 import { authenticate, nothing, record, recordCall, recordLogins, type History, type Perform } from './history.ts'
 import { PROFILE, sessions, type Answer, type Call, type Held } from './sessions.ts'
 
-/** The checker can fail: on histories made by hand, and on a store that reads, then writes. */
+/** Shows that the checker can fail: on handmade histories, and on a store that reads, then writes. */
 
 type Access = { write: number } | 'read'
 
-/** A register that holds a number; a write is answered with what it wrote. */
+/** A register that holds a number; a write is answered with the number written. */
 const register: Specification<number, Access, number> = {
   initial: 0,
   key: String,
@@ -20,7 +20,7 @@ const register: Specification<number, Access, number> = {
     : access.write
 }
 
-/** `from` and `to` are times; without an answer nobody knows. */
+/** `from` and `to` are times; without `answer`, the answer is unknown. */
 const op = (call: Access, from: number, to: number, answer?: number): Operation<Access, number> =>
   ({ call, calledAt: from, answeredAt: to, answer })
 
@@ -49,7 +49,7 @@ t.before(async () => {
   service = await build(t, redis, { REFRESH_RETRY_WINDOW: '0' })
 })
 
-/** The store of one replica in this process, but for how it refreshes. */
+/** The store of one replica in this process, with `refresh` in place of its own refresh. */
 function withRefresh (userId: number, refresh: (token: Held) => Promise<Answer>): Perform {
   const store = service.public.sessions
   return async (call: Call) => {
@@ -83,7 +83,7 @@ function withRefresh (userId: number, refresh: (token: Held) => Promise<Answer>)
   }
 }
 
-/** Every token of a history works once: without a window, by the script. */
+/** Refreshes by the script, without a retry window: every token works once. */
 const atomic = (): Perform => withRefresh(++users, async ({ bytes, device }) => {
   const response = await service.refresh(bytes, device)
   if (response.statusCode === 400) return { type: 'refused' }
@@ -92,7 +92,7 @@ const atomic = (): Perform => withRefresh(++users, async ({ bytes, device }) => 
   return { type: 'tokens', token: { bytes: refreshToken, sid, gen, device }, role }
 })
 
-/** What many a tutorial does: reads the session, decides, and writes it. */
+/** Refreshes as many tutorials do: reads the session, decides, then writes it. */
 function readThenWrite (between: () => Promise<unknown>): Perform {
   const userId = ++users
   const key = userKey(service.config.REDIS_PREFIX, userId)
@@ -144,7 +144,7 @@ t.test('two refreshes with one token', async t => {
 })
 
 t.test('a log-out and a demotion while a log-in is under way', async t => {
-  /** Calls one after the other: a log-in begins, `between`, and it opens its session. */
+  /** Makes calls one after the other: begins a log-in, calls `between`, and opens the log-in's session. */
   const loginAround = async (between: Call, alter: (perform: Perform) => Perform): Promise<History> => {
     const history: History = []
     const known = nothing()
@@ -154,7 +154,7 @@ t.test('a log-out and a demotion while a log-in is under way', async t => {
     await recordCall(history, perform, { type: 'open', device: 'phone', label: 'op0', login: known.logins[0] }, known)
     return history
   }
-  /** A store that does not ask when the log-in began. */
+  /** A store that ignores when the log-in began. */
   const careless = (perform: Perform): Perform => async call => await perform(call.type === 'open' ? { ...call, login: undefined } : call)
   for (const between of [{ type: 'revokeAll' }, { type: 'updateProfile', role: 'DEMOTED' }] as const) {
     t.ok(linearize(await loginAround(between, perform => perform), sessions(0)), `${between.type}: it counts`)

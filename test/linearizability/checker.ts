@@ -1,31 +1,31 @@
 /**
- * Decides whether a concurrent history is linearizable (Herlihy and Wing, 1990): whether its operations can be put in an
- * order, each between its call and its answer, in which a sequential specification gives just these answers. The search is
- * Wing and Gong's with Lowe's memory of configurations that have failed ("Testing for linearizability", 2017).
+ * Decides whether a concurrent history is linearizable (Herlihy and Wing, 1990): whether its operations have an order, each
+ * between its call and its answer, in which a sequential specification gives exactly these answers. The search is Wing and
+ * Gong's, with Lowe's cache of failed configurations ("Testing for linearizability", 2017).
  */
 
 export interface Operation<Call, Answer> {
   call: Call
-  /** Milliseconds by one clock. */
+  /** Milliseconds; all operations use the same clock. */
   calledAt: number
-  /** When it was answered; for one whose answer is unknown, after when it can't take effect any more. */
+  /** When it was answered; if the answer is unknown, the time after which it can't take effect any more. */
   answeredAt: number
-  /** `undefined` when nobody knows: it has taken effect in time, or never will. */
+  /** `undefined` if unknown: the call took effect before `answeredAt`, or never will. */
   answer: Answer | undefined
 }
 
 export interface Specification<State, Call, Answer> {
   initial: State
-  /** The state after a call that was answered so, or in any way if `undefined`; `undefined` when that can't have been the answer. */
+  /** The state after a call with this answer, or with any if `answer` is `undefined`. Returns `undefined` if the answer is impossible. */
   step (state: State, call: Call, answer: Answer | undefined): State | undefined
-  /** Equal for equal states. */
+  /** Returns equal strings for equal states. */
   key (state: State): string
 }
 
-/** Operations of a history at the most: each is a bit. */
+/** Maximum number of operations in a history: each is one bit of a 32-bit integer. */
 const MAX_OPERATIONS = 31
 
-/** An order that explains the history, as indices of its operations, without those that never took effect; else `undefined`. */
+/** Returns an order that explains the history, as indices of the operations that took effect; `undefined` if there is none. */
 export function linearize<State, Call, Answer> (
   history: Array<Operation<Call, Answer>>, { initial, step, key }: Specification<State, Call, Answer>
 ): number[] | undefined {
@@ -44,7 +44,7 @@ export function linearize<State, Call, Answer> (
     const latestCall = Math.max(...order.map(i => history[i]!.calledAt))
     for (const i of left) {
       const { call, calledAt, answeredAt, answer } = history[i]!
-      // Not after one that was answered before this was called, nor before one that was called after this was over.
+      // Skip if another remaining operation was answered before this call, or one already in the order was called after this answer.
       if (calledAt > earliestAnswer || answeredAt < latestCall) continue
       const next = step(state, call, answer)
       if (next === undefined) continue

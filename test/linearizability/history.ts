@@ -3,17 +3,17 @@ import { pick, type Random } from '../random.ts'
 import type { Operation } from './checker.ts'
 import type { Answer, Call, Held, Login } from './sessions.ts'
 
-/** Records what several callers ask about one user at the same time, and what they are told. */
+/** Records the calls of several concurrent callers about one user, and their answers. */
 
 export type History = Array<Operation<Call, Answer>>
 
 /**
- * Carries out a call. `undefined` when it is unknown whether it took effect; then `lateBy` says for how many
- * milliseconds after that it still may.
+ * Performs a call. `answer` is `undefined` if it is unknown whether the call took effect; it may still do so for `lateBy`
+ * milliseconds.
  */
 export type Perform = (call: Call) => Promise<{ answer: Answer | undefined, lateBy?: number }>
 
-/** What callers were told, for all of them to use. */
+/** The tokens and log-ins that callers received, shared by all of them. */
 export interface Known {
   held: Held[]
   /** Log-ins under way. */
@@ -25,7 +25,7 @@ export const nothing = (): Known => ({ held: [], logins: [] })
 const CALLERS = 3
 const CALLS_EACH = 3
 
-/** Opens a session, and lets callers do at the same time what comes to their minds. */
+/** Opens a session, then lets callers make random calls at the same time. */
 export async function record (perform: Perform, random: Random): Promise<History> {
   const history: History = []
   const known = nothing()
@@ -38,7 +38,7 @@ export async function record (perform: Perform, random: Random): Promise<History
   return history
 }
 
-/** Adds one call with its answer to a history; what was told is the callers' to use. */
+/** Performs one call and adds it with its answer to a history; received tokens and log-ins are added to `known`. */
 export async function recordCall (history: History, perform: Perform, call: Call, { held, logins } = nothing()): Promise<void> {
   const operation: History[number] = { call, calledAt: performance.now(), answeredAt: Infinity, answer: undefined }
   history.push(operation)
@@ -50,8 +50,8 @@ export async function recordCall (history: History, perform: Perform, call: Call
 }
 
 /**
- * Begins a log-in, as long as its password takes. Its time is over when a later millisecond has begun, so that what is called
- * after it is later by every clock of this machine.
+ * Begins a log-in. Resolves only when the next millisecond has begun, so that every later call has a later time on this
+ * machine's clock.
  */
 export async function authenticate (name: string): Promise<{ answer: Answer }> {
   const ms = Date.now()
@@ -59,7 +59,7 @@ export async function authenticate (name: string): Promise<{ answer: Answer }> {
   return { answer: { type: 'authenticated', login: { name, authenticatedAt: ms / 1000 } } }
 }
 
-/** Mostly the newest token, sometimes an older one; log-ins, log-outs and changes of the profile in between. */
+/** Chooses a random call: mostly a refresh with the newest token, sometimes with an older one, or any other call. */
 function choose (random: Random, { held, logins }: Known, count: number): Call {
   const dice = random()
   const token = held.at(-1)
@@ -74,10 +74,7 @@ function choose (random: Random, { held, logins }: Known, count: number): Call {
   return { type: 'list' }
 }
 
-/**
- * Log-ins begin, and while they and others open their sessions the user logs out everywhere and is demoted: of each there is
- * one at the least.
- */
+/** Begins log-ins; while they and others open their sessions, the user logs out everywhere and is demoted, once each. */
 export async function recordLogins (perform: Perform, random: Random): Promise<History> {
   const history: History = []
   const known = nothing()
@@ -101,7 +98,7 @@ export async function recordLogins (perform: Perform, random: Random): Promise<H
   return history
 }
 
-/** A history to be read, in the order of the calls. */
+/** Formats a history for reading, in the order of the calls. */
 export function print (history: History): string {
   const start = history[0]!.calledAt
   return history.map(({ call, calledAt, answeredAt, answer }) => {

@@ -8,15 +8,16 @@ import { startReplicas } from './replicas.ts'
 import { sessions } from './sessions.ts'
 
 /**
- * Concurrent histories of refreshes, log-ins, log-outs and demotions of one user, through three real replicas while something goes
- * wrong, are those of one store that does one thing at a time. The seed chooses who asks what; the machine, when.
+ * Concurrent histories of refreshes, log-ins, log-outs and demotions of one user, through three real replicas under faults, are
+ * linearizable: one store that runs one call at a time could give the same answers. The seed chooses the calls; the timing is
+ * the machine's.
  */
 
-/** Rounds of every fault, and histories at the same time in each. */
+/** Rounds of each fault, and concurrent histories in each round. */
 const ROUNDS = isSoak ? 50 : 1
 const HISTORIES = 8
 
-// Eight processes, one after the other, and waits that are the faults themselves.
+// The test starts eight processes one after the other, and the faults themselves are waits.
 t.setTimeout(isSoak ? 0 : 300_000)
 
 for (const retryWindow of [300, 0]) {

@@ -2,23 +2,23 @@ import { EventEmitter, once } from 'node:events'
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net'
 import type { Test } from 'tap'
 
-/** A wire to Redis that can be cut, around one exchange or at once. */
+/** A proxy to Redis whose connections can be cut, around one exchange or at once. */
 export interface Proxy {
   url: string
-  /** Resolves when something has been sent to Redis from now on. */
+  /** Resolves when data is next sent to Redis. */
   forwarded (): Promise<void>
-  /** Resolves when Redis has got, and done, what was `underway` from now on. */
+  /** Resolves when Redis has received and run the next commands that are cut `underway`. */
   arrived (): Promise<void>
   /** Cuts every connection now. */
   cut (): void
   /**
-   * Cuts the next one that sends something: `before` Redis gets it, `after` Redis has answered, which is lost, or at once
-   * while it is `underway`, which Redis gets some milliseconds later.
+   * Cuts the next connection that sends data: `before` Redis gets the data, `after` Redis has answered (the answer is lost), or
+   * at once while the data is `underway` (Redis gets it `ms` milliseconds later).
    */
   cutNext (when: 'before' | 'after' | 'underway', ms?: number): void
 }
 
-/** A proxy in front of the Redis server at a unix socket; it ends with the test. */
+/** Starts a proxy in front of the Redis server at a unix socket; it stops with the test. */
 export async function startProxy (t: Test, socketPath: string): Promise<Proxy> {
   const clients = new Set<Socket>()
   const traffic = new EventEmitter()

@@ -9,22 +9,22 @@ import { authenticate, type Perform } from './history.ts'
 import { startProxy, type Proxy } from './proxy.ts'
 import { PROFILE, type Answer, type Call } from './sessions.ts'
 
-/** Three replicas, each with a wire of its own to one Redis, and all that can go wrong with them. */
+/** Three replicas, each with its own proxied connection to one Redis, and the faults that can happen to them. */
 
 const REPLICAS = 3
 
-/** Milliseconds by which the clocks and timers of the parties may differ. */
+/** Milliseconds by which the processes' clocks and timers may differ. */
 const SLACK = 5
 
 export interface Replicas {
   redis: PrivateRedis
-  /** `REDIS_PREFIX` of them all. */
+  /** `REDIS_PREFIX` of all replicas. */
   prefix: string
-  /** As they run now: one that was killed is replaced. */
+  /** The running replicas; a killed one is replaced. */
   services: ServiceProcess[]
-  /** Asks a replica by chance about a user. */
+  /** Sends each call about a user to a random replica. */
   perform (userId: number, random: Random): Perform
-  /** What can go wrong, by name. Each is over when it resolves. */
+  /** The faults, by name. Each resolves when it is over. */
   faults: Record<string, (random: Random) => Promise<void>>
   /** Waits until every replica is ready. */
   heal (): Promise<void>
@@ -56,7 +56,7 @@ export async function startReplicas (t: Test, retryWindow: number, settings = ['
       'frozen for too long': async random => await frozen(async () => await delay(TIMEOUT * (0.9 + random()))),
       'cut before Redis gets it': async () => { for (const proxy of proxies) proxy.cutNext('before') },
       'cut after Redis has answered': async () => { for (const proxy of proxies) proxy.cutNext('after') },
-      // Of one replica, so that others go on in the meantime.
+      // Only one replica, so that the others keep running.
       'cut while it is under way': async random => { proxies[oneOf(random)]!.cutNext('underway', 500 * random()) },
       'cut at any time': async random => {
         await delay(20 * random())
@@ -87,7 +87,7 @@ export async function startReplicas (t: Test, retryWindow: number, settings = ['
   }
 }
 
-/** Over HTTP. A 500 may have taken effect before; when nobody answers, it may until the deadline. */
+/** Performs a call over HTTP. A call answered 500 may have taken effect before; one without an answer may do so until the deadline. */
 async function perform (service: ServiceProcess, userId: number, call: Call): ReturnType<Perform> {
   if (call.type === 'authenticate') return await authenticate(call.name)
   try {
@@ -98,7 +98,7 @@ async function perform (service: ServiceProcess, userId: number, call: Call): Re
   }
 }
 
-/** A call that is a request: the beginning of a log-in is none. */
+/** A call that is an HTTP request; the beginning of a log-in is not. */
 type Request = Exclude<Call, { type: 'authenticate' }>
 
 async function send ({ publicUrl, internalUrl }: ServiceProcess, userId: number, call: Request): Promise<Response> {

@@ -4,11 +4,11 @@ import type { Specification } from './checker.ts'
 
 /**
  * The sequential specification of one user's sessions, as clients and other services see them: the model of test/model. Its
- * seconds stand still, because no session expires in a history and the window is never near its end; its milliseconds count
- * the log-ins, log-outs everywhere and changes of the profile, which take effect in an order, whatever the clocks show.
+ * seconds stand still, because no session expires and no retry window ends within a history. Its milliseconds number the
+ * log-ins, log-outs everywhere and changes of the profile in the order in which they take effect, whatever the clocks show.
  */
 
-/** A token as its holder has it. */
+/** A token, as its holder knows it. */
 export interface Held { bytes: string, sid: string, gen: number, device: string }
 
 /** A log-in under way: its name, and when it began, in seconds by the login service's clock. */
@@ -30,18 +30,18 @@ export type Answer =
   | { type: 'done' }
   /** Whether the user had a session. */
   | { type: 'updated', updated: boolean }
-  /** Labels, which name the calls that opened the sessions, with generations; sorted. */
+  /** The label and generation of each session, sorted. The label names the call that opened the session. */
   | { type: 'listed', sessions: string[] }
 
-/** The record, of each session the current token's bytes, as far as anybody was told, and when each log-in began. */
+/** The record, the bytes of each session's current token if any caller got them, and when each log-in began. */
 export interface State { ms: number, user: User, current: Record<string, string>, logins: Record<string, number> }
 
-/** What every log-in knows of the user. */
+/** The profile that every log-in brings. */
 export const PROFILE = { email: 'guest@keygenqt.com', role: 'GUEST' }
 
 const KEYS = ['key']
 
-/** `retryWindow` is 0, or so long that no history lasts longer. */
+/** `retryWindow` is 0, or longer than any history. */
 export function sessions (retryWindow: number): Specification<State, Call, Answer> {
   const rules: Rules = { idleTtl: 1000, absoluteTtl: 1000, retryWindow, maxSessionsPerUser: 50 }
   return {
@@ -71,7 +71,7 @@ export function sessions (retryWindow: number): Specification<State, Call, Answe
 function open (
   state: State, rules: Rules, { device, label, login }: Call & { type: 'open' }, answer: Answer | undefined
 ): State | undefined {
-  // Nobody can speak of a session whose opener lost the answer, but the list shows it.
+  // No caller knows the sid of a session whose opening went unanswered, but the list shows the session.
   const sid = answer?.type === 'tokens' ? answer.token.sid : `lost ${label}`
   const authenticatedAt = login && state.logins[login.name]! / 1000
   const { user, reply } = model.open(state.user, rules, state.ms, { sid, device, label, ...PROFILE, authenticatedAt })
@@ -90,7 +90,7 @@ function refresh (state: State, rules: Rules, held: Held, answer: Answer | undef
   const known = reply.outcome === 'retried' ? current : undefined
   if (answer === undefined) return { ...state, user, current: known === undefined ? others : state.current }
   if (answer.type !== 'tokens' || answer.token.gen !== reply.token.gen || answer.role !== reply.role) return undefined
-  // A retry is answered with the same token, byte for byte, if anybody was told before what it is.
+  // A retry gets the same token, byte for byte, as any earlier answer.
   if (known !== undefined && known !== answer.token.bytes) return undefined
   return { ...state, user, current: { ...others, [held.sid]: answer.token.bytes } }
 }

@@ -1,24 +1,24 @@
 import type { Redis } from 'ioredis'
 
 /**
- * A clock that a test turns, for scripts that read Redis's own. The test hands the store a client that swaps the one
- * call in the text of each script as it is defined; what is in `src` knows nothing of it, has no switch for it, and
- * reads `TIME` whenever it is not this client that defines the scripts. So all of a run is a function of its seed.
+ * A clock set by the test, in place of Redis's own. The test gives the store a client that replaces the `TIME` call in each
+ * script's text when the script is defined. `src` has no switch for it: scripts defined by any other client read `TIME`. So a
+ * run depends only on its seed.
  */
 
 const TIME = "redis.call('TIME')"
 
-/** What takes its place: the clock stands in a plain key of the test's. */
+/** The replacement for `TIME`: reads the clock from a plain key of the test. */
 const turned = (clockKey: string): string =>
   `(function () local ms = redis.call('GET', '${clockKey}') return { math.floor(ms / 1000), ms % 1000 * 1000 } end)()`
 
 /** Changes the text of a script. */
 export type Edit = (lua: string, name: string) => string
 
-/** Far ahead of every real clock, so that Redis itself never finds a key that has expired: `setClock` does. */
+/** Far ahead of every real clock, so that Redis never expires a key itself: `setClock` does. */
 export const START_MS = Date.UTC(2100, 0)
 
-/** Makes every script that this client learns from now on read the turned clock, and be edited besides. */
+/** Makes every script that this client defines from now on read the test's clock; applies `edit` to its text too. */
 export function turnClock (client: Redis, clockKey: string, edit: Edit = lua => lua): void {
   const define = client.defineCommand.bind(client)
   client.defineCommand = (name, definition) => {
@@ -27,7 +27,7 @@ export function turnClock (client: Redis, clockKey: string, edit: Edit = lua => 
   }
 }
 
-/** Turns the clock to a moment, and removes the record at `key` if it expires as a whole by then, as Redis does. */
+/** Sets the clock, and removes the record at `key` if the key has expired by then, as Redis does. */
 export async function setClock (client: Redis, clockKey: string, ms: number, key: string): Promise<void> {
   const [expiresAt] = await Promise.all([client.pexpiretime(key), client.set(clockKey, ms)])
   if (expiresAt >= 0 && ms > expiresAt) await client.del(key)

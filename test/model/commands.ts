@@ -4,19 +4,19 @@ import * as model from './model.ts'
 import type { Announcement, Rules, Token, User } from './model.ts'
 import { KEYRINGS, type Snapshot, type World } from './world.ts'
 
-/** What can happen to a user, each done to the model and to the real store alike, with every answer compared. */
+/** Commands on a user. Each runs on the model and on the real store, and compares their answers. */
 
-/** A token that was handed out, and the device that it was meant for. */
+/** An issued token, and the device it was issued to. */
 export interface Issued { token: Token, bytes: string, device: string }
 
-/** What the model knows in the course of one run. */
+/** The model's state during one run. */
 export interface Expected {
   rules: Rules
   ms: number
   user: User
   issued: Issued[]
   snapshots: Array<{ user: User, saved: Snapshot }>
-  /** The state was set back at least once. */
+  /** Whether Redis was rolled back at least once. */
   rolledBack: boolean
   /** How often each outcome has occurred, over all runs. */
   seen: Map<string, number>
@@ -32,7 +32,7 @@ export function count ({ seen }: Expected, name: string): void {
   seen.set(name, (seen.get(name) ?? 0) + 1)
 }
 
-/** One command; `run` returns what must have been announced. What it leaves is checked after each. */
+/** Creates one command; `run` returns the expected announcements. The record is checked after every command. */
 export function command (name: string, run: Run, isReady: (expected: Expected) => boolean = () => true): Command {
   return {
     check: isReady,
@@ -52,7 +52,7 @@ function follow<Reply> (expected: Expected, step: model.Step<Reply>, reply: Repl
   return step.events
 }
 
-/** `ago` is for how many milliseconds the log-in has been under way, below 0 by a clock that is ahead; none says nothing of it. */
+/** `ago` is the milliseconds since the log-in began, below 0 if the caller's clock is ahead; without it, `authenticatedAt` is not given. */
 export const open = (device: string, label: string, email: string, role: string, ago?: number): Command =>
   command(`open(${device}, '${label}', ${email}, ${role}, ${ago})`, async (expected, world) => {
     const authenticatedAt = ago === undefined ? undefined : Math.max(0, expected.ms - ago) / 1000
@@ -64,7 +64,7 @@ export const open = (device: string, label: string, email: string, role: string,
     return follow(expected, step, opened)
   })
 
-/** Presents a token; `asDevice` is the one that it was meant for unless another is named. */
+/** Presents a token, by default as the device it was issued to. */
 async function present (
   expected: Expected, world: World, { token, bytes, device }: Issued, asDevice = device
 ): Promise<Announcement[]> {
@@ -83,12 +83,12 @@ async function present (
   return events
 }
 
-/** What one device was given, in turn. */
+/** The tokens issued to one device, in order. */
 export const ofDevice = ({ issued }: Expected, device: string): Issued[] => issued.filter(each => each.device === device)
 
 const hasTokens = ({ issued }: Expected): boolean => issued.length > 0
 
-/** `back` 0 is a refresh, 1 repeats a lost request, more replays an ancestor or a token of a session before. */
+/** `back` 0 is a refresh, 1 repeats a lost request, more replays an older token or one of an earlier session. */
 export const refresh = (device: string, back: number): Command =>
   command(`refresh(${device}, ${back})`, async (expected, world) => await present(expected, world, ofDevice(expected, device).at(-1 - back)!),
     expected => ofDevice(expected, device).length > back)
@@ -152,7 +152,7 @@ export const find = (n: number): Command =>
     return []
   }, hasTokens)
 
-/** A restart of the replicas with other rules. */
+/** Restarts the replicas with other rules. */
 export const changeRules = (change: Partial<Rules>): Command => ({
   check: () => true,
   toString: () => `changeRules(${JSON.stringify(change)})`,
@@ -162,7 +162,7 @@ export const changeRules = (change: Partial<Rules>): Command => ({
   }
 })
 
-/** The next restart of the replicas with their secrets changed. */
+/** Restarts the replicas with the next list of secrets. */
 export const rotateSecrets: Command = {
   check: () => true,
   toString: () => 'rotateSecrets()',

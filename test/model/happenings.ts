@@ -3,7 +3,7 @@ import * as model from './model.ts'
 import type { Announcement } from './model.ts'
 import type { World } from './world.ts'
 
-/** What nobody asks for: time passes, and Redis loses writes. */
+/** Commands that are no requests: time passes, and Redis loses writes. */
 
 async function elapse (expected: Expected, world: World, ms: number): Promise<Announcement[]> {
   expected.ms += ms
@@ -24,7 +24,7 @@ export const setBack = (ms: number): Command =>
     return await elapse(expected, world, -ms)
   })
 
-/** An operator takes the key's expiry away. */
+/** An operator removes the key's expiry. */
 export const persist: Command =
   command('persist()', async (expected, world) => {
     await world.persist()
@@ -33,13 +33,13 @@ export const persist: Command =
     return []
   }, ({ user }) => user !== null)
 
-/** To the very moment when the record goes as a whole, or a little after. */
+/** Passes time to the exact moment when the whole record expires, or a little after. */
 export const passToEnd = (ms: number): Command =>
   command(`passToEnd(${ms})`, async (expected, world) =>
     await elapse(expected, world, Math.max(0, model.expiry(expected.user)! * 1000 + ms - expected.ms)),
   ({ user }) => model.expiry(user) !== undefined)
 
-/** To the very moment when the first of the sessions expires, or a little before or after. */
+/** Passes time to the exact moment when the first session expires, or a little before or after. */
 export const passToExpiry = (ms: number): Command =>
   command(`passToExpiry(${ms})`, async (expected, world) => {
     const first = Math.min(...expected.user!.sessions.map(({ expiresAt }) => expiresAt))
@@ -51,7 +51,7 @@ export const save = command('save()', async (expected, world) => {
   return []
 })
 
-/** What a failover, or a restore, makes of Redis: an earlier state, while the clock went on. */
+/** Restores an earlier state while the clock goes on, as a failover or a restored backup does. */
 export const rollBack = (back: number): Command =>
   command(`rollBack(${back})`, async (expected, world) => {
     const { user, saved } = expected.snapshots.at(-1 - back)!
@@ -63,7 +63,7 @@ export const rollBack = (back: number): Command =>
     return []
   }, ({ snapshots }) => snapshots.length > back)
 
-/** Several commands that would hardly meet by chance. */
+/** Several commands in a sequence that random runs rarely produce. */
 function story (name: string, device: string, steps: Command[]): Command {
   return {
     check: expected => ofDevice(expected, device).length > 0,
@@ -74,10 +74,10 @@ function story (name: string, device: string, steps: Command[]): Command {
   }
 }
 
-/** A failover that loses the last rotations of a device: its client has a token from after it. */
+/** A failover that loses the last rotations of a device: its client's token is ahead of the record. */
 export const loseRotations = (device: string, rotations: number): Command =>
   story('loseRotations', device, [save, ...Array<Command>(rotations).fill(refresh(device, 0)), rollBack(0)])
 
-/** After such a failover the token from before it goes on first, until the one from after it has expired. */
+/** After such a failover the older token is refreshed first; the lost newer token is presented once it has expired. */
 export const outliveLost = (device: string): Command =>
   story('outliveLost', device, [loseRotations(device, 2), passToExpiry(-1000), refresh(device, 2), pass(1000), furthest(device)])

@@ -8,13 +8,13 @@ import { runCommands } from './runs.ts'
 import { createWorlds } from './world.ts'
 
 /**
- * Lives that random ones led to, shrunk and named: what is easily got wrong. Each passes, and fails with the mistake
- * that it is there for.
+ * Shrunk and named runs that random ones led to, for rules that are easy to get wrong. Each run passes with the real scripts,
+ * and fails with its mutant.
  */
 
 const rules: Rules = { idleTtl: 100, absoluteTtl: 600, retryWindow: 30, maxSessionsPerUser: 2 }
 
-/** Too long for a listpack here, so that the hash has no order of its own. */
+/** Too long for a listpack with the setting below, so that the hash has no fixed order. */
 const longEmail = `${'x'.repeat(80)}@keygenqt.com`
 
 const login = (device: string, email = 'one@keygenqt.com'): Command => open(device, '', email, 'GUEST')

@@ -5,12 +5,12 @@ import { isSoak, seeds } from '../soak.ts'
 import { runProperty } from './runs.ts'
 import { createWorlds } from './world.ts'
 
-/** The store against the model of the design: whatever happens, in whatever order, both say and leave the same. */
+/** Compares the store with the model of the design: after any commands in any order, both give the same answers and records. */
 
-/** Runs of one seed; each is up to eighty commands. */
+/** Runs per seed; each has up to eighty commands. */
 const RUNS = isSoak ? 2000 : 150
 
-/** Everything that can happen, and how often it has to in the runs of one seed, so that none of it goes untested. */
+/** Every possible outcome, and how often it must occur in the runs of one seed, so that none goes untested. */
 const OUTCOMES: Record<string, number> = {
   opened: 500,
   logged_out: 30,
@@ -44,7 +44,7 @@ const OUTCOMES: Record<string, number> = {
 }
 
 t.test('the store does what the model says', { timeout: 0 }, async t => {
-  // Nothing here is about files.
+  // These tests need no persistence.
   const redis = await startRedis(t, ['--appendonly', 'no'])
   await Promise.all(seeds([1, 2]).map(async seed => {
     const worlds = await createWorlds(t, redis, `seed${seed}:`)

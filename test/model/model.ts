@@ -1,10 +1,10 @@
 /**
- * docs/design.md once more, as pure functions over plain data: what the scripts have to do, said as plainly as can be.
- * Read it beside "The Redis record" and "Rotation" there. Times are whole Unix seconds, but for `nowMs` and what a record
- * remembers. Nothing changes its arguments.
+ * The rules of docs/design.md as pure functions over plain data: the specification of the scripts. Read it beside "The Redis
+ * record" and "Rotation" there. Times are whole Unix seconds, except `nowMs` and the times in `Memory`, which are
+ * milliseconds. No function changes its arguments.
  */
 
-/** Seconds for which a record outlives its last session when it remembers something. */
+/** Seconds that a record outlives its last session if it remembers a time. */
 const MEMORY = 600
 
 export interface Rules {
@@ -24,24 +24,24 @@ export interface Session {
   expiresAt: number
 }
 
-/** When these happened, in Unix milliseconds, as far as the record remembers. */
+/** Times of these events in Unix milliseconds, if the record remembers them. */
 export interface Memory { loggedOutAt?: number, profileChangedAt?: number }
 
 /**
- * A user's record; `null` when there is none. Its sessions stand in the order in which they were opened. Without one
- * there is no profile, or what is remembered of it.
+ * A user's record; `null` if there is none. Sessions are in the order in which they were opened. Without a session the record
+ * has a profile only if it remembers a change of it.
  */
 export type User = Memory & {
   email?: string
   role?: string
   sessions: Session[]
-  /** When the record goes that has no session. */
+  /** When a record without a session expires. */
   keptUntil?: number
-  /** An operator took the key's expiry away. */
+  /** An operator removed the key's expiry. */
   isPermanent?: true
 } | null
 
-/** What a refresh token says, and the name of the secret that signed it. Two equal ones are the same bytes. */
+/** A refresh token's claims, and the name of the secret that signed it. Equal tokens have equal bytes. */
 export interface Token {
   key: string
   sid: string
@@ -54,7 +54,7 @@ export type Announcement =
   | { type: 'revoked', reason: 'reuse' | 'logout' | 'replaced' | 'evicted' | 'expired', sid: string }
   | { type: 'profile' }
 
-/** The record afterwards, what was announced on the way (in any order), and the answer. */
+/** The record after a step, the announcements (in any order), and the answer. */
 export interface Step<Reply> {
   user: User
   events: Announcement[]
@@ -65,7 +65,7 @@ export type Refreshed =
   | { outcome: 'rotated' | 'retried' | 'recovered', token: Token, email: string, role: string }
   | { outcome: 'forged' | 'unknown' | 'device_mismatch' | 'expired' | 'reused' }
 
-/** The table of "Rotation", row by row. `keys` are the names of the secrets: the first signs, all verify. */
+/** The table in "Rotation", row by row. `keys` are the names of the secrets: the first signs, all verify. */
 export function refresh (user: User, rules: Rules, now: number, keys: string[], token: Token, device: string): Step<Refreshed> {
   const session = user?.sessions.find(({ sid }) => sid === token.sid)
   if (!keys.includes(token.key)) return { user, events: [], reply: { outcome: 'forged' } }
@@ -79,7 +79,7 @@ export function refresh (user: User, rules: Rules, now: number, keys: string[], 
 
   function goOn (outcome: 'rotated' | 'recovered'): Step<Refreshed> {
     const expiresAt = Math.min(now + rules.idleTtl, session!.createdAt + rules.absoluteTtl)
-    // Only when a lifetime was lowered since: it may be over by now, or the record may have to go sooner.
+    // If a lifetime was lowered since, the session may have expired by now, or the record may have to expire sooner.
     if (now >= expiresAt) return end('expired', 'expired')
     const step = answer(outcome, { ...session!, gen: token.gen + 1, rotatedAt: now, expiresAt })
     return expiresAt < session!.expiresAt || user!.isPermanent ? { ...step, ...prune(step.user, now), reply: step.reply } : step
@@ -105,8 +105,8 @@ export type Opened =
   | { outcome: 'logged_out' | 'ahead' }
 
 /**
- * Opens a session: the device's older one is replaced, and over the cap the least recently used goes. `authenticatedAt` is
- * when the log-in began, in seconds: it loses to a log-out everywhere and to a change of the profile since.
+ * Opens a session: replaces the device's older one, and evicts the least recently used ones over the cap. `authenticatedAt` is
+ * when the log-in began, in seconds: a later log-out everywhere or change of the profile takes precedence.
  */
 export function open (
   user: User, rules: Rules, nowMs: number,
@@ -122,7 +122,7 @@ export function open (
   const replaced = pruned?.sessions.filter(({ device }) => device === session.device) ?? []
   const others = pruned?.sessions.filter(({ device }) => device !== session.device) ?? []
   const excess = Math.max(0, others.length + 1 - rules.maxSessionsPerUser)
-  // Stable: of those that were used and opened in the same seconds, the first in the record goes.
+  // The sort is stable: of sessions used and opened in the same seconds, the first in the record is evicted.
   const evicted = [...others].sort((a, b) => a.rotatedAt - b.rotatedAt || a.createdAt - b.createdAt).slice(0, excess)
   const expiresAt = now + Math.min(rules.idleTtl, rules.absoluteTtl)
   const opened = { ...session, gen: 1, createdAt: now, rotatedAt: now, expiresAt }
@@ -141,14 +141,14 @@ export function open (
   }
 }
 
-/** Ends one session. Of one that has expired, that is the reason. */
+/** Ends one session. An expired session ends with the reason `expired`. */
 export function revoke (user: User, now: number, sid: string): Step<undefined> {
   const { user: live, events } = prune(user, now)
   const step = endSession(live, now, sid, 'logout')
   return { ...step, events: [...events, ...step.events] }
 }
 
-/** Ends all of them, and keeps the time. */
+/** Ends all sessions, and remembers when. */
 export function revokeAll (user: User, nowMs: number): Step<undefined> {
   const now = Math.floor(nowMs / 1000)
   const { user: live, events } = prune(user, now)
@@ -159,13 +159,13 @@ export function revokeAll (user: User, nowMs: number): Step<undefined> {
   }
 }
 
-/** The live sessions, the last used first. */
+/** Lists the live sessions, most recently used first. */
 export function list (user: User, now: number): Step<Session[]> {
   const step = prune(user, now)
   return { ...step, reply: [...step.user?.sessions ?? []].sort((a, b) => b.rotatedAt - a.rotatedAt) }
 }
 
-/** Changes what is given of the profile, and keeps the time; false without a live session. */
+/** Changes the given fields of the profile, and remembers when; replies false without a live session. */
 export function updateProfile (user: User, nowMs: number, { email, role }: { email?: string, role?: string }): Step<boolean> {
   const now = Math.floor(nowMs / 1000)
   const { user: live, events } = prune(user, now)
@@ -176,17 +176,17 @@ export function updateProfile (user: User, nowMs: number, { email, role }: { ema
     : { user: { ...updated, keptUntil: now + MEMORY }, events, reply: false }
 }
 
-/** One live session, without a trace. */
+/** Finds one live session; changes nothing. */
 export function find (user: User, now: number, sid: string): Session | undefined {
   return user?.sessions.find(session => session.sid === sid && now < session.expiresAt)
 }
 
-/** Redis itself removes a key whose time has come, silently, in the millisecond after. */
+/** Redis removes an expired key itself, without an announcement, one millisecond after its expiry. */
 export function elapse (user: User, nowMs: number): User {
   return user !== null && nowMs > (expiry(user) ?? Infinity) * 1000 ? null : user
 }
 
-/** When the key expires: with the last of its sessions, and later when it remembers something. */
+/** When the key expires: with its longest session, plus `MEMORY` seconds if it remembers a time. */
 export function expiry (user: User): number | undefined {
   if (user === null || user.isPermanent) return undefined
   return hasSession(user)
@@ -194,7 +194,7 @@ export function expiry (user: User): number | undefined {
     : user.keptUntil
 }
 
-/** Whoever walks the record removes what has expired, and what is remembered too long without a session. */
+/** Removes expired sessions and, without a session, times older than `MEMORY`. Every script that walks the record does so. */
 function prune (user: User, now: number): Step<undefined> {
   const expired = user?.sessions.filter(({ expiresAt }) => expiresAt <= now) ?? []
   return { user: withSessions(user, now, ({ expiresAt }) => expiresAt > now), events: revoked('expired', expired), reply: undefined }
@@ -211,7 +211,7 @@ function endSession (user: User, now: number, sid: string, reason: 'logout' | 'e
   }
 }
 
-/** Without a session there is no record, unless it remembers something of the last ten minutes. Its end is never put off. */
+/** Without a session there is no record, unless it remembers a time of the last ten minutes. Its expiry is never extended. */
 function withSessions (user: User, now: number, isKept: (session: Session) => boolean): User {
   if (user === null) return null
   const { isPermanent, ...dated } = user
@@ -243,13 +243,13 @@ function revoked (reason: (Announcement & { type: 'revoked' })['reason'], sessio
   return sessions.map(({ sid }) => ({ type: 'revoked', reason, sid }))
 }
 
-/** Whether a profile says something else than the record did. */
+/** Whether a profile differs from the record's. */
 function isChange (before: User, { email = before?.email, role = before?.role }: { email?: string, role?: string }): boolean {
   return before !== null &&
     ((before.email !== undefined && before.email !== email) || (before.role !== undefined && before.role !== role))
 }
 
-/** Nobody remembers an answer about a user without a session. */
+/** Announced only if the user has a session: otherwise no subscriber has a cached answer. */
 function profileEvents (before: User, profile: { email?: string, role?: string }): Announcement[] {
   return hasSession(before) && isChange(before, profile) ? [{ type: 'profile' }] : []
 }

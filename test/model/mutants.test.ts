@@ -7,14 +7,14 @@ import { mutate, mutants } from './mutants.ts'
 import { runProperty } from './runs.ts'
 import { createWorlds } from './world.ts'
 
-/** The model test can fail: it notices every small mistake in the scripts. */
+/** Shows that the model test can fail: it catches every small mistake in the scripts. */
 
 const RUNS = 500
 
-/** At the same time. */
+/** Mutants tested at the same time. */
 const WORKERS = 4
 
-/** `npm test` has the time for a part of them. */
+/** `npm test` tries only every fifth mutant, to save time. */
 const tried = isSoak ? mutants : mutants.filter((_, i) => i % 5 === 0)
 
 t.test('every mutant is a change', async t => {

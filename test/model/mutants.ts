@@ -1,15 +1,14 @@
 import type { Edit } from './clock.ts'
 
 /**
- * Small mistakes, each made in the scripts of one run of the model test, which has to notice it. Not here: the deadline
- * of common.lua, because time stands still while a script of this test is under way (faults.test.ts has it); and those
- * that only lives.test.ts shows.
+ * Small mistakes in the scripts; the model test must catch each one. Not included: the deadline of common.lua, because time
+ * stands still while a script of this test runs (faults.test.ts covers it); and the mistakes that only lives.test.ts catches.
  */
 
-/** In the text of `script`, or in every script that has it when that is common.lua or profile.lua, `from` becomes `to`. */
+/** Replaces `from` with `to` in `script`; if that is common.lua or profile.lua, in every script that includes it. */
 export interface Mutant { script: string, from: string, to: string }
 
-/** Makes the mistake where it belongs. What the scripts include has no name of its own any more when they are defined. */
+/** Returns the edit that makes the mistake. Included files are part of the script's text by then, so they have no name of their own. */
 export function mutate ({ script, from, to }: Mutant): Edit {
   const included = script === 'common' || script === 'profile'
   return (lua, name) => included || name === script ? lua.replaceAll(from, () => to) : lua

@@ -9,16 +9,16 @@ import { loseRotations, outliveLost, pass, passToEnd, passToExpiry, persist, rol
 import * as model from './model.ts'
 import { KEYRINGS, type World, type Worlds } from './world.ts'
 
-/** Random runs of commands over one user, and what has to hold of the whole. */
+/** Random runs of commands on one user, and the invariants of a whole run. */
 
-/** With a window; without one, near the end of a lifetime; and with a lifetime below the idle time. */
+/** With a retry window; without one, and a short absolute lifetime; with an absolute lifetime below the idle TTL. */
 export const RULES: model.Rules[] = [
   { idleTtl: 100, absoluteTtl: 600, retryWindow: 30, maxSessionsPerUser: 3 },
   { idleTtl: 100, absoluteTtl: 130, retryWindow: 0, maxSessionsPerUser: 2 },
   { idleTtl: 100, absoluteTtl: 70, retryWindow: 30, maxSessionsPerUser: 2 }
 ]
 
-/** One of them is used more than the others, so that its lines grow. */
+/** The phone is used more than the others, so that its sessions reach higher generations. */
 const device = fc.constantFrom('phone', 'phone', 'phone', 'laptop', 'laptop', 'tablet', 'watch')
 const email = fc.constantFrom('one@keygenqt.com', 'two@keygenqt.com')
 const role = fc.constantFrom('GUEST', 'ADMIN')
@@ -28,7 +28,7 @@ const change: fc.Arbitrary<Partial<model.Rules>> = fc.constantFrom(
   { idleTtl: 50 }, { idleTtl: 100 }, { absoluteTtl: 70 }, { absoluteTtl: 600 }, { retryWindow: 0 }, { retryWindow: 30 }
 )
 
-/** Around every limit of the rules, and parts of a second. */
+/** Times around every limit of the rules, and fractions of a second. */
 const milliseconds = fc.oneof(
   { weight: 12, arbitrary: fc.constantFrom(1, 400, 999, 1000, 15_000) },
   { weight: 4, arbitrary: fc.constantFrom(28_999, 29_000, 30_000, 31_000) },
@@ -36,7 +36,7 @@ const milliseconds = fc.oneof(
   { weight: 1, arbitrary: fc.constantFrom(99_999, 100_000, 250_000, 599_000, 600_000) }
 )
 
-/** Milliseconds for which a log-in has been under way: mostly not told, or a moment; also hours, and in the future. */
+/** Milliseconds since a log-in began: mostly not given, or short; also an hour, and below 0 for a time in the future. */
 const ago = fc.oneof(
   { weight: 3, arbitrary: fc.constant(undefined) },
   { weight: 3, arbitrary: fc.constantFrom(0, 1, 400, 999) },
@@ -44,7 +44,7 @@ const ago = fc.oneof(
   { weight: 1, arbitrary: fc.constantFrom(599_000, 601_000, 3_600_000, -1, -60_000, -60_001) }
 )
 
-/** Refreshes and openings are the most of a life. */
+/** Refreshes and openings are the most frequent commands. */
 const command: fc.Arbitrary<Command> = fc.oneof(
   { weight: 6, arbitrary: fc.tuple(device, fc.constantFrom('', 'Pixel 9'), email, role, ago).map(args => open(...args)) },
   { weight: 12, arbitrary: device.map(device => refresh(device, 0)) },
@@ -70,7 +70,7 @@ const command: fc.Arbitrary<Command> = fc.oneof(
   { weight: 1, arbitrary: device.map(outliveLost) }
 )
 
-/** Runs commands over a new user, and looks at the whole in the end. */
+/** Runs commands on a new user, then checks every token. */
 export async function runCommands (
   worlds: Worlds, rules: model.Rules, commands: Iterable<Command>, seen = new Map<string, number>()
 ): Promise<void> {
@@ -82,8 +82,8 @@ export async function runCommands (
 }
 
 /**
- * What each token that was ever handed out would be good for now: as the model says, and one generation of a session
- * lives at the most. Unless Redis lost writes, only one token is rotated, only its predecessor retried, and none recovered.
+ * Checks that every token ever issued gets the model's answer now, and that at most one generation of each session is live.
+ * Unless Redis lost writes, only one token is rotated, only its predecessor is retried, and none is recovered.
  */
 async function checkEveryToken (expected: Expected, world: World): Promise<void> {
   const saved = await world.save()
@@ -104,10 +104,10 @@ async function checkEveryToken (expected: Expected, world: World): Promise<void>
   for (const live of rotated.values()) assert.equal(live.size, 1, 'one live generation')
 }
 
-/** Where every random life begins. */
+/** The first commands of every random run. */
 const beginning = [open('phone', '', 'one@keygenqt.com', 'GUEST'), pass(1000), open('laptop', 'Pixel 9', 'one@keygenqt.com', 'GUEST')]
 
-/** Rules and commands by chance; what is thrown is the property's counterexample, shrunk. */
+/** Random rules and commands; a failure throws the shrunk counterexample. */
 export function runProperty (worlds: Worlds, seen = new Map<string, number>()): fc.IAsyncProperty<unknown[]> {
   return fc.asyncProperty(
     fc.constantFrom(RULES[0]!, ...RULES),

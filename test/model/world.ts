@@ -12,14 +12,14 @@ import { claimsOf, environment, secret, type PrivateRedis } from '../helper.ts'
 import { setClock, turnClock, type Edit } from './clock.ts'
 import { expiry, type Announcement, type Opened, type Refreshed, type Rules, type Token, type User } from './model.ts'
 
-/** The real thing, driven step by step: the store on a real Redis whose clock the test turns, and the real tokens. */
+/** The system under test, driven step by step: the store on a real Redis whose clock the test sets, and real tokens. */
 
-/** Names of the secrets that are configured, one restart after another: new key last, new key first, old key gone. */
+/** Names of the configured secrets, one list per restart: new key last, new key first, old key removed. */
 export const KEYRINGS = [['a'], ['a', 'b'], ['b', 'a'], ['b'], ['b', 'c'], ['c', 'b'], ['c']]
 
 const secrets: Record<string, string> = { a: secret(), b: secret(), c: secret() }
 
-/** The tokens of each keyring, as the service makes them. */
+/** Creates a keyring's tokens as the service does. */
 async function tokensOf (keyring: string[]): Promise<Tokens> {
   const app = Fastify()
   app.decorate('config', loadConfig(environment('redis://localhost', {
@@ -31,13 +31,13 @@ async function tokensOf (keyring: string[]): Promise<Tokens> {
 
 const tokensByKeyring = await Promise.all(KEYRINGS.map(tokensOf))
 
-/** No user's key: those end in a number. */
+/** Key of the clock. Users' keys end in a number, so it is no user's. */
 const clockOf = (prefix: string): string => `${prefix}clock`
 
-/** The device's field of the record, as design.md says it. */
+/** The device hash in the record, as design.md defines it. */
 const deviceHash = (deviceId: string): string => createHash('sha256').update(deviceId).digest().subarray(0, 12).toString('base64url')
 
-/** A saved record, as a snapshot of Redis holds it. */
+/** A saved record, as in a Redis snapshot. */
 export interface Snapshot { dump: Buffer | null, expiresAtMs: number }
 
 export interface World {
@@ -45,26 +45,26 @@ export interface World {
   userId: number
   /** Index of the keyring in use. */
   keyring: number
-  /** Goes on with a store that was given other rules. */
+  /** Switches to a store with other rules. */
   restart (rules: Rules): void
-  /** Turns the clock. */
+  /** Sets the clock. */
   turn (ms: number): Promise<void>
   refresh (bytes: string, deviceId: string): Promise<{ refreshed: Refreshed, bytes?: string }>
   open (
     device: string, label: string, email: string, role: string, authenticatedAt?: number
   ): Promise<{ opened: Opened, sid: string, token?: Token, bytes?: string }>
-  /** Takes the key's expiry away. */
+  /** Removes the key's expiry. */
   persist (): Promise<void>
   save (): Promise<Snapshot>
   restore (snapshot: Snapshot): Promise<void>
-  /** Asserts that the record is the model's, and that what was announced since the last call is what the model says. */
+  /** Asserts that the record and the announcements since the last call equal the model's. */
   check (user: User, events: Announcement[]): Promise<void>
 }
 
-/** Makes worlds on one connection: each is a user of their own. */
+/** Creates worlds on one connection; each has its own user. */
 export type Worlds = (rules: Rules) => World
 
-/** `edit` changes the scripts: a mutant shows that the tests can fail. */
+/** `edit` changes the scripts: mutants show that the tests can fail. */
 export async function createWorlds (t: Test, redis: PrivateRedis, prefix: string, edit?: Edit): Promise<Worlds> {
   const client = redis.client.duplicate({ lazyConnect: false })
   client.setMaxListeners(0) // each of the stores below listens
@@ -96,7 +96,7 @@ function createWorld (
   const key = `${prefix}${userId}`
   const spelled = new Map<string, string>()
 
-  /** A token is a pure function of what it says and who signed it: one spelling, ever. */
+  /** Asserts that a token depends only on its claims and its key: equal ones are equal byte for byte. */
   function spell (token: Token, bytes: string): void {
     const meaning = JSON.stringify(token)
     const known = spelled.get(meaning) ?? bytes
@@ -157,14 +157,14 @@ function createWorld (
 
 const refusals: Record<string, 'logged_out' | 'ahead'> = { RTS_LOGGED_OUT_SINCE: 'logged_out', RTS_AUTHENTICATED_AHEAD: 'ahead' }
 
-/** The outcome of an opening that was refused. */
+/** The outcome of a refused opening. */
 function refusal (err: Error & { code: string }): { outcome: 'logged_out' | 'ahead' } {
   const outcome = refusals[err.code]
   if (outcome === undefined) throw err
   return { outcome }
 }
 
-/** The record as design.md writes it. */
+/** The record's hash, as design.md defines it. */
 function toHash (user: User): Record<string, string> {
   if (user === null) return {}
   const { email, role, loggedOutAt, profileChangedAt } = user

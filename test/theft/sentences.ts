@@ -2,9 +2,9 @@ import * as model from '../model/model.ts'
 import type { Rules, Token, User } from '../model/model.ts'
 import { DEVICE, KEYS, SID, sessionOf, type Asked, type Holder, type Moment, type Play } from './simulation.ts'
 
-/** The sentences of docs/theft.md, by their ids there. Each looks at the end of a play: what led there was looked at before. */
+/** The sentences of docs/theft.md, by id. Each checks only the end of a play, since every shorter play is checked as well. */
 
-/** Whether the sentence is true of this play; `undefined` when it says nothing of it. */
+/** Whether the sentence is true of this play; `undefined` if it does not apply. */
 export type Sentence = (play: Play, rules: Rules) => boolean | undefined
 
 const isSame = (a: Token | undefined, b: Token | undefined): boolean =>
@@ -16,7 +16,7 @@ const other = (holder: Holder): Holder => holder === 'client' ? 'thief' : 'clien
 
 const hasThief = (play: Play): boolean => play.some(({ asked }) => asked?.by === 'thief')
 
-/** The moment before the last, and what was asked in the last, if the session lived until then. */
+/** The last moment's request and the moment before it, if the session was live until then. */
 function request (play: Play): { before: Moment, asked: Asked, index: number } | undefined {
   const index = play.length - 1
   const { asked } = play[index]!
@@ -24,12 +24,12 @@ function request (play: Play): { before: Moment, asked: Asked, index: number } |
   return asked !== undefined && before !== undefined && sessionOf(before) !== undefined ? { before, asked, index } : undefined
 }
 
-/** When this very token was rotated, before the moment at `index`. */
+/** The moment before `index` at which exactly this token was rotated. */
 function rotationOf (play: Play, token: Token, index: number): Moment | undefined {
   return play.slice(0, index).find(({ asked }) => isRotation(asked) && isSame(asked!.with, token))
 }
 
-/** The last moment before `index` at which both held one token. */
+/** The index of the last moment before `index` at which both held the same token. */
 function lastCommon (play: Play, index: number): number {
   let common = index - 1
   while (!isSame(play[common]!.client, play[common]!.thief)) common--
@@ -160,7 +160,7 @@ export const shortLived: Record<string, Sentence> = {
 
 const answers = (play: Play, holder: Holder): number => play.filter(({ asked }) => asked?.by === holder && 'token' in asked.reply).length
 
-/** True of some play: what can't be excluded. */
+/** True of at least one play: attacks that can't be excluded. */
 export const sometimes: Record<string, (play: Play) => boolean> = {
   'two-requests': play => answers(play, 'thief') === 1 && answers(play, 'client') === 0 && play.at(-1)!.asked?.reply.outcome === 'reused' &&
     play.at(-1)!.asked!.by === 'client',

@@ -2,11 +2,11 @@ import * as model from '../model/model.ts'
 import type { Refreshed, Rules, Token, User } from '../model/model.ts'
 
 /**
- * A client and a thief who hold the same token of one session, and know the same device's id. Every order of their
- * steps is played, on the model that test/model holds against the real store.
+ * A client and a thief hold the same token of one session, and both know the device's id. The simulation plays every order of
+ * their steps on the model, which test/model compares with the real store.
  */
 
-/** What each letter does. A lost answer has taken effect, and its holder goes on with the token it has. */
+/** The meaning of each letter. A refresh whose answer is lost has taken effect; its holder keeps the token it has. */
 export const STEPS = {
   c: 'the client refreshes',
   l: 'the client refreshes, and the answer is lost',
@@ -20,22 +20,22 @@ export type Holder = 'client' | 'thief'
 
 export interface Asked { by: Holder, with: Token, reply: Refreshed, isLost: boolean }
 
-/** One step, and how things stand after it. */
+/** One step, and the state after it. */
 export interface Moment {
-  /** `undefined` at the theft, when both hold one token. */
+  /** `undefined` at the theft, when both hold the same token. */
   step: Step | undefined
   now: number
   user: User
-  /** The token that each holds; `undefined` for one who was refused. */
+  /** The token that each holds; `undefined` after a refusal. */
   client: Token | undefined
   thief: Token | undefined
-  /** Every token of the session so far, also those that were lost. */
+  /** Every token of the session so far, including those lost on the way. */
   made: Token[]
-  /** Who asked with what, and what was said. */
+  /** The request of this step and its answer, if it made one. */
   asked: Asked | undefined
 }
 
-/** From the theft to now. */
+/** The moments from the theft to now. */
 export type Play = readonly Moment[]
 
 export const DEVICE = 'phone'
@@ -53,12 +53,12 @@ export function theft (rules: Rules): Moment {
   return { step: undefined, now: 0, user: opened.user, client: token, thief: token, made: [token], asked: undefined }
 }
 
-/** The session in question. */
+/** The stolen session. */
 export function sessionOf ({ user }: Moment): model.Session | undefined {
   return user?.sessions.find(({ sid }) => sid === SID)
 }
 
-/** What a step makes of a moment; `undefined` when there is nothing to do it with. */
+/** The moment after a step; `undefined` if the holder has no token for it. */
 export function after (moment: Moment, step: Step, rules: Rules): Moment | undefined {
   switch (step) {
     case 'h': return { ...moment, step, now: moment.now + Math.max(1, rules.retryWindow / 2), asked: undefined }
@@ -79,7 +79,7 @@ function ask (moment: Moment, step: Step, by: Holder, isLost: boolean, rules: Ru
   return next
 }
 
-/** Plays every order of up to `depth` steps, and shows each to `visit`. Returns how many there were. */
+/** Plays every order of up to `depth` steps, and calls `visit` with each. Returns the number of plays. */
 export function explore (rules: Rules, depth: number, visit: (play: Play) => void): number {
   const play: Moment[] = [theft(rules)]
   let plays = 0
@@ -87,7 +87,7 @@ export function explore (rules: Rules, depth: number, visit: (play: Play) => voi
     plays++
     visit(play)
     const now = play.at(-1)!
-    // Of an ended session one step more is played: nothing that could change is left.
+    // After the session's end one more step is played; further steps could change nothing.
     if (left === 0 || (play.length > 1 && sessionOf(play.at(-2)!) === undefined)) return
     for (const step of Object.keys(STEPS) as Step[]) {
       const next = after(now, step, rules)
@@ -101,7 +101,7 @@ export function explore (rules: Rules, depth: number, visit: (play: Play) => voi
   return plays
 }
 
-/** The steps of a play, to be read: `ctw`. */
+/** The steps of a play as letters: `cth`. */
 export function spell (play: Play): string {
   return play.map(({ step }) => step ?? '').join('')
 }

@@ -9,14 +9,14 @@ import { isSoak, seeds } from '../soak.ts'
 import { always, shortLived, sometimes, withoutWindow, type Sentence } from './sentences.ts'
 import { after, DEVICE, explore, spell, STEPS, theft, type Step } from './simulation.ts'
 
-/** docs/theft.md, sentence by sentence, on every play of up to eight steps; and some of them on the real store. */
+/** Tests docs/theft.md, sentence by sentence, on every play of up to eight steps; and random plays on the real store. */
 
 const DEPTH = 8
 const rules: Rules = { idleTtl: 2_592_000, absoluteTtl: 31_536_000, retryWindow: 30, maxSessionsPerUser: 50 }
 
 interface Verdict { of: number, against: string | undefined }
 
-/** Looks at all plays; what each sentence says of how many, and the first that it is wrong about. */
+/** Checks each sentence on all plays. Returns the number of plays it applies to, and the first play that contradicts it. */
 function judge (rules: Rules, sentences: Record<string, Sentence>): Map<string, Verdict> {
   const verdicts = new Map<string, Verdict>(Object.keys(sentences).map(id => [id, { of: 0, against: undefined }]))
   const all = Object.entries(sentences).map(([id, sentence]) => ({ sentence, verdict: verdicts.get(id)! }))

@@ -3,18 +3,18 @@ import type { FastifyPluginAsync } from 'fastify'
 import { apiDocument } from '#src/openapi/document'
 import { listeningPort } from '#src/listeners'
 
-/** The page adds its own: below one made of the folder's name it would be found at /docs/ alone. */
+/** No prefix, because the plugin adds its own; with a prefix from the folder's name the page would be found only at /docs/. */
 export const prefixOverride = ''
 
 /**
- * The API of both listeners as a page to read and to try, open like health: it tells nothing that the repository does
- * not. The document behind it names the listeners by the host that the reader came to.
+ * The API of both listeners as a page to read and to try. It needs no key, like the health checks, because the repository
+ * has the same content. Its document builds the listeners' URLs from the host of the request.
  */
 const route: FastifyPluginAsync = async app => {
   await app.register(swaggerUi, {
     routePrefix: '/docs',
     uiConfig: { displayRequestDuration: true },
-    // People type the API key here: nothing from elsewhere runs in the page, and no page frames it.
+    // People type the API key here, so no foreign script runs in the page, and no other page may frame it.
     staticCSP: {
       'default-src': "'self'",
       'style-src': ["'self'", "'unsafe-inline'"],

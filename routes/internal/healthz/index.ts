@@ -1,7 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Alive } from '#src/schemas/health'
 
-/** The process lives; whether it should get traffic is readyz's answer. */
+/** Says that the process lives; /readyz says whether it should get traffic. */
 const route: FastifyPluginAsyncTypebox = async app => {
   app.get('/', {
     schema: {

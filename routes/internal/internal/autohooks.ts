@@ -5,9 +5,9 @@ import { GatewayRefused, Unauthorized } from '#src/errors'
 
 const hash = (text: string): Buffer => createHash('sha256').update(text).digest()
 
-/** Everything under /internal wants the API key (RFC 6750 section 2.1). */
+/** Every route under /internal requires the API key (RFC 6750 section 2.1). */
 const hooks: FastifyPluginAsync = async app => {
-  // Hashes have one length, so that the comparison tells neither the key's length nor its beginning.
+  // Hashes have equal lengths, so that the comparison's timing reveals neither the key's length nor its beginning.
   const expected = hash(app.config.INTERNAL_API_KEY)
 
   app.addHook('onRequest', async (request, reply) => {
@@ -31,8 +31,8 @@ export default hooks
 declare module 'fastify' {
   interface FastifyContextConfig {
     /**
-     * Whether the caller is a gateway, whose `Authorization` is its client's: then the key is in `X-Internal-Api-Key`, and
-     * a wrong one is answered 500. A 401 would go through to a client whose token is good.
+     * Whether the caller is a gateway, which passes on its client's `Authorization`. Its own key is in `X-Internal-Api-Key`,
+     * and a wrong key is answered 500: the gateway would pass a 401 on to a client whose token is good.
      */
     gateway?: boolean
   }

@@ -1,7 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { MetricsText } from '#src/schemas/metrics'
 
-/** What Prometheus scrapes: of this process alone, both of its listeners. */
+/** Metrics for Prometheus: both listeners of this process only. */
 const route: FastifyPluginAsyncTypebox = async app => {
   const { registry } = app.metrics
 

@@ -1,10 +1,10 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { JwkSet } from '#src/schemas/jwks'
 
-/** The one path that is not its folder's: TypeScript leaves folders out whose names begin with a dot. */
+/** Set by hand, because the folder can't have the path's name: TypeScript leaves out folders whose names begin with a dot. */
 export const autoPrefix = '/.well-known'
 
-/** Seconds for which verifiers and proxies may keep the keys; docs/keys.md waits that long before a new key signs. */
+/** Seconds for which verifiers and proxies may cache the keys; docs/keys.md waits as long before a new key signs. */
 const MAX_AGE = 300
 
 const route: FastifyPluginAsyncTypebox = async app => {

@@ -1,7 +1,7 @@
 #!lua
--- announce-keys.lua: writes down with which keys a replica signs, and forgets those of replicas that are gone.
+-- announce-keys.lua: records the keys a replica signs with, and forgets the keys of replicas that are gone.
 --
--- KEYS[1]  a hash: the name of a key = when a replica last said that it signs with it, Unix seconds
+-- KEYS[1]  a hash: the name of a key = when a replica last announced it, Unix seconds
 -- ARGV[1]  seconds after which a key is forgotten
 -- ARGV[2..]  the names of this replica's keys
 --
@@ -17,7 +17,7 @@ local names = {}
 local fields = redis.call('HGETALL', key)
 for i = 1, #fields, 2 do
   local said = tonumber(fields[i + 1])
-  -- Far ahead is a time from before the clock was set back.
+  -- A time far ahead was written before the clock was set back.
   if said and math.abs(now - said) < lifetime then
     names[#names + 1] = fields[i]
   else

@@ -1,9 +1,9 @@
 #!lua
--- claim-issuer.lua: gives a prefix to an issuer, unless another one has it. Of two that come at once, one gets it.
+-- claim-issuer.lua: gives a prefix to an issuer, unless another issuer has it. Of two issuers that ask at once, one gets it.
 --
 -- KEYS[1]  the marker, a hash: issuer
 -- ARGV[1]  the issuer
--- ARGV[2]  seconds for which its users' sessions may live from now on: the marker outlives them
+-- ARGV[2]  seconds that the issuer's sessions may live from now on: the marker outlives them
 --
 -- Reply: the issuer that has the prefix
 
@@ -16,6 +16,6 @@ if not owner then
   redis.call('EXPIREAT', key, expiry)
   return issuer
 end
--- Never sooner than another replica said, whose sessions may live longer.
+-- GT: never shortens the expiry that another replica set; its sessions may live longer.
 if owner == issuer then redis.call('EXPIREAT', key, expiry, 'GT') end
 return owner

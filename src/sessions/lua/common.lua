@@ -1,36 +1,36 @@
--- common.lua: how every script reads and writes a user's record. Included by the others, never run alone.
+-- common.lua: reads and writes a user's record. Included by the other scripts, never run alone.
 --
 -- KEYS[1]  the user's record, a hash: email, role, s:<sid> = gen:createdAt:rotatedAt:expiresAt:device, l:<sid> = label,
---          loggedOutAt and profileChangedAt, in Unix seconds with three decimals, once there is something to remember
+--          loggedOutAt and profileChangedAt, in Unix seconds with three decimals, once they have happened
 -- ARGV[1]  the channel of announcements
--- ARGV[2]  the user's id, as text: it may exceed what Lua prints without an exponent
+-- ARGV[2]  the user's id, as text: Lua prints large numbers with an exponent
 -- ARGV[3]  deadline: Unix milliseconds after which the caller has given up
 --
 -- All times are Redis's own, in seconds unless the name says otherwise. Every reply begins { word, nowMs }; a script
 -- that runs after its deadline does nothing and replies { 'late', nowMs }. Replies end with the number of sessions that
--- the script has ended, by reason where there are several; a refresh that succeeds carries it only when it is not 0.
+-- the script ended, by reason if there are several; a refresh that succeeds carries the number only if it is not 0.
 local key, channel, user, deadline = KEYS[1], ARGV[1], ARGV[2], tonumber(ARGV[3])
 
 local time = redis.call('TIME')
 local now = tonumber(time[1])
 local nowMs = now * 1000 + math.floor(tonumber(time[2]) / 1000)
 
--- A command that waited in a frozen server or a stalled socket can run long after its caller answered 500.
+-- A command delayed by a frozen server or a stalled socket can run long after its caller answered 500.
 if nowMs > deadline then return { 'late', nowMs } end
 
--- Tells subscribers that a session ended; runs in the same step as its removal.
+-- Tells subscribers that a session ended, in the same atomic step as its removal.
 local function announce (reason, sid)
   redis.call('PUBLISH', channel,
     '{"type":"revoked","reason":"' .. reason .. '","id":' .. user .. ',"sid":"' .. sid .. '"}')
 end
 
--- Removes a session that is there, and announces it.
+-- Removes an existing session, and announces its end.
 local function remove (sid, reason)
   redis.call('HDEL', key, 's:' .. sid, 'l:' .. sid)
   announce(reason, sid)
 end
 
--- gen, createdAt, rotatedAt, expiresAt as numbers, device as text; nothing when the value is not of our making.
+-- Returns gen, createdAt, rotatedAt, expiresAt as numbers and device as text; nil if the value has another format.
 local function parse (value)
   local gen, created, rotated, expires, device = string.match(value, '^(%d+):(%d+):(%d+):(%d+):(.*)$')
   return tonumber(gen), tonumber(created), tonumber(rotated), tonumber(expires), device
@@ -40,18 +40,18 @@ local function format (gen, created, rotated, expires, device)
   return string.format('%d:%d:%d:%d:%s', gen, created, rotated, expires, device)
 end
 
--- How many sessions `liveSessions` has ended in this run.
+-- Number of sessions that `liveSessions` has ended in this run.
 local pruned = 0
 
--- For how many seconds a record outlives its last session to remember the two times below. A log-in under way, one
--- whose password was checked before, opens its session within that time.
+-- Seconds that a record outlives its last session, to remember the two times below. A log-in under way (its password was
+-- checked earlier) opens its session within that time.
 local MEMORY = 600
 
--- When the user last logged out everywhere, and when the profile last changed: numbers once `liveSessions` has found
--- them, nil when the record remembers none.
+-- When the user last logged out everywhere, and when the profile last changed. `liveSessions` sets them; nil if the
+-- record does not remember one.
 local loggedOutAt, profileChangedAt
 
--- Prunes what has expired, and what nobody can read. Returns the live sessions in the order of the hash.
+-- Prunes sessions that are expired or unreadable. Returns the live sessions in the order of the hash.
 local function liveSessions ()
   local live, labels = {}, {}
   local fields = redis.call('HGETALL', key)
@@ -78,8 +78,8 @@ local function liveSessions ()
   return live
 end
 
--- Lets the record expire with the last of its sessions, and MEMORY seconds later when it remembers something. Without
--- a session, forgets what is older than that, and the profile unless a change of it is remembered.
+-- Sets the record's expiry to that of its longest session, plus MEMORY seconds if the record remembers a time. Without a
+-- session, forgets times older than MEMORY seconds, and the profile unless its change is still remembered.
 local function settle (live)
   local latest = 0
   for _, session in ipairs(live) do latest = math.max(latest, session.expires) end
@@ -95,6 +95,6 @@ local function settle (live)
   end
   if not loggedOutAt then redis.call('HDEL', key, 'loggedOutAt') end
   if not profileChangedAt then redis.call('HDEL', key, 'email', 'role', 'profileChangedAt') end
-  -- LT: the time counts from the last session, and no reader puts it off.
+  -- LT: MEMORY counts from the last session's end; a later reader must not extend it.
   redis.call('EXPIREAT', key, now + MEMORY, 'LT')
 end

@@ -1,6 +1,6 @@
 #!lua flags=no-writes
--- find.lua: one session as it stands. Reads only: it prunes and announces nothing, and Redis itself refuses it a write,
--- so it also runs on a full server and on a read-only replica.
+-- find.lua: returns one session as it stands. Read-only: it prunes and announces nothing, and Redis refuses its writes, so
+-- it also runs on a full server and on a read-only replica.
 --
 -- KEYS, ARGV[1..3]  see common.lua
 -- ARGV[4]  sid

@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- list.lua: the live sessions of a user.
+-- list.lua: lists a user's live sessions.
 --
 -- KEYS, ARGV[1..3]  see common.lua
 --

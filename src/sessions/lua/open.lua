@@ -1,6 +1,7 @@
 #!lua
 -- open.lua: opens a session, sets the profile (announced when it changes), and keeps the user within the cap. A log-in
--- that began before the user logged out everywhere opens none; one that began before the profile changed leaves that.
+-- that began before the user logged out everywhere opens no session; one that began before the profile changed keeps the
+-- newer profile.
 --
 -- KEYS, ARGV[1..3]  see common.lua
 -- ARGV[4]  sid
@@ -11,10 +12,10 @@
 -- ARGV[9]  idle TTL, seconds
 -- ARGV[10] absolute TTL, seconds
 -- ARGV[11] cap on the user's sessions
--- ARGV[12] when the log-in began, Unix seconds with or without a fraction, '' when nobody says
+-- ARGV[12] when the log-in began, Unix seconds with or without a fraction, '' if not given
 --
 -- Reply: { 'opened', nowMs, gen, createdAt, expiresAt, email, role, replaced, evicted, pruned }
---     or { 'logged_out' | 'ahead', nowMs }, nothing done: the user has logged out everywhere since, or that is no past time
+--     or { 'logged_out' | 'ahead', nowMs }, nothing done: the user has logged out everywhere since, or ARGV[12] is in the future
 
 -- include profile.lua
 
@@ -23,7 +24,7 @@ local idle, absolute, cap = tonumber(ARGV[9]), tonumber(ARGV[10]), tonumber(ARGV
 local authenticatedAt = tonumber(ARGV[12])
 
 if authenticatedAt then
-  -- Clocks differ by less than a minute. Milliseconds in the place of seconds differ by more.
+  -- Clocks differ by less than a minute. Milliseconds given as seconds differ by more.
   if authenticatedAt > nowMs / 1000 + 60 then return { 'ahead', nowMs } end
   local last = tonumber(redis.call('HMGET', key, 'loggedOutAt')[1])
   if last and authenticatedAt < last then return { 'logged_out', nowMs } end
@@ -32,7 +33,7 @@ end
 local live = liveSessions()
 if #live == 0 then settle(live) end
 
--- One session a device: the older one is replaced.
+-- One session per device: the older one is replaced.
 local others, replaced, evicted = {}, 0, 0
 for _, session in ipairs(live) do
   if session.device == device then
@@ -43,8 +44,8 @@ for _, session in ipairs(live) do
   end
 end
 
--- The least recently used make room; of those last used in one second, the one that was opened first, as far as seconds
--- and the order of the hash can tell.
+-- Evicts the least recently used sessions first. Sessions used in the same second are evicted in the order they were
+-- opened; those also opened in the same second, in the order of the hash.
 table.sort(others, function (a, b)
   if a.rotated ~= b.rotated then return a.rotated > b.rotated end
   if a.created ~= b.created then return a.created > b.created end

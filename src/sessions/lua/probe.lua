@@ -1,6 +1,6 @@
 #!lua
--- probe.lua: succeeds exactly when this server would run a refresh. A script that may write is refused by Redis itself
--- when memory is full, the disk fails, or the server is a read-only replica.
+-- probe.lua: succeeds exactly when this server would run a refresh. Redis refuses every script that may write when memory
+-- is full, the disk fails, or the server is a read-only replica.
 --
 -- Reply: { 'ready', nowMs }
 local time = redis.call('TIME')

@@ -1,9 +1,9 @@
--- profile.lua: how the scripts that change a profile do it. Included by them, never run alone; a refresh changes none.
+-- profile.lua: changes a user's profile. Included by the scripts that do so, never run alone; a refresh changes no profile.
 
 -- include common.lua
 
--- Writes email and role, '' to keep one. Returns whether that changed what the record said before. If a session lived
--- under it, tells subscribers: whoever remembers an answer with the old profile forgets it.
+-- Writes email and role, '' to keep one. Returns whether an earlier value changed. If it did and the user has a session,
+-- tells subscribers, which then drop cached answers with the old profile.
 local function setProfile (email, role, hasSession)
   local before = redis.call('HMGET', key, 'email', 'role')
   local changed = false
@@ -18,7 +18,7 @@ local function setProfile (email, role, hasSession)
   return changed
 end
 
--- Remembers when the profile changed, in Unix seconds: a log-in whose password was checked before knows an older one.
+-- Remembers when the profile changed, in Unix seconds: a log-in whose password was checked before then has an older profile.
 local function rememberChange (at)
   profileChangedAt = at
   redis.call('HSET', key, 'profileChangedAt', string.format('%.3f', at))

@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
--- revoke-all.lua: ends every session of a user, and keeps the time for log-ins under way. Works on a full Redis too: it
--- leaves one small field.
+-- revoke-all.lua: ends every session of a user, and remembers when, to refuse log-ins under way. Works on a full Redis too:
+-- only one small field remains.
 --
 -- KEYS, ARGV[1..3]  see common.lua
 --
@@ -9,7 +9,7 @@
 -- include common.lua
 
 local live = liveSessions()
--- The profile goes as well: what is older than the log-out is refused, and what is newer brings its own.
+-- Deletes the profile as well: log-ins older than the log-out are refused, and newer ones bring their own profile.
 redis.call('DEL', key)
 redis.call('HSET', key, 'loggedOutAt', string.format('%.3f', nowMs / 1000))
 redis.call('EXPIREAT', key, now + MEMORY)

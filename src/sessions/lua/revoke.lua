@@ -5,7 +5,7 @@
 -- ARGV[4]  sid
 -- ARGV[5]  reason to announce, 'logout' if absent
 --
--- Reply: { 'revoked' | 'absent', nowMs, pruned }; a session that had expired is among the pruned
+-- Reply: { 'revoked' | 'absent', nowMs, pruned }; an expired session counts as pruned
 
 -- include common.lua
 
@@ -20,8 +20,8 @@ for _, session in ipairs(liveSessions()) do
 end
 settle(others)
 
--- Nothing to do: an earlier call may have done it, and a replica may still lack that. By its documentation WAIT counts
--- from the connection's own last write (Redis 7 does from its last command), so this writes what does not stay.
+-- Without a session to end: an earlier call may have ended it, and a replica may still lack that write. WAIT counts from the
+-- connection's own last write by its documentation (from its last command in Redis 7), so write a field and delete it.
 if not revoked then
   redis.call('HSET', key, 'w', '')
   redis.call('HDEL', key, 'w')

@@ -1,7 +1,7 @@
 #!lua
--- rotate.lua: decides one refresh and writes what it decided, in one step.
+-- rotate.lua: decides one refresh and writes the result, in one atomic step.
 --
--- The caller has verified the token's signature: sid, gen and exp are what this service once issued.
+-- The caller has verified the token's signature: this service once issued sid, gen and exp.
 --
 -- KEYS, ARGV[1..3]  see common.lua
 -- ARGV[4]  sid
@@ -14,7 +14,7 @@
 --
 -- Reply: { 'rotated' | 'retried' | 'recovered', nowMs, gen, rotatedAt, expiresAt, email, role }, then pruned unless it is 0
 --     or { 'unknown' | 'device_mismatch', nowMs }
---     or { 'expired' | 'reused', nowMs, pruned }, this session not among them
+--     or { 'expired' | 'reused', nowMs, pruned }; pruned does not count this session
 
 -- include common.lua
 
@@ -36,32 +36,32 @@ local function stop (outcome, reason)
   return { outcome, nowMs, pruned }
 end
 
--- Before all else: without the device a stolen token can neither refresh nor end the session.
+-- Checked first: without the device a stolen token can neither refresh nor end the session.
 if device ~= owner then return { 'device_mismatch', nowMs } end
 if now >= expires then return stop('expired', 'expired') end
 
 if gen < current then
-  -- The window is counted from the rotation, in whole seconds, and is never longer than it says. A clock that was set
-  -- back makes it no longer either.
+  -- The retry window counts from the rotation, in whole seconds, and is never longer than configured, even if the clock was
+  -- set back.
   if gen == current - 1 and math.abs(now - rotated) < window then
     return { 'retried', nowMs, current, rotated, expires, record[2], record[3] }
   end
   return stop('reused', 'reuse')
 end
 
--- gen > current: Redis lost writes. The record may be behind the token; the token's own expiry still holds.
+-- gen > current: Redis lost writes, so the record is behind the token. The token's own expiry still holds.
 local outcome = 'rotated'
 if gen > current then
   if now >= exp then return stop('expired', 'expired') end
   outcome = 'recovered'
 end
 
--- Not in the past, and not before the expiry so far, unless an operator has lowered a lifetime since.
+-- Earlier than now, or than the expiry so far, only if an operator has lowered a lifetime since.
 local renewed = math.min(now + idle, created + absolute)
 if now >= renewed then return stop('expired', 'expired') end
 redis.call('HSET', key, field, format(gen + 1, created, now, renewed, device))
 local date = (record[4] or record[5]) and renewed + MEMORY or renewed
--- Sooner than before, or a key that had no expiry at all (GT takes that for the latest): what else lives has a say.
+-- If the session now expires sooner, or the key had no expiry (GT treats that as infinite), the other sessions count too.
 if renewed < expires or redis.call('EXPIREAT', key, date, 'GT') == 0 and redis.call('EXPIREAT', key, date, 'NX') == 1 then
   settle(liveSessions())
 end

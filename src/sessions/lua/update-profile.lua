@@ -1,6 +1,6 @@
 #!lua
--- update-profile.lua: changes what the next refresh answers with, and announces it. Without a session, remembers it for
--- log-ins under way.
+-- update-profile.lua: changes the profile that the next refresh returns, and announces the change. Without a session,
+-- remembers the profile for log-ins under way.
 --
 -- KEYS, ARGV[1..3]  see common.lua
 -- ARGV[4]  email, '' to keep
@@ -13,7 +13,7 @@
 local live = liveSessions()
 settle(live)
 setProfile(ARGV[4], ARGV[5], #live > 0)
--- Also when the record says so already: the log-in under way may know a profile that never came here.
+-- Even if the record has this profile already: a log-in under way may carry an older one that was never written here.
 rememberChange(nowMs / 1000)
 if #live == 0 then
   redis.call('EXPIREAT', key, now + MEMORY)

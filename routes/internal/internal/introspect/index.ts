@@ -4,9 +4,9 @@ import { introspect } from '#src/introspection/introspect'
 import { ErrorResponse } from '#src/schemas/error'
 import { Introspection, IntrospectionRequest } from '#src/schemas/introspection'
 
-/** RFC 7662, over the internal API key (section 2.1 wants the caller authenticated). */
+/** RFC 7662, behind the internal API key (section 2.1 requires an authenticated caller). */
 const route: FastifyPluginAsyncTypebox = async app => {
-  // A form here and nowhere else, and nothing but a form here.
+  // This route accepts only forms, and no other route accepts them.
   app.removeAllContentTypeParsers()
   await app.register(formbody)
 

@@ -25,14 +25,14 @@ const Identified = Type.Null({
  * token comes in `Authorization`, the gateway's own key in `X-Internal-Api-Key`.
  */
 const routes: FastifyPluginAsyncTypebox = async app => {
-  // A gateway may pass on the type of its client's body, or the body too: the question is in the headers alone.
+  // A gateway may pass on its client's content type, or the body too. Both are ignored: the headers hold all that is needed.
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('*', (_request, body, done) => {
     body.resume()
     done(null)
   })
 
-  /** Sets who it is. The role is the record's, not the token's, so that a change of it holds at once. */
+  /** Sets the client's identity in the answer's headers. The role comes from the record, not the token, so a change applies at once. */
   async function identify (request: FastifyRequest, reply: FastifyReply): Promise<void> {
     const live = await liveAccess(app, bearerToken(request.headers.authorization) ?? '')
     if (live === undefined) {
@@ -40,14 +40,14 @@ const routes: FastifyPluginAsyncTypebox = async app => {
       throw new AccessRefused()
     }
     const { claims, session } = live
-    // Our schemas let no other role in, but they do not guard Redis, and proxies trim and fold what they do not like.
+    // Our schemas reject other roles, but Redis may hold a damaged one, and proxies trim or fold header values that they reject.
     if (!ROLE.test(session.role)) throw new StoreUnavailable(`the role of user ${claims.id} is damaged`)
     reply.headers({ 'x-user-id': claims.id, 'x-user-role': session.role, 'x-session-id': claims.sid })
   }
 
   app.get('/', {
     config: { gateway: true },
-    // The path with a slash is Envoy's, as its client's root.
+    // Envoy uses the path with a slash, when its client asks for the root.
     prefixTrailingSlash: 'no-slash',
     exposeHeadRoute: false,
     schema: {
@@ -63,10 +63,10 @@ const routes: FastifyPluginAsyncTypebox = async app => {
     return reply.code(204).send(null)
   })
 
-  // Envoy appends its client's path, keeps the method, and takes a 200 alone for a yes.
+  // Envoy appends its client's path, keeps the method, and accepts only a 200 as permission.
   app.all('/*', {
     config: { gateway: true },
-    // That path is another service's; it may hold what no log should.
+    // The appended path belongs to another service, and may hold secrets that no log should have.
     logSerializers: { req: ({ method }: FastifyRequest) => ({ method, url: '/internal/verify/*' }) },
     schema: { hide: true, response: { 200: Type.Literal(''), ...errors } }
   }, async (request, reply) => {

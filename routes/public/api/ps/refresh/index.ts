@@ -44,7 +44,7 @@ const route: FastifyPluginAsyncTypebox = async app => {
     const { deviceId, refreshToken } = request.body
     const claims = app.tokens.verifyRefresh(refreshToken)
     if (claims === undefined) throw new RefreshRefused('forged')
-    // Not before: nobody uses up another's limit with tokens made up.
+    // Only after verification, so that made-up tokens can't use up another client's limit.
     if (limitSession !== undefined) await limitSession(request, nameOfSession(claims.sid, deviceId))
 
     const rotation = await rotate(claims, deviceId)
