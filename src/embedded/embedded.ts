@@ -179,22 +179,26 @@ function killGroup (child: ChildProcess): void {
 /** Waits until the server answers; false when the child ends before, or time is up. */
 async function listens (socketPath: string, child: ChildProcess): Promise<boolean> {
   const end = performance.now() + START_TIMEOUT
+  let isLoading = false
   while (child.exitCode === null && performance.now() < end) {
-    if (await answers(socketPath)) return true
+    const answer = await ping(socketPath)
+    isLoading = answer?.startsWith('-LOADING') === true
+    if (answer !== undefined && !isLoading) return true
     await delay(10)
   }
-  return false
+  // A server with much data goes on loading; its first connection waits for the end.
+  return isLoading && child.exitCode === null
 }
 
-/** Whether there is any answer to a PING: a server listens before it finds that it can't read its data. */
-async function answers (socketPath: string): Promise<boolean> {
+/** Returns the answer to a PING, if there is one. A server listens, and answers `-LOADING`, before it finds that it can't read its data. */
+async function ping (socketPath: string): Promise<string | undefined> {
   const socket = connect(socketPath).setTimeout(START_TIMEOUT, () => socket.destroy())
   try {
     await once(socket, 'connect')
     socket.write('PING\r\n')
-    return await Promise.race([once(socket, 'data').then(() => true), once(socket, 'close').then(() => false)])
+    return await Promise.race([once(socket, 'data').then(String), once(socket, 'close').then(() => undefined)])
   } catch {
-    return false
+    return undefined
   } finally {
     socket.destroy()
   }
