@@ -9,7 +9,7 @@ export interface Invocation {
 }
 
 /**
- * Reads the arguments behind the program's name.
+ * Parses the arguments after the program's name.
  * @throws UsageError
  */
 export function parseInvocation (argv: string[]): Invocation {
@@ -28,7 +28,7 @@ export function parseInvocation (argv: string[]): Invocation {
 }
 
 /**
- * One session id in 64 begins with a dash, and looks like options then. It is always the last argument, so it goes
+ * One session id in 64 begins with a dash and looks like an option. A session id is always the last argument, so it moves
  * behind the `--` that ends the options.
  */
 function parse (argv: string[]): ReturnType<typeof parseArgs<{ allowPositionals: true, options: typeof options }>> {

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import type { Run, Verb } from './verb.ts'
 
-/** The page of --help. */
+/** The `--help` page. */
 export const helpOn = (verbs: Record<string, Verb>): Run => async () => {
   const list = Object.entries(verbs).map(([verb, { parameters, summary }]) => ({ verb, usage: `${verb} ${parameters}`.trim(), summary }))
   const width = Math.max(...list.map(({ usage }) => usage.length))
@@ -28,7 +28,7 @@ export const version: Run = async () => {
   return { document: { version }, text: () => `${version}\n` }
 }
 
-/** The package.json above us: the sources and what is compiled of them lie in folders of different depth. */
+/** Finds the nearest package.json upwards: sources and compiled files lie at different depths. */
 function readVersion (folder: URL): string {
   try {
     return JSON.parse(readFileSync(new URL('package.json', folder), 'utf8')).version

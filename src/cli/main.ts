@@ -6,9 +6,9 @@ import { UsageError } from './usage.ts'
 import { screenOf, toJson } from './output.ts'
 import { verbs } from './verbs.ts'
 
-// The second process of this package, beside src/server.ts: arguments in; a result, a sentence and an exit code out.
-// Nothing else under src/cli/ knows the process. It never calls `exit`, which would cut off what a pipe has not yet
-// taken: it ends when nothing is left to do.
+// Entry point of the command line, beside src/server.ts: takes arguments; gives a result or an error sentence, and an exit code.
+// No other file under src/cli/ touches the process. This file never calls `exit`, which would cut off output that a pipe
+// has not yet taken: the process ends when nothing is left to do.
 
 const OK = 0
 const FAILED = 1
@@ -18,13 +18,13 @@ const INTERRUPTED = 130
 const { argv, stdout, stderr } = process
 const interruption = new AbortController()
 
-/** The second Ctrl-C ends the process at once, as the first does where nobody has called this. */
+/** After this call the second Ctrl-C ends the process at once; without it, the first does. */
 function holdInterruption (): AbortSignal {
   process.once('SIGINT', () => interruption.abort())
   return interruption.signal
 }
 
-// A reader that has seen enough (`| head`) is no failure. A full disk is.
+// A reader that closes the pipe early (`| head`) is no failure. A full disk is.
 stdout.on('error', ({ code, message }: NodeJS.ErrnoException) => {
   if (code === 'EPIPE') return
   stderr.write(`The output could not be written: ${message}.\n`)
@@ -42,7 +42,7 @@ try {
   const message = withoutArguments((err as Error).message)
   stderr.write(argv.includes('--json') ? toJson({ error: message }) : `${message}\n`)
   process.exitCode = err instanceof UsageError ? WRONG_USAGE : FAILED
-  // It would wait for the file system.
+  // An ordinary end would wait for the file system.
   /* c8 ignore next -- a process that is killed writes no coverage; test/data-dir.test.ts sees it end */
   if (err instanceof FileSystemHangs) process.kill(process.pid, 'SIGKILL')
 }

@@ -1,16 +1,16 @@
-/** What text is laid out for. */
+/** The output that text is laid out for. */
 export interface Screen {
-  /** Characters in a line; `Infinity` where nobody counts them. */
+  /** Characters in a line; `Infinity` when the output is no terminal. */
   columns: number
   colors: boolean
 }
 
-/** A stream as far as output cares; the optional part is what a terminal has. */
+/** The parts of a stream used here. Only a terminal has the optional ones. */
 export interface Terminal {
   isTTY?: boolean
   columns?: number
   write (text: string): unknown
-  /** Heeds NO_COLOR, FORCE_COLOR and TERM. */
+  /** Respects NO_COLOR, FORCE_COLOR and TERM. */
   hasColors? (): boolean
 }
 
@@ -19,22 +19,22 @@ export function screenOf (terminal: Terminal): Screen {
   return isTTY ? { columns, colors: terminal.hasColors!() } : { columns: Infinity, colors: false }
 }
 
-/** One JSON document and a line break. What could steer a terminal is escaped, and is the same to who parses it. */
+/** One JSON document and a line break. Terminal control characters are escaped; the parsed document is the same. */
 export function toJson (document: object): string {
   const escape = (text: string): string =>
     text.replace(/[^]/g, unit => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`)
   return `${JSON.stringify(document).replace(/\p{C}/gu, escape)}\n`
 }
 
-/** Text of others that is safe to show: without what could steer a terminal or turn the line around. */
+/** Makes foreign text safe to show: replaces characters that control a terminal or reverse the text direction. */
 export function printable (text: string): string {
-  // The joiner of emoji is harmless and wanted.
+  // The zero-width joiner stays: it is harmless, and emoji need it.
   return text.replace(/(?!\u200d)[\p{C}\p{Zl}\p{Zp}]/gu, '\ufffd')
 }
 
 /**
- * Rows under their headings, or one below the other where the screen is too narrow. The last column is not padded, so
- * only there text may have characters of any width.
+ * Prints rows under their headings. On a screen that is too narrow, prints one cell a line. The last column is not padded,
+ * so only the last column may hold characters of any width.
  */
 export function table (headings: string[], rows: string[][], { columns }: Screen): string {
   const widths = headings.map((_, i) => Math.max(...[headings, ...rows].map(row => row[i]!.length)))
@@ -60,7 +60,7 @@ export function grouped (number: number): string {
   return number.toLocaleString('en-US')
 }
 
-/** Bytes for people: "312 B", "1.4 kB", "2.5 GB". */
+/** Formats bytes: "312 B", "1.4 kB", "2.5 GB". */
 export function bytes (number: number): string {
   const exponent = Math.min(4, Math.max(0, Math.floor(Math.log10(number) / 3)))
   const value = number / 1000 ** exponent

@@ -7,7 +7,7 @@ import { findEmbeddedRedis } from '#src/embedded/embedded'
 import { createSessionStore, type SessionStore } from '#src/sessions/store'
 
 /**
- * The `REDIS_URL` of the configuration, else that of the embedded Redis of a service that runs on this machine.
+ * Returns the `REDIS_URL` of the configuration, or else the URL of the embedded Redis of a service on this machine.
  * @throws StartError when there is neither.
  */
 async function resolveRedisUrl ({ REDIS_URL: url, DATA_DIR: dataDir }: Config): Promise<string> {
@@ -18,7 +18,7 @@ async function resolveRedisUrl ({ REDIS_URL: url, DATA_DIR: dataDir }: Config): 
   return found
 }
 
-/** Connects as the service does, and disconnects when the work is done. */
+/** Connects as the service does, runs `work`, then disconnects. */
 export async function withRedis<T> (config: Config, work: (redis: RedisClient) => Promise<T>): Promise<T> {
   const redis = await connectRedis({ ...config, REDIS_URL: await resolveRedisUrl(config) }, pino({ level: 'silent' }))
   try {
@@ -28,7 +28,7 @@ export async function withRedis<T> (config: Config, work: (redis: RedisClient) =
   }
 }
 
-/** The store of the service, so that its rules are the only ones, and what is ended here is announced too. */
+/** Runs `work` with the service's own store, so that the same rules apply and ended sessions are announced too. */
 export async function withStore<T> (config: Config, work: (store: SessionStore) => Promise<T>): Promise<T> {
   return await withRedis(config, async redis => await work(createSessionStore(redis, {
     prefix: config.REDIS_PREFIX,
@@ -36,7 +36,7 @@ export async function withStore<T> (config: Config, work: (store: SessionStore) 
     absoluteTtl: config.REFRESH_ABSOLUTE_TTL,
     retryWindow: config.REFRESH_RETRY_WINDOW,
     maxSessionsPerUser: config.MAX_SESSIONS_PER_USER,
-    // A command does one thing at a time: it may be on the connection that WAIT holds up.
+    // WAIT may block this connection, because the command line runs one command at a time.
     replicated: config.REDIS_WAIT_REPLICAS > 0 ? { redis, replicas: config.REDIS_WAIT_REPLICAS } : undefined
   })))
 }

@@ -4,7 +4,7 @@ import { count } from './output.ts'
 import { withStore } from './redis.ts'
 import type { Run } from './verb.ts'
 
-/** Ends one session of a user, or all. Idempotent: what does not live is ended already. */
+/** Ends one session of a user, or all of them. Idempotent: a session that has already ended is no error. */
 export const revoke: Run = async ({ args: [id, session] }) => {
   const userId = toUserId(id!)
   const sid = session === undefined ? undefined : toSessionId(session)

@@ -5,12 +5,12 @@ import { count, printable, table } from './output.ts'
 import { withStore } from './redis.ts'
 import type { Run } from './verb.ts'
 
-/** The live sessions of a user, the last used first, below one line of whose they are. */
+/** Lists the live sessions of a user, most recently used first, below one line that names the user. */
 export const sessions: Run = async ({ args: [id] }) => {
   const userId = toUserId(id!)
   return await withStore(loadStoreConfig(), async store => {
     const list = await store.list(userId)
-    // The list is without the profile, which has no other reader; a session that has just ended has none.
+    // The list has no profile, because only this command shows one. A session that has just ended has none either.
     const [latest] = list
     const { email = null, role = null } = (latest && await store.find(userId, latest.sid)) ?? {}
     const listed = list.map(toListed)
@@ -28,7 +28,7 @@ export const sessions: Run = async ({ args: [id] }) => {
   })
 }
 
-/** Redis keeps whole seconds. */
+/** Drops the milliseconds: Redis stores whole seconds. */
 function short (iso: string): string {
   return iso.replace('.000Z', 'Z')
 }

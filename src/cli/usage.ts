@@ -1,7 +1,7 @@
 import { SessionId } from '#src/schemas/fields'
 import { formats } from '#src/schemas/formats'
 
-/** The command was called in a way that means nothing; its message is a whole sentence. */
+/** The arguments are invalid. The message is a whole sentence. */
 export class UsageError extends Error {
   constructor (message: string) {
     super(`${message} See refresh-token-service --help.`)

@@ -1,16 +1,16 @@
 import type { Screen, Terminal } from './output.ts'
 
-/** What a verb is given. */
+/** The input of a verb. */
 export interface Request {
-  /** As many as its parameters allow, not yet checked otherwise. */
+  /** Only the number of arguments has been checked. */
   args: string[]
-  /** From its call on, the first Ctrl-C does not end the process but aborts the signal: there is something to show. */
+  /** After this call, the first Ctrl-C aborts the signal instead of ending the process, so the verb can show a partial result. */
   holdInterruption: () => AbortSignal
-  /** Where progress is shown. */
+  /** The terminal that shows progress. */
   terminal: Terminal
 }
 
-/** What a verb has to say, for scripts and for people. The documents' shapes are public: docs/cli.md. */
+/** The output of a verb, for scripts and for people. The shapes of the documents are public: docs/cli.md. */
 export interface Result {
   document: object
   /** Whole lines. */
@@ -18,7 +18,7 @@ export interface Result {
   failed?: boolean
 }
 
-/** What it throws is one sentence for whoever called it, free of secrets. */
+/** Runs a verb. The message of a thrown error is one sentence for the user, without secrets. */
 export type Run = (request: Request) => Promise<Result>
 
 export interface Verb {

@@ -2,7 +2,7 @@ import type { Verb } from './verb.ts'
 
 export type VerbName = 'sessions' | 'revoke' | 'stats' | 'doctor' | 'help' | 'version'
 
-/** Each is loaded when it is called for: help needs no Redis client. */
+/** Verbs load on demand, because help needs no Redis client. */
 export const verbs: Record<VerbName, Verb> = {
   sessions: {
     parameters: '<userId>',

@@ -1,6 +1,6 @@
 /**
- * What our JWTs say (RFC 7519). The public names `sub`, `iss` and `id` are as documented; `sid` and `gen` are what
- * rotation needs. Times are Unix seconds by Redis's clock.
+ * The claims of the service's JWTs (RFC 7519). `sub`, `iss` and `id` are public and documented; rotation needs `sid` and
+ * `gen`. Times are Unix seconds by Redis's clock.
  */
 
 /** One generation of one session. Together with the signing key it determines the refresh token, byte for byte. */
@@ -11,9 +11,9 @@ export interface Generation {
   sid: string
   /** 1 when the session is opened, +1 at every rotation. */
   gen: number
-  /** When this generation was made. */
+  /** Time this generation was made. */
   iat: number
-  /** When the session expires unless it is refreshed. */
+  /** Time the session expires unless it is refreshed. */
   exp: number
 }
 
@@ -34,15 +34,15 @@ export interface AccessClaims {
 const SID = /^[A-Za-z0-9_-]{22}$/
 
 /**
- * Says whether verified claims are those of a refresh token of ours. A signature proves who wrote a token, not what is
- * in it: tokens from before `sid` and `gen`, signed with the same secret, end here.
+ * Checks that verified claims are those of a refresh token. A signature proves the author of a token, not its contents:
+ * this refuses older tokens without `sid` and `gen`, signed with the same secret.
  */
 export function isRefreshClaims (claims: Partial<Record<keyof RefreshClaims, unknown>>): claims is RefreshClaims {
   return isPositiveInteger(claims.id) && isPositiveInteger(claims.gen) && isPositiveInteger(claims.iat) && isPositiveInteger(claims.exp) &&
     isSid(claims.sid)
 }
 
-/** The same for an access token: one from before `sid` belongs to no session. */
+/** Checks that verified claims are those of an access token: an older one without `sid` belongs to no session. */
 export function isAccessClaims (claims: Partial<Record<keyof AccessClaims, unknown>>): claims is AccessClaims {
   return isPositiveInteger(claims.id) && isPositiveInteger(claims.iat) && isPositiveInteger(claims.exp) && isSid(claims.sid)
 }

@@ -9,7 +9,7 @@ export type PublicJwk = { kid: string, use: 'sig' } & (
 
 /** One key pair that signs access tokens. */
 export interface PrivateKey {
-  /** The JWK thumbprint (RFC 7638): whoever has the public key can tell its name. */
+  /** The JWK thumbprint (RFC 7638), which follows from the public key alone. */
   kid: string
   /** The one algorithm of this key (RFC 8725 section 3.1). */
   algorithm: PublicJwk['alg']
@@ -17,20 +17,20 @@ export interface PrivateKey {
   private: string
   /** PEM, SubjectPublicKeyInfo. */
   public: string
-  /** What may be shown to everybody. */
+  /** The public part, safe to publish. */
   jwk: PublicJwk
 }
 
-/** A key that can't sign access tokens. The message completes "Key 2 …" and quotes nothing of the key. */
+/** A key can't sign access tokens. The message starts with "Key 2 …" and quotes no part of the key. */
 export class UnfitKeyError extends Error {}
 
-/** RS256 wants no less (RFC 7518 section 3.3). */
+/** The minimum for RS256 (RFC 7518 section 3.3). */
 export const MIN_RSA_BITS = 2048
 
-/** Where a PEM block begins (RFC 7468 section 2). */
+/** Matches the start of a PEM block (RFC 7468 section 2). */
 const PEM_BEGIN = /(?=-----BEGIN )/
 
-/** What `openssl ecparam -genkey` writes before the key, which says the same again. */
+/** Block that `openssl ecparam -genkey` writes before the key; the key repeats its contents. */
 const EC_PARAMETERS = '-----BEGIN EC PARAMETERS-----'
 
 export function isPem (text: string): boolean {
@@ -38,8 +38,8 @@ export function isPem (text: string): boolean {
 }
 
 /**
- * Makes key pairs of PEM blocks, in their order. Text before the first block does not count (RFC 7468 section 5.2).
- * @throws UnfitKeyError for the first block that is not a plain private key of one of the three kinds, or that is there twice.
+ * Makes key pairs from PEM blocks, in order. Ignores text before the first block (RFC 7468 section 5.2).
+ * @throws UnfitKeyError for the first block that is not an unencrypted private key of one of the three kinds, or is a duplicate.
  */
 export function parsePrivateKeys (pem: string): PrivateKey[] {
   const blocks = pem.split(PEM_BEGIN).filter(block => isPem(block) && !block.startsWith(EC_PARAMETERS))
@@ -69,7 +69,7 @@ function toPrivateKey (key: KeyObject, number: number): PrivateKey {
   return {
     kid,
     algorithm,
-    // By way of a JWK, because a curve may be spelled out in PEM, which fast-jwt does not read.
+    // Converted through a JWK: PEM may spell out the curve's parameters, which fast-jwt can't read.
     private: createPrivateKey({ key: key.export({ format: 'jwk' }), format: 'jwk' }).export({ format: 'pem', type: 'pkcs8' }) as string,
     public: publicKey.export({ format: 'pem', type: 'spki' }) as string,
     jwk: { ...jwk, kid, alg: algorithm, use: 'sig' } as PublicJwk
@@ -85,8 +85,8 @@ function algorithmOf ({ asymmetricKeyType: type, asymmetricKeyDetails: details }
 }
 
 /**
- * SHA-256 of the members that make the key, in lexicographic order (RFC 7638 section 3). Node exports those of a public
- * key and no others.
+ * SHA-256 of the required members of the key, in lexicographic order (RFC 7638 section 3). Node exports exactly these
+ * members for a public key.
  */
 function thumbprint (jwk: object): string {
   const members = Object.fromEntries(Object.entries(jwk).sort())

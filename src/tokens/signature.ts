@@ -1,25 +1,25 @@
-// One token has one spelling, so that nobody gets past a list or a cache of tokens with another. HMAC, Ed25519 and RSA have
-// one signature, since OpenSSL refuses numbers out of range and lengths other than the key's. ECDSA has two, with s and with
-// n − s: ours is the one with the lower s, which every verifier takes.
+// Every token has exactly one spelling, so that a second spelling can't bypass a list or cache of tokens. HMAC, Ed25519 and
+// RSA have one signature, because OpenSSL refuses numbers out of range and lengths other than the key's. ECDSA has two, with
+// s and with n − s: the service uses the lower s, which every verifier accepts.
 
 /** The order n of P-256 (SEC 2, section 2.4.2). */
 const ORDER = 0xffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551n
 
 const HALF_ORDER = Buffer.from((ORDER / 2n).toString(16), 'hex')
 
-/** Where s begins in an ES256 signature (RFC 7518 section 3.4). */
+/** Offset of s in an ES256 signature, in bytes (RFC 7518 section 3.4). */
 const S_OFFSET = 32
 
 /**
- * Whether a signature of that `alg` is spelled as ours are: in the one base64url encoding of its bytes (RFC 4648 section 3.5),
- * and for ES256 with the lower s. Says nothing about its truth.
+ * Whether a signature has the one accepted spelling for its `alg`: the canonical base64url encoding of its bytes (RFC 4648
+ * section 3.5), and for ES256 the lower s. Does not verify the signature.
  */
 export function isCanonical (signature: string, algorithm: string): boolean {
   const bytes = Buffer.from(signature, 'base64url')
   return bytes.toString('base64url') === signature && (algorithm !== 'ES256' || hasLowerS(bytes))
 }
 
-/** The same ES256 token with the lower s. */
+/** Returns the same ES256 token with the lower s. */
 export function withLowerS (token: string): string {
   const start = token.lastIndexOf('.') + 1
   const signature = Buffer.from(token.slice(start), 'base64url')

@@ -1,14 +1,14 @@
 import { isAccessClaims, isRefreshClaims, type AccessClaims, type Generation, type RefreshClaims } from './claims.ts'
 import { isCanonical } from './signature.ts'
 
-/** Signs and verifies with one key: what @fastify/jwt decorates, narrowed to what is used here. */
+/** Signs and verifies with one key: the part of @fastify/jwt's decorator used here. */
 export interface KeyedJwt {
-  /** The only `alg` of its tokens. */
+  /** The only `alg` of this key's tokens. */
   algorithm: string
-  /** Of every token that it signs, encoded. */
+  /** The encoded header of every token that this key signs. */
   header: string
   sign (claims: object): string
-  /** Throws unless signature, algorithm, issuer and `sub` are as they must be. */
+  /** Throws unless signature, algorithm, issuer and `sub` are right. */
   verify (token: string): object
 }
 
@@ -17,34 +17,34 @@ export interface TokensOptions {
   issuer: string
   /** Lifetime of an access token in seconds. */
   accessTtl: number
-  /** The first signs, all verify; each with an algorithm of its own. */
+  /** The first key signs, all verify; each has its own algorithm. */
   access: [KeyedJwt, ...KeyedJwt[]]
-  /** The first signs, all verify. */
+  /** The first key signs, all verify. */
   refresh: [KeyedJwt, ...KeyedJwt[]]
 }
 
 export interface Tokens {
-  /** The refresh token of a generation. The same generation gives the same bytes, on every replica. */
+  /** Signs the refresh token of a generation. The same generation gives the same bytes on every replica. */
   signRefresh (generation: Generation): string
-  /** An access token for a session; `now` in Unix seconds. */
+  /** Signs an access token for a session; `now` is in Unix seconds. */
   signAccess (session: { id: number, sid: string }, now: number): string
   /**
-   * The claims of an authentic refresh token, else `undefined`. Does not judge `exp`: the session's record does, by
-   * Redis's clock, so that an expired ancestor still counts as reuse and no replica's clock can log anybody out.
+   * Returns the claims of an authentic refresh token, else `undefined`. Does not check `exp`: the session's record decides,
+   * by Redis's clock, so that an expired ancestor still counts as reuse and no replica's clock can log a user out.
    */
   verifyRefresh (token: string): RefreshClaims | undefined
-  /** The claims of an authentic access token, else `undefined`. Does not judge `exp` either: the caller knows the time. */
+  /** Returns the claims of an authentic access token, else `undefined`. The caller checks `exp`, because it knows the time. */
   verifyAccess (token: string): AccessClaims | undefined
 }
 
 /**
  * Compact serialization (RFC 7515 section 7.1) of an HS512 token. Base64url leaves four unused bits in the last
- * character of a 64 byte signature: only the encoding with zeros there is ours (RFC 4648 section 3.5), or else one
+ * character of a 64 byte signature. Only the encoding with zeros there is accepted (RFC 4648 section 3.5); otherwise one
  * token would have sixteen spellings.
  */
 const COMPACT_HS512 = /^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]{85}[AQgw]$/
 
-/** The same of a token whose key decides how long its signature is. */
+/** Compact serialization of a token whose signature length depends on its key. */
 const COMPACT = /^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.([A-Za-z0-9_-]+)$/
 
 export function createTokens ({ issuer, accessTtl, access, refresh }: TokensOptions): Tokens {
@@ -87,8 +87,8 @@ export function createTokens ({ issuer, accessTtl, access, refresh }: TokensOpti
 }
 
 /**
- * Not yet authenticated: it only chooses the key that must prove it. Nobody else signs with our keys, so another spelling,
- * or a header with more in it (`crit`, `jku`, `b64`), is none of ours.
+ * Returns the header, not yet authenticated: it only selects the key that must verify it. Only the service signs with these
+ * keys, so a header with another spelling, or with more members (`crit`, `jku`, `b64`), is refused.
  */
 function headerOf (token: string): string {
   return token.slice(0, token.indexOf('.'))

@@ -3,42 +3,42 @@ import { LRUCache } from 'lru-cache'
 import type { Settings } from './options.ts'
 import type { ValidSession } from './session.ts'
 
-/** Remembers answers while events are heard. */
+/** Caches answers while subscribed to events. */
 export interface SessionCache {
   get (token: string): ValidSession | undefined
   /**
-   * To be called before the session of a user is looked up; gives the function that remembers the answer. That does
-   * nothing when an event of the user, or a gap in hearing, came between: the answer may be older than the event.
+   * Call it before looking up the session of a user; it returns the function that caches the answer. That function does
+   * nothing when an event of the user or a pause came in between: the answer may be older than the event.
    */
   lookingUp (id: number): (token: string, session: ValidSession) => void
-  /** Something changed for a user. */
+  /** Drops the answers of a user after an event about that user. */
   forget (id: number): void
-  /** Something changed for somebody. */
+  /** Drops all answers after an event about an unknown user. */
   clear (): void
-  /** Events are heard from now on. May be said again. */
+  /** Starts caching: events arrive from now on. Idempotent. */
   resume (): void
-  /** Events may be missed from now on: everything is forgotten, and nothing remembered. */
+  /** Drops all answers and stops caching: events may be missed from now on. */
   pause (): void
 }
 
 /**
- * Permission to remember answers about one user, as long as nothing happens to that user. Lookups in flight and entries
- * share it, so that an event ends both with one write. Per user, not per session: a profile belongs to all sessions, and
- * what is forgotten in vain costs one lookup.
+ * Permission to cache answers about one user until an event about that user. Look-ups in flight and cached entries share
+ * it, so that an event ends both with one write. It is per user, not per session: a profile belongs to all sessions of a
+ * user, and dropping an entry needlessly costs one look-up.
  */
 interface Lease { ended: boolean }
 
 interface Entry {
   session: ValidSession
   lease: Lease
-  /** By `now`. */
+  /** Expiry, on the clock of `now`. */
   until: number
 }
 
-/** `now` is monotonic, in milliseconds; a test brings one that it can turn. */
+/** `now` is monotonic, in milliseconds; tests pass a clock of their own. */
 export function createSessionCache ({ max, maxStaleness }: NonNullable<Settings['cache']>, now = () => performance.now()): SessionCache {
   const entries = new LRUCache<string, Entry>({ max })
-  // A lease that is not in here any more is over, for whatever reason.
+  // Every lease that leaves this map ends, whether deleted, evicted or cleared.
   const leases = new LRUCache<number, Lease>({ max, dispose: lease => { lease.ended = true } })
   let hearing = false
 
@@ -64,7 +64,7 @@ export function createSessionCache ({ max, maxStaleness }: NonNullable<Settings[
     lookingUp (id) {
       if (!hearing) return () => {}
       const lease = leaseOf(id)
-      const start = now() // what Redis says is at least as new
+      const start = now() // Redis's answer is at least as new as this
       return (token, session) => {
         const lifetime = Math.min(maxStaleness, session.expiresAt * 1000 - Date.now())
         if (!lease.ended) entries.set(nameOf(token), { session, lease, until: start + lifetime })
@@ -82,8 +82,8 @@ export function createSessionCache ({ max, maxStaleness }: NonNullable<Settings[
 }
 
 /**
- * A token is a key to somebody's account: memory, and a dump of it, should not hold thousands of them long after their
- * requests. A hash of it opens nothing.
+ * Hashes the token, because a token gives access to an account: memory, or a memory dump, should not hold thousands of
+ * tokens long after their requests. The hash gives no access.
  */
 function nameOf (token: string): string {
   return createHash('sha256').update(token).digest('base64')

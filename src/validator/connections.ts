@@ -5,31 +5,31 @@ import { watchReasons } from '#src/redis/connection-log'
 import { whenReady } from '#src/redis/ready'
 import { parseRedisUrl } from '#src/settings/redis-url'
 
-/** INFO, which ioredis would ask for, is more than a reader may; a server that still loads refuses by itself. */
+/** No ready check: it needs INFO, which a reader may not run. A server that is still loading refuses commands anyway. */
 const readerBehaviour = { connectionName: 'session-validator', enableReadyCheck: false }
 
-/** What only listens is connected anew by its owner, perhaps to somewhere else. */
+/** No reconnection: the owner of a lost subscriber creates a new one, perhaps to another server. */
 const subscriberBehaviour = { ...behaviour, ...readerBehaviour, retryStrategy: null, autoResubscribe: false }
 
-/** A client that looks sessions up. It heals by itself; what fails is told to whoever asks then. */
+/** A client that looks up sessions. It reconnects by itself; each look-up reports its own failure. */
 export interface Reader {
   redis: RedisClient
-  /** The first connection. After it, what can't be asked at once is unavailable. */
+  /** Resolves at the first connection. After that, a look-up without a connection fails at once as unavailable. */
   ready: Promise<void>
-  /** Why there is no connection, as far as is known. */
+  /** The last known reason why there is no connection. */
   reason (): string
 }
 
-/** Connects to the master, or to those of a Cluster, that `url` leads to. */
+/** Connects to the master, or to the Cluster masters, behind `url`. */
 export function connectReader (url: string, options: ClientOptions): Reader {
   const redis = createClient(parseRedisUrl(url)!, options, readerBehaviour)
   const { lastReason: reason } = watchReasons(redis)
   const ready = whenReady(redis)
-  redis.connect().catch(() => {}) // it goes on trying by itself
+  redis.connect().catch(() => {}) // ioredis keeps retrying by itself
   return { redis, ready, reason }
 }
 
-/** A client of the caller's. A Cluster knows its servers only once it is connected, which this sees to. */
+/** Uses the caller's client. Connects a Cluster client that is not connected yet: before that it knows no servers. */
 export function useReader (redis: RedisClient): Reader {
   const knows = !isCluster(redis) || redis.status === 'ready'
   const ready = knows ? Promise.resolve() : new Promise<void>(resolve => { redis.once('ready', resolve) })
@@ -38,9 +38,9 @@ export function useReader (redis: RedisClient): Reader {
 }
 
 /**
- * A connection to where events are heard, not open yet: to the place that a client leads to, or to a master of a Cluster,
- * which tells all of its nodes. It ends when it is lost, and when its node leaves the Cluster and would hear no more.
- * `undefined` while no node is known.
+ * Creates a connection for events, not open yet: to the client's own server, or to a random master of a Cluster, which
+ * sends events to all its nodes. The connection ends when it is lost, or when its node leaves the Cluster and would receive
+ * no more events. Returns `undefined` while no node is known.
  */
 export function createSubscriber (redis: RedisClient): Redis | undefined {
   if (!isCluster(redis)) return duplicateOf(redis)
@@ -58,21 +58,21 @@ export function createSubscriber (redis: RedisClient): Redis | undefined {
 function duplicateOf (redis: Redis): Redis {
   const copy = redis.duplicate(subscriberBehaviour)
   copy.on('error', () => {})
-  // ioredis would watch the sentinels for one that is no more.
+  // Otherwise ioredis would keep watching the sentinels for an ended connection.
   copy.once('end', () => copy.disconnect())
   return copy
 }
 
-/** By its own word: the caller's ioredis may be another copy than ours. */
+/** Duck-typed: the caller may use another copy of ioredis. */
 export function isCluster (redis: RedisClient): redis is Cluster {
   return redis.isCluster
 }
 
-/** Resolves when the connection is gone, which a frozen server delays by the `disconnectTimeout`. */
+/** Disconnects, and resolves when the connection has ended. A frozen server delays the end by `disconnectTimeout`. */
 export async function hangUp (redis: RedisClient): Promise<void> {
   if (redis.status === 'end') return
   const ended = new Promise<void>(resolve => { redis.once('end', resolve) })
-  // There may be no connection: ioredis ends its waiting then, and no event tells of it.
+  // Without a connection ioredis only stops its reconnection timer and emits no event.
   const connected = redis instanceof Cluster ? redis.nodes().length > 0 : redis.status !== 'reconnecting'
   redis.disconnect()
   if (connected) await ended

@@ -3,19 +3,20 @@ import { behaviour } from '#src/redis/options'
 import type { SessionCache } from './cache.ts'
 import { hangUp } from './connections.ts'
 
-/** Milliseconds between two proofs that events would arrive. With the connection's time-out, a silent death is noticed in twice that. */
+/** Milliseconds between two checks of the subscription. With the connection's time-out, a dead one is noticed in twice that. */
 const HEARTBEAT = 1000
 
 export interface Ears {
-  /** The first subscription. */
+  /** Resolves at the first subscription. */
   heard: Promise<void>
-  /** Hears and remembers nothing from now on; resolves when the connection is gone. */
+  /** Ends the subscription and pauses the cache; resolves when the connection has ended. */
   stop (): Promise<void>
 }
 
 /**
- * Feeds a cache with the events of a channel, and pauses it while they can't be heard. `create` gives a connection that is
- * not open yet and ends when it is lost; another takes its place then. It may have none to give for a while.
+ * Applies the events of a channel to a cache, and pauses the cache while there is no subscription. `create` returns a
+ * connection that is not open yet and does not reconnect; a new one replaces a lost one. `create` returns `undefined` while
+ * no server is known.
  */
 export function follow (create: () => Redis | undefined, channel: string, cache: SessionCache): Ears {
   let subscriber: Redis | undefined
@@ -50,10 +51,10 @@ export function follow (create: () => Redis | undefined, channel: string, cache:
   }
 }
 
-/** Feeds a cache from one connection for as long as that lives. */
+/** Applies the events of one connection to a cache until the connection ends. */
 function feed (redis: Redis, channel: string, cache: SessionCache, onHeard: () => void): void {
-  // A subscription can be made again at no cost. So this is the heartbeat too: a subscriber that only listened would
-  // never learn that the other side is gone. And it is the next attempt when Redis refused the last.
+  // Subscribing again costs nothing, so it is the heartbeat too: a subscriber that only receives would never notice a dead
+  // server. It also retries after Redis refused a subscription.
   const subscribe = (): void => {
     redis.subscribe(channel).then(() => {
       cache.resume()
@@ -75,8 +76,8 @@ function feed (redis: Redis, channel: string, cache: SessionCache, onHeard: () =
 }
 
 /**
- * The user an event is about, whatever its type: one that is unknown today still means that something changed.
- * `undefined` when it can't be read.
+ * Returns the user id of an event of any type: an unknown type still means that something changed. Returns `undefined` when
+ * the event can't be parsed.
  */
 function userOf (text: string): number | undefined {
   try {

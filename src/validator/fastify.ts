@@ -6,10 +6,10 @@ import type { SessionValidatorOptions } from './options.ts'
 import type { ValidSession } from './session.ts'
 import { createSessionValidator, type SessionValidator } from './validator.ts'
 
-/** The validator's own options, or one that was made before; that one stays the caller's to close. */
+/** Options for a new validator, or an existing validator, which the caller must close. */
 export type SessionValidationOptions = SessionValidatorOptions | { validator: SessionValidator }
 
-/** What a route asks of a session: any of the roles; without them, that there is one. */
+/** The requirement of a route: one of `roles`, or any live session when `roles` is missing. */
 export interface SessionRequirement {
   roles?: readonly string[] | undefined
 }
@@ -21,9 +21,9 @@ const refusals = {
 }
 
 /**
- * Fastify plugin: `app.requireSession({ roles })` makes an `onRequest` hook that lets live sessions pass, and
- * `request.session` is the session then. It answers everybody else by itself, whatever the app does with errors:
- * 401 and 403 with the challenge of RFC 6750 section 3, 503 when nobody can tell.
+ * Fastify plugin: `app.requireSession({ roles })` makes an `onRequest` hook that accepts live sessions and sets
+ * `request.session`. The hook answers all other requests itself, independent of the app's error handler: 401 and 403 with
+ * the challenge of RFC 6750 section 3, 503 when the session can't be validated now.
  */
 export const sessionValidation: FastifyPluginCallback<SessionValidationOptions> = fp<SessionValidationOptions>(async (app, options) => {
   const given = 'validator' in options ? checkedValidator(options) : undefined
@@ -51,7 +51,7 @@ export const sessionValidation: FastifyPluginCallback<SessionValidationOptions> 
   })
 }, { name: 'session-validation', fastify: '5.x' })
 
-/** @throws TypeError; a mistyped option must not open anything. */
+/** @throws TypeError, because a mistyped option must not grant access. */
 function checkedValidator (options: object): SessionValidator {
   const { validator, ...others } = options as { validator: SessionValidator }
   if (typeof validator?.validate !== 'function') throw new TypeError('validator must be what createSessionValidator returns')
@@ -59,7 +59,7 @@ function checkedValidator (options: object): SessionValidator {
   return validator
 }
 
-/** The same for a route: what it asks is fixed when it is added. */
+/** Checks a route's requirement once, when the hook is made. @throws TypeError */
 function checkedRoles (requirement: SessionRequirement = {}): ReadonlySet<string> | undefined {
   if (typeof requirement !== 'object' || requirement === null || Object.keys(requirement).some(name => name !== 'roles')) {
     throw new TypeError('requireSession takes nothing or { roles }')
@@ -72,14 +72,14 @@ function checkedRoles (requirement: SessionRequirement = {}): ReadonlySet<string
   return new Set(roles)
 }
 
-/** Sent as a text, so that no serializer and no response schema of the app changes it. */
+/** Sends the body as a string, so that no serializer or response schema of the app changes it. */
 function refuse (reply: FastifyReply, status: keyof typeof refusals, headers: Record<string, string>): FastifyReply {
   return reply.code(status).headers(headers).type('application/json; charset=utf-8').send(refusals[status])
 }
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** Set by a hook of `app.requireSession`, `null` before. */
+    /** Set by the hook of `app.requireSession`; `null` before. */
     session: ValidSession | null
   }
 

@@ -1,6 +1,6 @@
 /**
- * `refresh-token-service/validator`: for services that receive access tokens. Reaches neither the server nor its plugins;
- * test/validator/package.test.ts holds it to that.
+ * `refresh-token-service/validator`: for services that receive access tokens. Imports neither the server nor its plugins;
+ * test/validator/package.test.ts checks this.
  */
 export { createSessionValidator, type SessionValidator } from './validator.ts'
 export { sessionValidation, type SessionRequirement, type SessionValidationOptions } from './fastify.ts'

@@ -8,8 +8,9 @@ import type { ReadRecord } from './records.ts'
 import type { ValidSession } from './session.ts'
 
 /**
- * Looks the session of a verified token up: one HMGET. Its expiry is compared with this machine's clock, as the token's
- * is: exact to the difference of the clocks, and without a second command. The record as a whole expires by Redis's own.
+ * Looks up the session of a verified token with one HMGET. Compares the session's expiry with this machine's clock, like
+ * the token's: this is off by the difference of the clocks, but needs no second command. Redis expires the whole record by
+ * its own clock.
  * @throws SessionValidationError `revoked`, or `unavailable` within `SILENCE_TIMEOUT`.
  */
 export async function lookUp (read: ReadRecord, prefix: string, { id, sid, exp }: AccessClaims): Promise<ValidSession> {
@@ -24,8 +25,8 @@ export async function lookUp (read: ReadRecord, prefix: string, { id, sid, exp }
 }
 
 /**
- * Redis's answer in time. `reason` says what is known of an absence. The error that caused it is left behind, since
- * ioredis's holds the command.
+ * Waits for Redis's answer, up to `SILENCE_TIMEOUT`. `reason` explains a time-out. The original error is not passed on as
+ * the cause, because ioredis's errors hold the command.
  */
 export async function answerOf<T> (promise: Promise<T>, reason = () => 'no answer'): Promise<T> {
   let timer

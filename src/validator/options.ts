@@ -4,16 +4,16 @@ import { isPem, type TlsOptions } from '#src/settings/tls-files'
 import { parseRedisUrl } from '#src/settings/redis-url'
 import { MIN_SECRET_BYTES, splitSecrets } from '#src/tokens/keys'
 
-/** How to reach the service's Redis, one of two, and how to verify its access tokens, one of two. */
+/** Needs one way to reach the service's Redis (`redisUrl` or `redis`) and one way to verify tokens (`secrets` or `jwksUrl`). */
 export interface SessionValidatorOptions {
-  /** Any that the service takes as its `REDIS_URL`: one server, a Sentinel group, a Cluster. A user that may only read will do. */
+  /** Any `REDIS_URL` that the service accepts: one server, a Sentinel group, a Cluster. A read-only user is enough. */
   redisUrl?: string | undefined
-  /** For a `redisUrl` over TLS: PEM, as `tls.connect` takes it. `ca` instead of those that Node trusts, `cert` and `key` together. */
+  /** For a `redisUrl` over TLS: PEM, as `tls.connect` takes it. `ca` replaces Node's trusted CAs; `cert` and `key` go together. */
   tls?: TlsOptions | undefined
-  /** The login of the sentinels, where they ask for one. */
+  /** Credentials for the sentinels, if they require any. */
   sentinelUsername?: string | undefined
   sentinelPassword?: string | undefined
-  /** An ioredis client of your own instead; a connection like it subscribes to events. It stays yours to close. */
+  /** Your own ioredis client, instead of `redisUrl`; a duplicate of it subscribes to events. The caller closes it. */
   redis?: Redis | Cluster | undefined
   /** The service's `REDIS_PREFIX`; default `rt:`. */
   prefix?: string
@@ -21,32 +21,32 @@ export interface SessionValidatorOptions {
   issuer?: string | undefined
   /** The service's `ACCESS_TOKEN_SECRETS`, comma-separated or as a list, for HS512. */
   secrets?: string | readonly string[] | undefined
-  /** Where the service publishes its public keys, for EdDSA, ES256 and RS256 (RFC 7517). */
+  /** Address of the service's public keys, for EdDSA, ES256 and RS256 (RFC 7517). */
   jwksUrl?: string | URL | undefined
-  /** `false` asks Redis at every call; default on. */
+  /** `false` reads from Redis at every call; the cache is on by default. */
   cache?: false | SessionCacheOptions | undefined
 }
 
 export interface SessionCacheOptions {
-  /** Tokens remembered at the most; default 10000. */
+  /** Maximum number of cached tokens; default 10000. */
   max?: number | undefined
-  /** Milliseconds that an answer is served without asking again when no event came; default 5000. */
+  /** Milliseconds for which an answer is served from the cache when no event comes; default 5000. */
   maxStaleness?: number | undefined
 }
 
-/** Options that were checked, with their defaults. */
+/** Checked options, with defaults filled in. */
 export interface Settings extends ClientOptions {
   redis: RedisClient | string
   prefix: string
   issuer: string
-  /** A comma-separated list, or an address. */
+  /** A comma-separated list of secrets, or the address of the key set. */
   keys: string | URL
   cache: { max: number, maxStaleness: number } | undefined
 }
 
 /**
  * Checks the options and fills in the defaults.
- * @throws TypeError that names the option that is wrong and never quotes a value, which may be a secret.
+ * @throws TypeError that names the wrong option and never quotes its value, which may be a secret.
  */
 export function readOptions (options: SessionValidatorOptions): Settings {
   if (typeof options !== 'object' || options === null) throw new TypeError('createSessionValidator takes an object of options')
@@ -80,7 +80,7 @@ export function readOptions (options: SessionValidatorOptions): Settings {
 }
 
 function readSecrets (secrets: string | readonly string[]): string {
-  const list = splitSecrets(String(secrets)) // a list of texts becomes one, separated by commas
+  const list = splitSecrets(String(secrets)) // String() joins a list with commas
   const long = list.every(secret => Buffer.byteLength(secret) >= MIN_SECRET_BYTES)
   check(long && new Set(list).size === list.length, 'secrets',
     `be the ACCESS_TOKEN_SECRETS of the service: at least ${MIN_SECRET_BYTES} bytes each, no two alike`)
@@ -89,7 +89,7 @@ function readSecrets (secrets: string | readonly string[]): string {
 
 function readAddress (text: string | URL): URL {
   const url = URL.canParse(String(text)) ? new URL(text) : undefined
-  // fetch refuses a password in an address, with an error that quotes it.
+  // fetch refuses an address with a password, and its error quotes the password.
   const right = url !== undefined && /^https?:$/.test(url.protocol) && url.username + url.password === ''
   check(right, 'jwksUrl', 'be the http:// or https:// address of a JSON Web Key Set, without user or password')
   return url
@@ -105,7 +105,7 @@ function readCache (cache: false | SessionCacheOptions): Settings['cache'] {
   return { max, maxStaleness }
 }
 
-/** A name that was mistyped must not pass for one that was left out. */
+/** A mistyped option name must not count as a missing option. */
 function refuseUnknown (others: object, path = ''): void {
   const [name] = Object.keys(others)
   if (name !== undefined) throw new TypeError(`${path}${name} is not an option of createSessionValidator`)
@@ -115,7 +115,7 @@ function check (holds: boolean, name: string, demand: string): asserts holds {
   if (!holds) throw new TypeError(`${name} must ${demand}`)
 }
 
-/** Told by its shape: the caller's ioredis may be another copy than ours. A replica may not have heard of a log-out yet. */
+/** Duck-typed: the caller may use another copy of ioredis. Replicas are refused, as they may not know of a log-out yet. */
 function isClient (value: Partial<Redis | Cluster> | null): boolean {
   if (typeof value?.hmget !== 'function' || typeof value.isCluster !== 'boolean') return false
   const { keyPrefix, role = 'master', scaleReads = 'master' } = value.options as { keyPrefix?: string, role?: string, scaleReads?: unknown }

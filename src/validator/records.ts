@@ -3,7 +3,7 @@ import type { RedisClient } from '#src/redis/client'
 import { createTopology } from '#src/redis/topology'
 import { isCluster } from './connections.ts'
 
-/** Reads fields of a record, at the master that has it. */
+/** Reads fields of a record from the master that holds it. */
 export type ReadRecord = (key: string, ...fields: string[]) => Promise<Array<string | null>>
 
 export function createReadRecord (redis: RedisClient): ReadRecord {
@@ -11,8 +11,8 @@ export function createReadRecord (redis: RedisClient): ReadRecord {
 }
 
 /**
- * A Cluster's masters are asked one by one. ioredis would ask any node when it misses the right one, and a replica answers
- * with what it has heard of so far; nor would it look for the new master by itself.
+ * Sends each command to the slot's master directly. Without a connection to that master, ioredis would ask any node, and a
+ * replica may answer with outdated data. ioredis would not look for the new master by itself either.
  */
 function ofCluster (cluster: Cluster): ReadRecord {
   const topology = createTopology(cluster)
@@ -37,7 +37,7 @@ function ofCluster (cluster: Cluster): ReadRecord {
   }
 }
 
-/** What a redirection asks for: ASKING, which is needed after ASK and does no harm after MOVED. */
+/** Follows a redirect, with ASKING, which ASK requires and which does no harm after MOVED. */
 async function ask (node: Redis, key: string, fields: string[]): Promise<Array<string | null>> {
   const results = await node.pipeline().asking().hmget(key, ...fields).exec()
   const [failure, values] = results![1] as [Error | null, Array<string | null>]

@@ -1,16 +1,16 @@
-/** A session that was live when it was last looked at. Frozen: the cache gives the same object to everybody. */
+/** A session that was live at its last look-up. Frozen, because the cache returns the same object to every caller. */
 export interface ValidSession {
   /** User id. */
   readonly id: number
   /** Session id: the same from log-in to log-out, however often the session is refreshed. */
   readonly sid: string
-  /** From the record, not from the token: a change holds at once. */
+  /** From the record, not from the token, so a change takes effect at once. */
   readonly email: string
   readonly role: string
   /**
-   * Until when this answer can hold at the most, in Unix seconds: the earlier of the access token's `exp` and the session's
-   * expiry. The session may be revoked before, and a refresh may prolong it; then there is a new token, and a new answer.
-   * Whoever keeps a connection open for a session closes it or validates again by then.
+   * Latest time this answer is valid, in Unix seconds: the earlier of the access token's `exp` and the session's expiry.
+   * The session may be revoked earlier. A refresh may prolong it, which gives a new token and a new answer. A service that
+   * keeps a connection open for a session closes it or validates again by this time.
    */
   readonly expiresAt: number
 }

@@ -11,22 +11,22 @@ import { createVerify } from './verify.ts'
 
 export interface SessionValidator {
   /**
-   * Verifies an access token and looks its session up, in the cache or in Redis.
-   * Rejects with `SessionValidationError`; with Redis or the key set away that is `unavailable`, within about a second.
+   * Verifies an access token and looks up its session, in the cache or in Redis.
+   * Rejects with `SessionValidationError`: `unavailable`, within about a second, when Redis or the key set can't be reached.
    */
   validate (accessToken: string): Promise<ValidSession>
   /**
-   * Resolves once Redis has been reached and, with a cache, its events are heard; rejects with `unavailable` after about
-   * a second, and may be asked again. Need not be awaited: until then calls wait, or ask Redis.
+   * Resolves once Redis is connected and, with a cache, subscribed to events. Rejects with `unavailable` after about a
+   * second, and may be called again. Awaiting it is optional: until then `validate` waits, or reads from Redis.
    */
   ready (): Promise<void>
-  /** Ends the connections. A client that was given stays open. */
+  /** Ends the connections. The caller's own client stays open. */
   close (): Promise<void>
 }
 
 /**
- * Makes a validator, which connects in the background and reconnects by itself.
- * @throws TypeError that names the option that is wrong.
+ * Creates a validator, which connects in the background and reconnects by itself.
+ * @throws TypeError that names the wrong option.
  */
 export function createSessionValidator (options: SessionValidatorOptions): SessionValidator {
   const settings = readOptions(options)

@@ -6,31 +6,31 @@ import { parseKeys } from '#src/tokens/keys'
 import { isCanonical } from '#src/tokens/signature'
 import { SessionValidationError } from './errors.ts'
 
-/** The claims of an authentic access token that has not expired. Rejects with `malformed`, `expired` or `unavailable`. */
+/** Returns the claims of an authentic, unexpired access token. Rejects with `malformed`, `expired` or `unavailable`. */
 export type VerifyToken = (token: string) => Promise<AccessClaims>
 
-/** The key that a header names; rejects with `malformed` when there is none. */
+/** Returns the key that the header names. Rejects with `malformed` when there is none. */
 type FindKey = (header: CompactJWSHeaderParameters) => Promise<CryptoKey | KeyObject>
 
-/** Characters; the longest tokens of ours need about half. What is longer is not worth a hash. */
+/** Characters; the service's longest tokens need about half. A longer token is rejected before it is verified. */
 const MAX_TOKEN_LENGTH = 8192
 
-/** Milliseconds between two fetches for unknown names, or after a failure: a forger can't make us fetch more, a new key waits no longer. */
+/** Milliseconds between fetches for an unknown `kid` or after a failure. Limits forgers' fetches and a new key's delay. */
 const JWKS_COOLDOWN = 1000
 
-/** Milliseconds after which the set is fetched again. */
+/** Milliseconds after which the key set is fetched again. */
 const JWKS_FRESH = 600_000
 
-/** Milliseconds for which the last good set serves while its address is away. */
+/** Milliseconds for which the last good key set is used while its address can't be reached. */
 const JWKS_MAX_AGE = 3_600_000
 
 /** Compact serialization (RFC 7515 section 7.1). */
 const COMPACT = /^[\w-]+\.[\w-]+\.[\w-]+$/
 
 /**
- * Verifies access tokens with shared secrets (a comma-separated list), or with the public keys of an address. Algorithms
- * are pinned to the kind of keys, so that no public key is ever taken for a secret (RFC 8725 section 3.1); issuer and
- * subject are pinned, so that no other token of ours is taken for an access token.
+ * Verifies access tokens with shared secrets (a comma-separated list), or with the public keys at an address. Pins the
+ * algorithms to the kind of key, so that a public key is never used as a secret (RFC 8725 section 3.1). Pins issuer and
+ * subject, so that no other token of the service passes as an access token.
  */
 export function createVerify (keys: string | URL, issuer: string): VerifyToken {
   const [algorithms, findKey] = typeof keys === 'string'
@@ -60,9 +60,9 @@ function findSecret (list: string): FindKey {
 }
 
 /**
- * Fetches the set every ten minutes, and for a name that is not in it. When that fails, the last good set answers for the
- * names that it has; whether another name is ours, nobody can tell then. All waits are counted by the monotonic clock, so that
- * a wall clock that is set prolongs none. jose would count by the wall clock: it keeps the set and decides no fetch.
+ * Fetches the key set every ten minutes, and for a `kid` that it lacks. When a fetch fails, the last good set serves the
+ * `kid`s that it has; any other `kid` is `unavailable`. All waits use the monotonic clock, so that setting the wall clock
+ * prolongs none. jose would use the wall clock, so it only stores the set and never decides to fetch.
  */
 function findPublicKey (url: URL): FindKey {
   const keySet = createRemoteJWKSet(url, { timeoutDuration: SILENCE_TIMEOUT, cooldownDuration: Infinity, cacheMaxAge: Infinity })
@@ -94,7 +94,7 @@ function findPublicKey (url: URL): FindKey {
   }
 
   return async header => {
-    if (typeof header.kid !== 'string') return unknownKey() // jose would take any key that fits
+    if (typeof header.kid !== 'string') return unknownKey() // without a kid, jose would take any suitable key
     if (performance.now() - failure.at < JWKS_COOLDOWN) return await fromLastGoodSet(header)
     try {
       const key = await fromCurrentSet(header)
@@ -112,7 +112,7 @@ function unknownKey (): never {
   throw malformed('it names no key that is known')
 }
 
-/** jose's error becomes ours. It goes no further, since it carries the claims. */
+/** Converts jose's error. The original is not passed on as the cause, because it carries the claims. */
 function judge (err: Error): SessionValidationError {
   if (err instanceof SessionValidationError) return err
   if (err instanceof errors.JWTExpired) return new SessionValidationError('expired', 'the access token has expired')

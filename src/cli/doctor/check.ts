@@ -1,12 +1,12 @@
 import { colored, type Screen } from '#src/cli/output'
 
 /**
- * One line of the doctor's: `name` is for scripts and stays. `change` says what to do about it. `unknown`: the user may not
- * read it.
+ * One line of doctor's output. `name` is stable, because scripts rely on it. `change` says how to fix the finding.
+ * Status `unknown`: the Redis user lacks the permission to read the value, or Redis failed.
  */
 export interface Check {
   name: string
-  /** Which server, where it is about one. */
+  /** The server that the check is about, if any. */
   server?: string
   status: 'ok' | 'unknown' | 'warn' | 'fail'
   message: string
@@ -31,7 +31,7 @@ export function fail (name: string, message: string, change: string): Check {
 
 const statusColors = { ok: 'green', unknown: 'blue', warn: 'yellow', fail: 'red' } as const
 
-/** A line for each check, what to change below it, and the sum. */
+/** Prints a line for each check, its fix below it, and the totals. */
 export function checksText (checks: Check[], screen: Screen): string {
   const width = Math.max(...checks.map(({ name }) => name.length))
   const column = Math.max(...checks.map(({ status }) => status.length), 4)

@@ -2,17 +2,17 @@ import type { Redis } from 'ioredis'
 import { nameOf } from '#src/cli/servers'
 import { fail, ok, warn, type Check } from './check.ts'
 
-/** Seconds. One is what whole seconds hide; with 30 off, a failover doubles or swallows the usual retry window. */
+/** Seconds. Times in whole seconds hide 1 s; an error of 30 s lets a failover double or swallow the usual retry window. */
 const NOTABLE = 1
 const WRONG = 30
 
-/** How far a server's clock is ahead of this machine's, in seconds; `undefined` when it could not be asked. */
+/** Seconds by which a server's clock is ahead of this machine's; `undefined` when the server can't be reached. */
 export interface Clock {
   server: string
   ahead: number | undefined
 }
 
-/** Asks for the time; right to half a round trip. */
+/** Reads the server's time, accurate to half a round trip. */
 export async function readClock (redis: Redis): Promise<Clock> {
   const sent = Date.now()
   const ahead = await redis.time().then(
@@ -23,8 +23,8 @@ export async function readClock (redis: Redis): Promise<Clock> {
 }
 
 /**
- * A failover makes a replica's clock the one that sessions go by; and whoever verifies access tokens goes by that of
- * its own machine.
+ * Sessions expire by the master's clock, so a failover switches them to a replica's clock. A verifier of access tokens uses
+ * the clock of its own machine.
  */
 export function clockChecks (clocks: Clock[]): Check[] {
   const known = clocks.flatMap(({ ahead }) => ahead ?? [])

@@ -5,15 +5,15 @@ import { parseRedisUrl } from '#src/settings/redis-url'
 import { looksWeak, splitSecrets } from '#src/tokens/keys'
 import { fail, ok, warn, type Check } from './check.ts'
 
-/** Variables that hold secrets, by what they say. */
+/** Names of the variables that hold secrets. */
 const SECRETS = ['ACCESS_TOKEN_SECRETS', 'REFRESH_TOKEN_SECRETS', 'INTERNAL_API_KEY'] as const
 
-/** Seconds in which an access token outlives its session wherever nobody asks whether that still lives. */
+/** Seconds. Verifiers that don't look up the session accept an access token for this long after the session ended. */
 const LONG_ACCESS_TTL = 3600
 
 const RANDOM = 'make one with: openssl rand -base64 64 | tr -d \'\\n\''
 
-/** The whole environment as the service would take it. No value is ever shown. */
+/** Checks the whole environment as the service would read it. Secrets are never shown. */
 export async function checkConfiguration (): Promise<Check[]> {
   let config
   try {
@@ -31,7 +31,7 @@ export async function checkConfiguration (): Promise<Check[]> {
   ]
 }
 
-/** The secrets, and the file of those that `npm start` made, if there is one here. A file that cannot be read is none of the service. */
+/** Checks the secrets, and the file of secrets that `npm start` made, if present. An unreadable file does not concern the service. */
 async function developmentChecks (config: Config): Promise<Check[]> {
   try {
     const made = await readDevelopmentSecrets(config.DATA_DIR) ?? {}
@@ -43,7 +43,7 @@ async function developmentChecks (config: Config): Promise<Check[]> {
   }
 }
 
-/** `made` are the secrets of a development machine that lie where this runs. */
+/** `made`: the development secrets found on this machine. */
 export function secretChecks (config: Config, made: Record<string, string>): Check[] {
   const secrets = SECRETS.flatMap(name => splitSecrets(config[name] ?? '').filter(secret => secret !== '').map(secret => ({ name, secret })))
   const known = new Set(Object.values(made))
@@ -56,7 +56,7 @@ export function secretChecks (config: Config, made: Record<string, string>): Che
   return findings.length > 0 || secrets.length === 0 ? findings : [ok('secrets', 'they are long enough, look random, and serve one purpose each')]
 }
 
-/** How the service reaches Redis, as far as the URL tells. */
+/** Checks the connection to Redis by its URL alone. */
 export function connectionChecks (config: Config): Check[] {
   const address = parseRedisUrl(config.REDIS_URL ?? '')
   if (address === undefined || !isProduction(config)) return []

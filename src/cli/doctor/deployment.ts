@@ -9,7 +9,7 @@ import { keyNames, signingKeys } from '#src/config/signing-keys'
 import { count } from '#src/cli/output'
 import { fail, ok, unknown, type Check } from './check.ts'
 
-/** Whether this environment belongs to the deployment that the running replicas are. */
+/** Checks that this environment matches the running replicas: same issuer, same keys. */
 export async function deploymentChecks (redis: RedisClient): Promise<Check[]> {
   const config = await readEnvironment()
   if (config === undefined) return []
@@ -25,7 +25,7 @@ export async function deploymentChecks (redis: RedisClient): Promise<Check[]> {
   }
 }
 
-/** `undefined` when it is wrong, which the configuration's own check has said, or has no secrets. */
+/** Returns `undefined` when the environment has no secrets or is invalid; the configuration check reports an invalid one. */
 async function readEnvironment (): Promise<SecretConfig | undefined> {
   try {
     const config = loadConfig()

@@ -13,7 +13,7 @@ import { permissionChecks } from './permissions.ts'
 import { connectReplica, replicasOf, replicationChecks } from './replication.ts'
 import { readFacts, serverChecks, type Facts } from './server.ts'
 
-/** Looks at everything that the service stands on, changes nothing, and says what to change. Fails when a check does. */
+/** Checks everything the service depends on and says what to change, without changing it. Fails when any check fails. */
 export const doctor: Run = async () => {
   const checks = [...await checkConfiguration(), ...await checkRedis()]
   return {
@@ -32,7 +32,7 @@ async function checkRedis (): Promise<Check[]> {
   try {
     config = loadStoreConfig()
   } catch {
-    return [] // the configuration's own check has said why
+    return [] // the configuration check reports the reason
   }
   try {
     return await withRedis(config, async client => [

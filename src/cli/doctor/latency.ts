@@ -2,11 +2,11 @@ import type { Redis } from 'ioredis'
 import { TIMEOUT } from '#src/sessions/runner'
 import { fail, ok, warn, type Check } from './check.ts'
 
-/** Round trips measured one after another, and then all at once, as ioredis bundles them for the service. */
+/** Round trips measured one after another, then all at once, as ioredis pipelines them for the service. */
 const ROUND_TRIPS = 20
 const AT_ONCE = 100
 
-/** Milliseconds of each round trip, and of many at once. */
+/** Milliseconds of each single round trip, and of `AT_ONCE` together. */
 export async function measure (redis: Redis): Promise<{ single: number[], together: number }> {
   const timed = async (work: () => Promise<unknown>): Promise<number> => {
     const start = performance.now()
@@ -19,7 +19,7 @@ export async function measure (redis: Redis): Promise<{ single: number[], togeth
   return { single, together }
 }
 
-/** Against the time that the store gives Redis for a call. */
+/** Compares the latency with the store's time-out for one call. */
 export function latencyCheck ({ single, together }: Awaited<ReturnType<typeof measure>>): Check {
   const [median, worst] = [[...single].sort((a, b) => a - b)[Math.floor(single.length / 2)]!, Math.max(...single)]
   const message = `a round trip takes ${median.toFixed(2)} ms, ${worst.toFixed(2)} ms at the most of ${single.length}; ${AT_ONCE} at once ${together.toFixed(1)} ms. A call has ${TIMEOUT} ms`

@@ -4,7 +4,7 @@ import { mayRun, type Command } from '#src/redis/acl'
 import { userKey } from '#src/redis/keys'
 import { ok, warn, type Check } from './check.ts'
 
-/** What only this command line does. */
+/** Commands that only this command line runs, never the service. */
 export function opsCommands (prefix: string): Command[] {
   const key = userKey(prefix, 1)
   return [
@@ -12,16 +12,16 @@ export function opsCommands (prefix: string): Command[] {
   ]
 }
 
-/** What nobody should be able to do who has the service's password. */
+/** Commands that the service's user should not be permitted to run. */
 function excessCommands (prefix: string): Command[] {
   const foreign = prefix.startsWith('x') ? 'y' : 'x'
   return [['FLUSHALL'], ['CONFIG', 'GET', 'masterauth'], ['CONFIG', 'SET', 'save', ''], ['ACL', 'SETUSER', 'x'], ['SHUTDOWN'], ['KEYS', '*'], ['GET', foreign]]
 }
 
-/** Commands that are many; their first word alone tells little. */
+/** Commands with subcommands: messages name the subcommand too. */
 const CONTAINERS = new Set(['MEMORY', 'OBJECT', 'CONFIG', 'ACL'])
 
-/** The connection stands, so the service's own commands have been found to be permitted: src/redis/checks.ts. */
+/** Connecting has already checked that the service's own commands are permitted: src/redis/checks.ts. */
 export async function permissionChecks (redis: Redis, { NODE_ENV, REDIS_PREFIX: prefix }: Config): Promise<Check[]> {
   const [ops, excess] = [opsCommands(prefix), excessCommands(prefix)]
   const permitted = await mayRun(redis, [...ops, ...excess])

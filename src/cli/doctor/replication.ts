@@ -3,20 +3,20 @@ import { bytes, count } from '#src/cli/output'
 import { fail, ok, warn, type Check } from './check.ts'
 import type { Facts } from './server.ts'
 
-/** Seconds without a word after which a replica counts as behind; they report every second. */
+/** Seconds of silence after which a replica counts as behind. Replicas report every second. */
 const LONG_LAG = 10
 
-/** Bytes of the replication stream; some ten thousand refreshes. */
+/** Bytes of the replication stream: about ten thousand refreshes. */
 const LONG_BACKLOG = 5_000_000
 
-/** A replica as its master knows it. */
+/** A replica, as its master reports it. */
 export interface Replica {
   host: string
   port: number
   state: string
   /** Seconds since it last reported. */
   lag: number
-  /** Bytes that it has not yet confirmed. */
+  /** Bytes that the replica has not confirmed yet. */
   behind: number
 }
 
@@ -27,7 +27,7 @@ export function replicasOf ({ info }: Facts): Replica[] {
   })
 }
 
-/** `wanted` is how many replicas a log-out waits for. */
+/** `wanted`: the number of replicas that a log-in or log-out waits for. */
 export function replicationChecks (facts: Facts, wanted: number, embedded = false): Check[] {
   return [...replicaChecks(replicasOf(facts), wanted, embedded), minReplicas(facts)]
 }
@@ -50,20 +50,20 @@ function replicaChecks (replicas: Replica[], wanted: number, embedded: boolean):
 function minReplicas ({ info, settings }: Facts): Check {
   const good = info.min_slaves_good_slaves
   if (good === undefined) {
-    // With a single replica, its loss would be the loss of all writes.
+    // With a single replica the setting would refuse every write once that replica is lost.
     return Number(info.connected_slaves) < 2
       ? ok('min-replicas', 'off, as it should be with less than two replicas')
       : warn('min-replicas', 'off: a master that is cut off goes on taking writes, and a failover loses them',
         'set min-replicas-to-write 1 and min-replicas-max-lag 10')
   }
   const { 'min-replicas-to-write': needed } = settings ?? {}
-  // INFO has the number of good ones only while one at least is needed.
+  // INFO reports the number of good replicas only while min-replicas-to-write is at least 1.
   return Number(good) < Number(needed ?? 1)
     ? fail('min-replicas', `${needed ?? '1 or more'} needed, ${good} good: Redis refuses every write`, 'bring replicas back, or lower min-replicas-to-write')
     : ok('min-replicas', `${count(Number(good), 'good replica')}, ${needed ?? 'an unknown number'} needed`)
 }
 
-/** A connection of its own to a replica, as the user and over the TLS of its master's. */
+/** Opens a separate connection to a replica, with the user and the TLS settings of its master's connection. */
 export function connectReplica (master: Redis, { host, port }: Pick<Replica, 'host' | 'port'>): Redis {
   const replica = master.duplicate({
     host, port, path: undefined!, sentinels: null!, lazyConnect: true, retryStrategy: () => null, reconnectOnError: null!

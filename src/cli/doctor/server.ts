@@ -2,7 +2,7 @@ import type { Redis } from 'ioredis'
 import { bytes, count } from '#src/cli/output'
 import { fail, ok, unknown, warn, type Check } from './check.ts'
 
-/** What a server says of itself, by name: INFO, and the settings of CONFIG GET where the user may read them: they include passwords. */
+/** INFO and CONFIG GET of one server, by name. `settings` is missing where the user may not read them: CONFIG shows passwords. */
 export interface Facts {
   info: Record<string, string>
   settings: Record<string, string> | undefined
@@ -10,7 +10,7 @@ export interface Facts {
 
 const SETTINGS = ['appendfsync', 'save', 'hash-max-listpack-value', 'hash-max-listpack-entries', 'min-replicas-to-write', 'min-replicas-max-lag']
 
-/** What a listpack must take: 64 bytes hold all but long e-mail addresses; fields are two a session, and the user's four. */
+/** Limits a listpack needs: 64 bytes are too few for long e-mail addresses; fields are two a session, and four a user. */
 const LISTPACK_VALUE = 256
 const LISTPACK_ENTRIES = 128
 
@@ -19,19 +19,19 @@ export async function readFacts (redis: Redis): Promise<Facts> {
     const at = line.indexOf(':')
     return [line.slice(0, at), line.slice(at + 1)]
   }))
-  // Managed servers have no CONFIG, and the users of deploy/redis/users.acl may not use it: it would show masterauth too.
+  // Managed servers have no CONFIG. The users in deploy/redis/users.acl may not use it, because it shows masterauth too.
   const reply = await redis.config('GET', ...SETTINGS as [string]).catch(() => undefined) as string[] | undefined
   return { info, settings: reply && Object.fromEntries(reply.flatMap((name, i) => i % 2 === 0 ? [[name, reply[i + 1]!]] : [])) }
 }
 
-/** Everything that one server's own words tell; without warnings of what the embedded server can't have. */
+/** Checks INFO and the settings of one server. Skips warnings that the embedded server can't satisfy. */
 export function serverChecks (facts: Facts, embedded = false): Check[] {
   return [version(facts), role(facts), policy(facts), persistence(facts), memory(facts, embedded), evictions(facts), listpack(facts)]
 }
 
 function version ({ info }: Facts): Check {
   const { valkey_version: valkey, redis_version: redis } = info
-  return ok('version', valkey === undefined ? `Redis ${redis}` : `Valkey ${valkey}`) // the connection refuses older ones
+  return ok('version', valkey === undefined ? `Redis ${redis}` : `Valkey ${valkey}`) // connecting already refuses older versions
 }
 
 function role ({ info }: Facts): Check {

@@ -2,31 +2,31 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { Redis } from 'ioredis'
 import { expiryOf } from '#src/sessions/record'
 
-/** What one user's record holds. */
+/** Measurements of one user's record. */
 export interface RecordFacts {
-  /** As MEMORY USAGE counts them: key, value and their places in the server's tables. */
+  /** As MEMORY USAGE counts them: key, value and their entries in the server's tables. */
   bytes: number
-  /** How Redis stores the hash: listpack is small, hashtable is not. */
+  /** How Redis stores the hash: a listpack is small, a hashtable is not. */
   encoding: string
   live: number
-  /** Past their end, and not yet pruned. */
+  /** Sessions that have expired and are not yet pruned. */
   expired: number
 }
 
-/** Keys that one SCAN looks at. Redis answers nobody else meanwhile, for a third of a millisecond. */
+/** Keys that one SCAN visits. It blocks Redis for a third of a millisecond. */
 export const BATCH = 250
 
-/** The shortest rest between two batches, milliseconds. */
+/** Minimum pause between two batches, milliseconds. */
 const MIN_PAUSE = 2
 
-/** More than a record has fields (1000 sessions with labels, and the profile), so that one HSCAN reads it whole. */
+/** More fields than any record has (1000 sessions with labels, and the profile), so that one HSCAN reads the whole record. */
 const ALL_FIELDS = 10_000
 
 /**
- * Walks the user records of one server, without ever holding it up: SCAN in batches, three reads a record in one
- * pipeline, and a rest as long as the batch took, so that a busy server is asked less. Yields one array a batch; ends
- * early, without an error, when the signal is aborted. SCAN promises each record that is there all the time, at least
- * once: one may come twice while the server resizes its tables.
+ * Walks the user records of one server without slowing it down: SCAN in batches, three reads a record in one pipeline,
+ * then a pause as long as the batch took, so that a busy server gets fewer commands. Yields one array a batch. Ends early,
+ * without an error, when the signal is aborted. SCAN returns every record that exists throughout the scan at least once:
+ * a record may come twice while the server resizes its tables.
  */
 export async function * scanRecords (redis: Redis, prefix: string, signal: AbortSignal): AsyncGenerator<RecordFacts[]> {
   let cursor = '0'
@@ -47,9 +47,9 @@ async function readRecords (redis: Redis, keys: string[]): Promise<RecordFacts[]
   const now = Number((valueOf(results[0]!) as [string, string])[0])
   return keys.flatMap((_, i) => {
     const [usage, encoding, sessions] = results.slice(1 + 3 * i, 4 + 3 * i).map(valueOf) as Partial<[number, string, [string, string[]]]>
-    // Gone since SCAN saw it, on its way to another server of the cluster, or no hash and so not ours.
+    // The key is gone since SCAN saw it, is moving to another server of the Cluster, or is no hash and so not ours.
     if (!usage || !encoding || !sessions) return []
-    // A record may outlive its last session by ten minutes: nobody's session.
+    // A record may outlive its last session by ten minutes. It then has no session to count.
     if (sessions[1].length === 0) return []
     const ends = sessions[1].filter((_, i) => i % 2 === 1).map(value => expiryOf(value) ?? 0)
     const live = ends.filter(end => end > now).length

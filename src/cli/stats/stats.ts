@@ -7,7 +7,7 @@ import { createProgress } from './progress.ts'
 import { BATCH, scanRecords } from './scan.ts'
 import { addRecords, createTally, statsText, toStats } from './tally.ts'
 
-/** Counts what is stored, one server after another. */
+/** Counts the stored users and sessions, one server after another. */
 export const stats: Run = async ({ holdInterruption, terminal }) => {
   const config = loadStoreConfig()
   const tally = createTally()
@@ -17,7 +17,7 @@ export const stats: Run = async ({ holdInterruption, terminal }) => {
       const signal = holdInterruption()
       const { reached: masters, away } = mastersOf(redis)
       if (away.length > 0) throw new StoreUnavailable(`${away.join(', ')} can't be reached, so the sums would be wrong`)
-      // Keys of others count too: SCAN looks at all of the database.
+      // Includes keys of other programs: SCAN walks the whole database.
       const total = (await Promise.all(masters.map(async master => await master.dbsize()))).reduce((sum, size) => sum + size)
       let seen = 0
       for (const master of masters) {

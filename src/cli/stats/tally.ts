@@ -1,20 +1,20 @@
 import { bytes, count, grouped } from '#src/cli/output'
 import type { RecordFacts } from './scan.ts'
 
-/** Sums over all records; small, however many those are. */
+/** Totals over all records. Its size does not grow with their number. */
 export interface Tally {
   users: number
   sessions: number
   expired: number
   bytes: number
   encodings: Record<string, number>
-  /** How many users have so many live sessions. */
+  /** Number of users by their number of live sessions. */
   distribution: Map<number, number>
 }
 
-/** The document of `stats`: public, see docs/cli.md. Memory in bytes; `null` where nothing was counted to divide by. */
+/** The JSON document of `stats`: public, see docs/cli.md. Memory is in bytes; an average is `null` when nothing was counted. */
 export interface Stats {
-  /** False when it was interrupted: then all else is about what was counted before. */
+  /** False after an interruption: all other fields then cover only the records counted so far. */
   complete: boolean
   users: number
   sessions: number
@@ -24,7 +24,7 @@ export interface Stats {
   sessionsPerUser: { mean: number | null, max: number, distribution: Array<{ from: number, to: number | null, users: number }> }
 }
 
-/** The lower ends of the ranges that the distribution is shown in. */
+/** Lower bounds of the ranges in the distribution. */
 const RANGES = [0, 1, 2, 3, 4, 6, 11, 21, 51, 101]
 
 export function createTally (): Tally {
@@ -64,12 +64,12 @@ export function toStats (tally: Tally, complete: boolean): Stats {
   }
 }
 
-/** Two decimals are more than an estimate has. */
+/** Rounds to two decimals, which is more precise than the estimate. */
 function divide (a: number, b: number): number | null {
   return b === 0 ? null : Math.round(a / b * 100) / 100
 }
 
-/** The same for people. */
+/** Formats the statistics as text. */
 export function statsText ({ complete, users, sessions, expiredSessions, memory, encodings, sessionsPerUser }: Stats): string {
   const each = (value: number | null, noun: string): string => value === null ? '' : `, ${bytes(value)} a ${noun}`
   const lines = [
