@@ -2,21 +2,21 @@ import { access, constants, stat, statfs } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import { StartError } from '#src/errors'
 
-/** Milliseconds that a file system has for a few small files. */
+/** Time limit for operations on a few small files, in milliseconds. */
 const PATIENCE = 5000
 
-/** Bytes without which a disk counts as full. */
+/** A disk with fewer free bytes counts as full. */
 const ROOM = 16_384
 
 const FULL = 'its disk is full. Free some space, or set DATA_DIR to a folder on another disk.'
 
-/** Its file operation never ends, and `process.exit` waits for it: only a signal ends this process. */
+/** A file operation does not end, and `process.exit` waits for it: only a signal ends this process. */
 export class FileSystemHangs extends StartError {}
 
 /**
- * Does something with files under `dataDir`, for at most `patience` milliseconds.
- * @throws StartError with a sentence that names DATA_DIR, when the system refuses; FileSystemHangs when time is up; and
- * every other error of `work`.
+ * Runs `work` on files under `dataDir` for at most `patience` milliseconds.
+ * @throws StartError with a sentence that names DATA_DIR, when the system refuses an operation; FileSystemHangs when time is up;
+ * every other error of `work` unchanged.
  */
 export async function inDataDir<T> (dataDir: string, work: () => Promise<T>, patience = PATIENCE): Promise<T> {
   let timer
@@ -30,7 +30,7 @@ export async function inDataDir<T> (dataDir: string, work: () => Promise<T>, pat
   } catch (err) {
     const { code, syscall } = err as NodeJS.ErrnoException
     if (code === undefined || syscall === undefined) throw err
-    // Node says ENOENT when a folder can't be made with those above it.
+    // Node reports ENOENT when it can't create a folder together with its missing parents; look for the real cause.
     const cause = code === 'ENOENT' && syscall === 'mkdir' ? await refusal(dirname(resolve(dataDir))) : undefined
     throw unusable(dataDir, await problem(dataDir, cause ?? err as NodeJS.ErrnoException))
   } finally {
@@ -38,7 +38,7 @@ export async function inDataDir<T> (dataDir: string, work: () => Promise<T>, pat
   }
 }
 
-/** The error of a write below the nearest folder that exists; `undefined` when it is permitted. */
+/** The error of writing to the nearest existing folder; `undefined` when writing is permitted. */
 async function refusal (folder: string): Promise<NodeJS.ErrnoException | undefined> {
   return await access(folder, constants.W_OK).then(
     () => undefined,
@@ -46,7 +46,7 @@ async function refusal (folder: string): Promise<NodeJS.ErrnoException | undefin
   )
 }
 
-/** Throws when the disk below `dataDir` is full: a program that can't write its log can't say so. */
+/** Throws when the disk of `dataDir` is full: a program that can't write its log can't report it. */
 export async function refuseFullDisk (dataDir: string): Promise<void> {
   const { bavail, bsize } = await statfs(dataDir)
   if (bavail * bsize < ROOM) throw unusable(dataDir, FULL)
@@ -72,7 +72,7 @@ async function problem (dataDir: string, { code, syscall, path = dataDir, messag
   }
 }
 
-/** The owner decides on the way out: a start as root leaves a folder that nobody else may use. */
+/** The advice depends on the folder's owner: a start as root leaves a folder that other users may not use. */
 async function permission (dataDir: string, path: string): Promise<string> {
   const own = process.geteuid!()
   const owner = await stat(dataDir).then(({ uid }) => uid, () => own)

@@ -7,9 +7,9 @@ import { completeConfig, developmentSecrets, missingSecrets, type Config, type S
 import { StartError } from '#src/errors'
 
 /**
- * Completes a configuration with the secrets of a development machine: made once, kept under `DATA_DIR` in a file that
- * only its owner can read and a shell can source. Production is always given its own: see config.ts.
- * @throws StartError when the file has been edited and is wrong, others than its owner may read or change it, or DATA_DIR can't be used.
+ * Completes a configuration with the secrets of a development machine. They are made once and kept under `DATA_DIR`, in a file
+ * that only its owner can read and a shell can source. Production must be given its secrets: see environment.ts.
+ * @throws StartError when the file was edited and is wrong, when another user may read or change it, or when DATA_DIR can't be used.
  */
 export async function withDevelopmentSecrets (config: Config): Promise<SecretConfig> {
   const isComplete = missingSecrets(config).length === 0
@@ -17,8 +17,8 @@ export async function withDevelopmentSecrets (config: Config): Promise<SecretCon
 }
 
 /**
- * The secrets that lie under `dataDir`; `undefined` when none were made. Makes nothing.
- * @throws StartError when others than its owner may read or change the file.
+ * Returns the secrets kept under `dataDir`; `undefined` when none were made. Creates nothing.
+ * @throws StartError when another user may read or change the file, or when DATA_DIR can't be used.
  */
 export async function readDevelopmentSecrets (dataDir: string): Promise<Record<string, string> | undefined> {
   const text = await inDataDir(dataDir, async () => await read(fileIn(dataDir)))
@@ -57,14 +57,14 @@ async function read (path: string): Promise<string | undefined> {
   }
 }
 
-/** Others than the owner of the secrets know them, or chose them. */
+/** Another user may know the secrets, or may have chosen them. */
 export class ExposedSecrets extends StartError {}
 
-/** Read and write of group and others. */
+/** Permission bits: read and write for group and others. */
 const OTHERS = 0o066
 
 /**
- * Somebody who knows these secrets, or chose them, can make tokens.
+ * Refuses a file that another user may have read or written: anyone who knows the secrets can forge tokens.
  * @throws ExposedSecrets
  */
 export function assertPrivate ({ uid, mode }: Pick<Stats, 'uid' | 'mode'>, path: string): void {
@@ -76,7 +76,7 @@ export function assertPrivate ({ uid, mode }: Pick<Stats, 'uid' | 'mode'>, path:
   }
 }
 
-/** The file appears whole or not at all, and whoever is first makes it: others get what they find. */
+/** Creates the file atomically. The first process creates it; the others read it. */
 async function make (file: string): Promise<string> {
   const lines = developmentSecrets.map(name => `${name}=${randomBytes(64).toString('base64url')}\n`).join('')
   const draft = `${file}.${randomBytes(4).toString('hex')}`

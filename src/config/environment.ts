@@ -11,8 +11,8 @@ import { looksWeak, MIN_SECRET_BYTES, splitSecrets } from '#src/tokens/keys'
 import { MIN_RSA_BITS } from '#src/tokens/private-keys'
 
 /**
- * The environment, and the only place that knows its names, defaults and limits.
- * A `description` completes the sentence "<NAME> must be …", which is what a wrong value ends the start with.
+ * The environment variables: the only place with their names, defaults and limits.
+ * A `description` completes the sentence "<NAME> must be …", the error of a start with a wrong value.
  */
 export const Environment = Type.Object({
   NODE_ENV: Type.Union(
@@ -26,7 +26,7 @@ export const Environment = Type.Object({
   REDIS_URL: Type.Optional(Type.String({
     description: 'redis://host:port/db, redis+sentinel://host:port,…/master/db, redis+cluster://host:port,… (rediss for TLS), or redis+socket:///path'
   })),
-  // The colon, which no user's id has, keeps apart the users of `rt:` and `rt:1:`, and users and our other keys.
+  // User ids contain no colon. So the last colon separates users of `rt:` from users of `rt:1:`, and users from our other keys.
   REDIS_PREFIX: Type.String({
     default: 'rt:',
     pattern: '^(?!.*:(meta|limit):)[^\\s{}*?\\[\\]\\\\]{0,63}:$',
@@ -68,18 +68,18 @@ export const Environment = Type.Object({
 
 export type Config = Static<typeof Environment>
 
-/** `Config` with the secrets that it needs; of `ACCESS_TOKEN_SECRETS` and `ACCESS_TOKEN_PRIVATE_KEYS` one is enough. */
+/** `Config` with the secrets that it needs. Either `ACCESS_TOKEN_SECRETS` or `ACCESS_TOKEN_PRIVATE_KEYS` is enough. */
 export type SecretConfig = Config & Required<Pick<Config, Exclude<DevelopmentSecret, 'ACCESS_TOKEN_SECRETS'>>>
 
 /** `Config` with everything that a running service needs. */
 export type RunnableConfig = SecretConfig & Required<Pick<Config, 'REDIS_URL'>>
 
-/** What a development machine makes for itself and production must be given. */
+/** Secrets that a development machine makes for itself and production must be given. */
 export const developmentSecrets = ['ACCESS_TOKEN_SECRETS', 'REFRESH_TOKEN_SECRETS', 'INTERNAL_API_KEY'] as const
 
 export type DevelopmentSecret = typeof developmentSecrets[number]
 
-/** The secrets that this configuration needs and lacks: none to sign access tokens when a private key does. */
+/** The secrets that this configuration lacks. It needs no `ACCESS_TOKEN_SECRETS` when a private key signs access tokens. */
 export function missingSecrets (config: Config): DevelopmentSecret[] {
   const { ACCESS_TOKEN_PRIVATE_KEYS: keys } = config
   const signedByKey = keys !== undefined && !leavesSigningToSecrets(keys)
@@ -87,9 +87,9 @@ export function missingSecrets (config: Config): DevelopmentSecret[] {
 }
 
 /**
- * Reads and checks the environment, and the files that it names. An empty value counts as absent, as compose files produce
- * them.
- * @throws StartError with one sentence for each variable that is wrong; never with a value, which may be a secret.
+ * Reads and checks the environment, and the key and TLS files that it names. An empty value counts as absent: compose files
+ * produce empty values.
+ * @throws StartError with one sentence for each wrong variable. It never quotes a value, which may be a secret.
  */
 export function loadConfig (environment: NodeJS.ProcessEnv = process.env): Config {
   const data = Object.fromEntries(Object.keys(Environment.properties)
@@ -120,9 +120,9 @@ export function loadConfig (environment: NodeJS.ProcessEnv = process.env): Confi
 }
 
 /**
- * Reads and checks only what reaches the sessions in Redis; all else is the default, whatever is set. For commands run
- * where the secrets are not.
- * @throws StartError as `loadConfig` does, and when production has no `REDIS_URL`: what it means is not on this machine.
+ * Reads and checks only the variables for reaching the sessions in Redis; all others keep their defaults, even when set.
+ * For commands on machines without the secrets.
+ * @throws StartError as `loadConfig` does, and when production has no `REDIS_URL`: production has no embedded Redis.
  */
 export function loadStoreConfig (environment: NodeJS.ProcessEnv = process.env): Config {
   const config = loadConfig(Object.fromEntries(Object.entries(environment)
@@ -133,8 +133,8 @@ export function loadStoreConfig (environment: NodeJS.ProcessEnv = process.env): 
 }
 
 /**
- * Completes a configuration with secrets that were made for this machine; those of the environment go first.
- * @throws StartError when one is missing or wrong: the file may have been edited.
+ * Completes a configuration with the secrets made for this machine; secrets of the environment take precedence.
+ * @throws StartError when a secret is missing or wrong: the file may have been edited.
  */
 export function completeConfig (config: Config, made: Record<string, string>): SecretConfig {
   const complete: Config = { ...config }
@@ -155,7 +155,7 @@ export function trustProxy ({ TRUST_PROXY: value }: Config): boolean | string {
   return value === 'off' || value === 'on' ? value === 'on' : value
 }
 
-/** JavaScript reads 0x10 and 1e3 as numbers; nobody means that. */
+/** Whether the variable is a number. Its digits are checked first, because JavaScript also reads 0x10 and 1e3 as numbers. */
 function isNumber (name: string): boolean {
   return ['integer', 'number'].includes((Environment.properties[name as keyof Config] as { type: string }).type)
 }
@@ -168,7 +168,7 @@ function isRequired (name: string): string {
   return `${name} is required when NODE_ENV is production. It ${mustBe(name).slice(name.length + 1)}`
 }
 
-/** What a schema of single values can't say. */
+/** Rules that a schema of single values can't express. */
 function * contradictions (config: Config): Generator<string> {
   if (config.REDIS_URL !== undefined && parseRedisUrl(config.REDIS_URL) === undefined) yield mustBe('REDIS_URL')
   yield * tlsMistakes(config)

@@ -1,14 +1,14 @@
 import { readFileSync } from 'node:fs'
 import { isPem, parsePrivateKeys, UnfitKeyError } from '#src/tokens/private-keys'
 
-/** Stands first in `ACCESS_TOKEN_PRIVATE_KEYS` while `ACCESS_TOKEN_SECRETS` still sign and the keys are only served. */
+/** First entry of `ACCESS_TOKEN_PRIVATE_KEYS` while `ACCESS_TOKEN_SECRETS` still sign and the private keys are only published. */
 const SECRETS_SIGN = 'HS512'
 
 /**
- * Puts the files that `ACCESS_TOKEN_PRIVATE_KEYS` names in their place, so that the whole process goes by what it read at
- * its start, and checks the keys. Entries are PEM, with line breaks or `\n`, or paths; separated by commas.
- * @returns the same list in PEM alone, which can be read again.
- * @throws UnfitKeyError that says which entry or key is wrong. It never quotes one: a path may be a key that lost its frame.
+ * Replaces each path in `ACCESS_TOKEN_PRIVATE_KEYS` by the content of its file, so that the process keeps the keys it read at
+ * its start, and checks the keys. Commas separate the entries; an entry is a path, or PEM with line breaks or `\n`.
+ * @returns the same list with PEM only; this function accepts it again.
+ * @throws UnfitKeyError that numbers the wrong entry or key. It never quotes an entry: a path may be a key without its PEM frame.
  */
 export function readKeyFiles (list: string): string {
   const entries = list.split(',').map(entry => entry.trim())
@@ -18,7 +18,7 @@ export function readKeyFiles (list: string): string {
   return [...word, pem].join(',')
 }
 
-/** Whether a list begins with the word that leaves signing to `ACCESS_TOKEN_SECRETS`. */
+/** Whether the list begins with `SECRETS_SIGN`, so that `ACCESS_TOKEN_SECRETS` sign. */
 export function leavesSigningToSecrets (list: string): boolean {
   return list.split(',')[0]!.trim() === SECRETS_SIGN
 }
@@ -31,6 +31,6 @@ function readFile (path: string, number: number): string {
     throw new UnfitKeyError(`Entry ${number} is neither PEM nor a file that can be read (${(err as NodeJS.ErrnoException).code})`)
   }
   if (!isPem(text)) throw new UnfitKeyError(`Entry ${number} is a file without PEM`)
-  // Text around the blocks is allowed in a file (RFC 7468 section 5.2); a comma there would split the list.
+  // A PEM file may have text around its blocks (RFC 7468 section 5.2); a comma in this text would split the list.
   return text.slice(text.indexOf('-----BEGIN ')).replaceAll(',', ' ')
 }

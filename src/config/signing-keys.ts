@@ -18,7 +18,7 @@ export interface SigningKeys {
 
 type KeyConfig = Pick<SecretConfig, 'REFRESH_TOKEN_SECRETS' | 'ACCESS_TOKEN_SECRETS' | 'ACCESS_TOKEN_PRIVATE_KEYS'>
 
-/** Private keys sign before secrets do, unless the list of keys says otherwise. */
+/** Private keys come before secrets, and so sign, unless the list of keys leaves signing to the secrets. */
 export function signingKeys ({ REFRESH_TOKEN_SECRETS: refresh, ACCESS_TOKEN_SECRETS: secrets, ACCESS_TOKEN_PRIVATE_KEYS: list = '' }: KeyConfig): SigningKeys {
   const bySecret = secrets === undefined ? [] : secretKeys(secrets)
   const byKey = parsePrivateKeys(list).map(key => ({ ...key, secret: { private: key.private, public: key.public } }))
@@ -29,9 +29,9 @@ function secretKeys (list: string): SigningKey[] {
   return parseKeys(list).map(({ kid, secret }) => ({ kid, algorithm: 'HS512', secret }))
 }
 
-/** Names of keys, `refresh:<kid>` or `access:<kid>`: every token has them in its header. */
+/** Names of keys, `refresh:<kid>` or `access:<kid>`: every token has its key's `kid` in its header. */
 export interface KeyNames {
-  /** One of each kind. */
+  /** The signing key of each kind of token. */
   signing: string[]
   known: Set<string>
 }

@@ -5,10 +5,10 @@ import { promisify } from 'node:util'
 import { StartError } from '#src/errors'
 import { MIN_VERSION } from '#src/redis/checks'
 
-/** Milliseconds that a server has to tell its version. */
+/** Time limit for a server to print its version, in milliseconds. */
 const VERSION_TIMEOUT = 2000
 
-/** Where a system whose own Redis is older gets a newer one, by its package manager. */
+/** How to get a newer Redis on a system with an older one, by package manager. */
 const newer: Record<string, string> = {
   'apt-get': 'the packages of packages.redis.io (docs/redis.md has the commands)',
   dnf: '`sudo dnf module switch-to redis:7`, or `sudo dnf install valkey`',
@@ -16,7 +16,7 @@ const newer: Record<string, string> = {
   brew: '`brew upgrade redis`'
 }
 
-/** The folders of a PATH that have a program of this name, as files. */
+/** The paths of all programs of this name on a PATH. */
 async function onPath (path: string, name: string): Promise<string[]> {
   const files = path.split(delimiter).map(folder => join(folder, name))
   const isProgram = await Promise.all(files.map(async file => await access(file, constants.X_OK).then(() => true, () => false)))
@@ -25,7 +25,7 @@ async function onPath (path: string, name: string): Promise<string[]> {
 
 /**
  * The first redis-server or valkey-server on the PATH that is new enough.
- * @throws StartError when there is none; the sentence names each that is too old or does not run, and the ways to a newer one.
+ * @throws StartError when there is none. It names each server that is too old or does not run, and the ways to get a newer one.
  */
 export async function findServer (path: string): Promise<string> {
   const files = [...await onPath(path, 'redis-server'), ...await onPath(path, 'valkey-server')]
@@ -43,7 +43,7 @@ export async function findServer (path: string): Promise<string> {
     `Ways to one: ${managers.flat().join('')}\`docker run -d -p 127.0.0.1:6379:6379 redis:7\` with REDIS_URL=redis://127.0.0.1:6379.`)
 }
 
-/** What is wrong with a server, as "is …"; `undefined` when it is new enough, or its version is not understood. */
+/** The fault of a server, as "is version …" or "does not run …"; `undefined` when it is new enough or its version can't be read. */
 async function faultOf (file: string): Promise<string | undefined> {
   try {
     const { stdout } = await promisify(execFile)(file, ['--version'], { timeout: VERSION_TIMEOUT, killSignal: 'SIGKILL' })

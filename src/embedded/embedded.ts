@@ -17,13 +17,13 @@ import { logLength, startFailure } from './start-failure.ts'
 export interface EmbeddedRedis {
   /** Its `REDIS_URL`. */
   url: string
-  /** Ends it; resolves when its data is on the disk and its process is gone. */
+  /** Ends the server; resolves when its data is on disk and its process is gone. */
   stop (): Promise<void>
 }
 
 /**
- * Runs the server in the background and ends it when standard input closes, which happens when the service ends in
- * whatever way, a SIGKILL included. A shell is the one supervisor that every machine with Redis has.
+ * Runs the server in the background and ends it when standard input closes. Standard input closes whenever the service ends,
+ * even by SIGKILL. The supervisor is a shell script because every machine with Redis has a shell.
  */
 const SUPERVISOR = `
 exec 3<&0 </dev/null
@@ -36,39 +36,39 @@ wait "$server"; code=$?
 kill "$watcher" 2>/dev/null
 exit "$code"`
 
-/** Milliseconds that a server has to listen. */
+/** Time limit for the server to start listening, in milliseconds. */
 const START_TIMEOUT = 5000
 
-/** Milliseconds that it has to go: the process promises its own end. What it wrote is with the system already. */
+/** Milliseconds before a stopping server is killed: our own shutdown has a deadline. Its writes are with the operating system already. */
 const STOP_TIMEOUT = 900
 
-/** Milliseconds before a server that died is started again. */
+/** Milliseconds before a dead server is started again. */
 const RESTART_DELAY = 500
 
-/** Milliseconds in which a lock is taken: each claimant that is stopped takes one second. */
+/** Time limit for taking the lock, in milliseconds: each suspended claimant costs one second. */
 const LOCK_TIMEOUT = 30_000
 
-/** Bytes of standard error that are kept. */
+/** Number of last characters of standard error to keep. */
 const MAX_ERRORS = 4000
 
-/** What a start of the embedded server needs. */
+/** Everything that a start of the embedded server needs. */
 export interface EmbeddedPlan {
   dataDir: string
-  /** Where the server has its files, absolute. */
+  /** Absolute path of the server's folder. */
   folder: string
-  /** The same, as short as the path of a socket has to be. */
+  /** The same folder by its shortest path, for sockets. */
   sockets: string
   binary: string
 }
 
 /**
- * Looks for what the embedded server needs, and makes nothing.
+ * Finds everything that the embedded server needs. Creates nothing.
  * @throws StartError when no server on the PATH will do, or `dataDir` is too long for a socket.
  */
 export async function planEmbeddedRedis (dataDir: string): Promise<EmbeddedPlan> {
   const folder = resolve(dataDir, 'redis')
   const sockets = shortestPath(folder)
-  // The longest name in it is that of a lock.
+  // A lock has the longest name in this folder.
   if (Buffer.byteLength(join(sockets, 'lock-01234567')) > MAX_SOCKET_PATH) {
     throw new StartError(`DATA_DIR must be a shorter path: sockets in ${sockets} would have longer names than the system allows.`)
   }
@@ -95,7 +95,7 @@ export async function startEmbeddedRedis (plan: EmbeddedPlan, log: FastifyBaseLo
   const restart = (code: number | null): void => {
     if (stopping) return
     log.error({ code }, 'the embedded Redis ended; it is started again')
-    // Its supervisor may have died without it.
+    // The supervisor may have died and left the server running.
     killGroup(child!)
     setTimeout(() => { if (!stopping) child = spawnServer(binary, folder).once('exit', restart) }, RESTART_DELAY).unref()
   }
@@ -119,8 +119,8 @@ export async function startEmbeddedRedis (plan: EmbeddedPlan, log: FastifyBaseLo
 }
 
 /**
- * The `REDIS_URL` of the embedded server that a running service has under `dataDir`; `undefined` when none answers.
- * @throws StartError when this process may not look there.
+ * The `REDIS_URL` of a running service's embedded server under `dataDir`; `undefined` when no server answers.
+ * @throws StartError when this process may not read the folder.
  */
 export async function findEmbeddedRedis (dataDir: string): Promise<string | undefined> {
   const socketPath = resolve(dataDir, 'redis', 'redis.sock')
@@ -128,7 +128,7 @@ export async function findEmbeddedRedis (dataDir: string): Promise<string | unde
   return await accepts(shortestPath(socketPath)) ? socketUrl(socketPath) : undefined
 }
 
-/** The path as a URL, whatever characters it has. */
+/** The path as a URL, with special characters encoded. */
 function socketUrl (path: string): string {
   return `redis+socket://${path.split('/').map(encodeURIComponent).join('/')}`
 }
@@ -142,7 +142,7 @@ async function lockFolder (dataDir: string, path: string): Promise<() => Promise
   }
 }
 
-/** In a session of its own, so that Ctrl-C in the terminal lets the service drain before its Redis goes. */
+/** Starts the server in a session of its own, so that Ctrl-C in the terminal lets the service drain before its Redis ends. */
 function spawnServer (binary: string, folder: string): ChildProcess {
   const settings = [
     '--port', '0', '--unixsocket', 'redis.sock', '--unixsocketperm', '700', '--dir', folder,
@@ -155,7 +155,7 @@ function spawnServer (binary: string, folder: string): ChildProcess {
   })
 }
 
-/** Closing its standard input ends the server in good order; one that hangs, or has lost its supervisor, is killed. */
+/** Shuts the server down by closing standard input. Kills a server that hangs or has lost its supervisor. */
 async function endChild (child: ChildProcess): Promise<void> {
   if (child.exitCode === null && child.signalCode === null) {
     const gone = once(child, 'exit')
@@ -167,12 +167,12 @@ async function endChild (child: ChildProcess): Promise<void> {
   killGroup(child)
 }
 
-/** Kills what is left of the supervisor's process group. */
+/** Kills all remaining processes of the supervisor's process group. */
 function killGroup (child: ChildProcess): void {
   try {
     process.kill(-child.pid!, 'SIGKILL')
   } catch {
-    // nothing is left
+    // no process is left
   }
 }
 
@@ -216,13 +216,13 @@ async function accepts (socketPath: string): Promise<boolean> {
   }
 }
 
-/** Ends the server that a killed service left behind, if its supervisor did not live to do so. */
+/** Ends the server of a killed service when its supervisor was killed too. */
 async function endOrphan (socketPath: string): Promise<void> {
   if (!await accepts(socketPath)) return
   const redis = new Redis({
     path: socketPath, lazyConnect: true, retryStrategy: null, commandTimeout: START_TIMEOUT, maxRetriesPerRequest: 0
   })
-  redis.on('error', () => {}) // it closes the connection instead of answering
+  redis.on('error', () => {}) // the server closes the connection instead of answering
   await redis.shutdown('NOSAVE').catch(() => {})
   redis.disconnect()
   const end = performance.now() + START_TIMEOUT

@@ -5,7 +5,7 @@ import { connect, createServer, type Server } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 
-/** A folder is taken by the process with this id. */
+/** The process with this id holds the folder. */
 export class LockedError extends Error {
   readonly pid: string
 
@@ -15,28 +15,28 @@ export class LockedError extends Error {
   }
 }
 
-/** The name of a claim's socket, short as paths of unix sockets must be. */
+/** Name of a claimant's socket; short, because paths of unix sockets are limited. */
 const CLAIM = /^lock-[0-9a-f]{8}$/
 
-/** The name of a socket that is not shown yet; a claimant that was killed leaves it behind. */
+/** Name of a socket before its claimant publishes it. A claimant killed at this point leaves it behind. */
 const DRAFT = /^[0-9a-f]{8}$/
 
-/** Milliseconds after which no claimant still makes its socket. */
+/** Age at which an unpublished socket counts as abandoned, in milliseconds. */
 const DRAFT_AGE = 60_000
 
-/** Milliseconds that another claimant has to answer; one that lives but is stopped does not. */
+/** Milliseconds to wait for another claimant's answer; a suspended process does not answer. */
 const PATIENCE = 1000
 
 /**
- * Takes a folder for this process, and for no longer than it lives.
+ * Locks a folder for this process. The lock ends with the process at the latest.
  *
- * Every claimant listens on a unix socket of its own name and shows it in the folder only once it listens, so that a
- * socket which refuses connections belongs to a dead process and can be removed: no name is used twice. A claimant
- * that finds no other alive after showing its own holds the folder. Of two that find each other, one must have shown
- * itself first or they are still claiming, and then the lesser name goes first.
+ * Every claimant listens on a unix socket with a unique name and publishes it (renames it to its claim name) only once it
+ * listens. So a published socket that refuses connections belongs to a dead process and can be removed. A claimant holds the
+ * folder when it has published its own socket and then finds no other live claimant. When two claimants find each other,
+ * a holder wins; if both are still claiming, the lesser name wins.
  *
- * @returns what gives the folder back.
- * @throws LockedError when somebody holds it.
+ * @returns the function that releases the folder.
+ * @throws LockedError when another process holds the folder, or wins the claim.
  */
 export async function takeLock (folder: string): Promise<() => Promise<void>> {
   const id = randomBytes(4).toString('hex')
@@ -65,7 +65,7 @@ async function listen (server: Server, path: string): Promise<void> {
   server.unref()
 }
 
-/** Whether somebody who will give way is still claiming. Throws when it is we who give way. */
+/** Whether another claimant, which will give way, is still claiming. Throws LockedError when this process must give way. */
 async function isContested (folder: string, own: string): Promise<boolean> {
   let contested = false
   for (const name of await readdir(folder)) {
@@ -84,11 +84,11 @@ async function isContested (folder: string, own: string): Promise<boolean> {
 }
 
 async function removeOld (draft: string): Promise<void> {
-  const { mtimeMs } = await stat(draft).catch(() => ({ mtimeMs: Infinity })) // it is shown by now
+  const { mtimeMs } = await stat(draft).catch(() => ({ mtimeMs: Infinity })) // renamed or removed meanwhile
   if (Date.now() - mtimeMs > DRAFT_AGE) await rm(draft, { force: true })
 }
 
-/** What the claimant at `path` says, '' when it is alive but silent, `undefined` when it is dead. */
+/** The answer of the claimant at `path`: '' when it is alive but silent, `undefined` when it is dead. */
 async function ask (path: string): Promise<string | undefined> {
   const socket = connect(path).setEncoding('utf8')
   const timer = setTimeout(() => socket.end().destroy(), PATIENCE)
@@ -102,7 +102,7 @@ async function ask (path: string): Promise<string | undefined> {
   try {
     for await (const chunk of socket) answer += chunk
   } catch {
-    // cut off in the middle: it was alive
+    // The connection broke after it was made: the claimant was alive.
   }
   clearTimeout(timer)
   return answer

@@ -2,10 +2,10 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { shellWord } from '#src/config/data-dir'
 
-/** Lines of the server that are shown. */
+/** Number of the server's last lines to show. */
 const LINES = 3
 
-/** How far the log of a server is, in bytes; 0 before it has one. */
+/** Length of the server's log in bytes; 0 when there is no log. */
 export async function logLength (folder: string): Promise<number> {
   return (await readLog(folder)).length
 }
@@ -15,8 +15,8 @@ async function readLog (folder: string): Promise<Buffer> {
 }
 
 /**
- * Says why a server did not start: by its standard error and by its log in `folder`, from byte `start` on. A damaged
- * append-only file has two ways out, each with what it loses.
+ * Says why a server did not start, from its standard error and from its log in `folder` after byte `start`. For a damaged
+ * append-only file, it also names two ways out and the data that each loses.
  */
 export async function startFailure (binary: string, folder: string, start: number, errors: string): Promise<string> {
   const log = (await readLog(folder)).subarray(start).toString()
@@ -27,7 +27,7 @@ export async function startFailure (binary: string, folder: string, start: numbe
   }
   const files = join(folder, 'appendonlydir')
   const move = `begin anew with \`mv ${shellWord(files)} ${shellWord(`${files}.damaged`)}\`: every session is lost, and everybody logs in again`
-  // Of a damaged manifest the repair can make nothing.
+  // The repair tool can't repair a damaged manifest.
   if (!/use .*redis-check-aof|use .*valkey-check-aof/.test(said)) {
     return `The embedded Redis did not start, because the list of its append-only files is damaged. The way out: ${move}. ${words}`
   }
@@ -36,7 +36,7 @@ export async function startFailure (binary: string, folder: string, start: numbe
     `repair it with ${repair}: log-ins, log-outs and refreshes that were written after the damage are lost; or ${move}. ${words}`
 }
 
-/** What the log says at its highest level, without what Redis advises at every start. */
+/** The log's messages of the highest level, without the advice that Redis logs at every start. */
 function complaints (log: string): string[] {
   return log.split('\n').filter(line => / # /.test(line) && !/WARNING|oO0OoO0|version=|Configuration loaded|Server initialized/.test(line)).map(line => line.replace(/^.*? # /, ''))
 }

@@ -4,16 +4,16 @@ import { createLogOutput, type LogOutput } from './output.ts'
 import { withoutArguments } from './redact.ts'
 
 /**
- * An error as the log shows it: what happened and where. Nothing else that hangs on it: ioredis attaches the command
- * with its arguments, which for AUTH is the password.
+ * The logged form of an error: type, code, message and stack. Other properties are left out, because ioredis attaches the
+ * command with its arguments, and the argument of AUTH is the password.
  */
 function serializeError (err: Error & { code?: string }): object {
   return { type: err.name, code: err.code, message: withoutArguments(err.message), stack: withoutArguments(String(err.stack)) }
 }
 
 /**
- * Standard output: text when a person watches, else JSON. Node makes a pipe non-blocking when `process.stdout` is read, but
- * leaves a terminal blocking, which Ctrl-S stops.
+ * Standard output: text on a terminal, else JSON. Node makes a pipe non-blocking when `process.stdout` is first used, but
+ * leaves a terminal blocking: Ctrl-S would block the service.
  */
 export function standardOutput (): LogOutput {
   const { isTTY, _handle: handle } = process.stdout as typeof process.stdout & { _handle?: { setBlocking (blocking: boolean): void } }
@@ -23,14 +23,14 @@ export function standardOutput (): LogOutput {
   return output
 }
 
-/** Bodies, headers and queries are never logged: they hold tokens. Where `destination` dropped lines, a line says how many. */
+/** Bodies, headers and queries are never logged: they hold tokens. Where `destination` dropped lines, a log line gives their number. */
 export function createLogger (level: string, destination: DestinationStream & Pick<LogOutput, 'onFlow'> = standardOutput()): Logger {
   const options = {
     level,
     base: null,
     serializers: {
       err: serializeError,
-      // pino makes the message of an error the line's own, when it is logged alone.
+      // When an error is logged without a message, pino uses the error's message.
       msg: withoutArguments,
       req: ({ method, url }: { method: string, url: string }) => ({ method, url: url.split('?')[0] })
     }

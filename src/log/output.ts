@@ -2,10 +2,10 @@ import { write as writeAsync, writeSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { DestinationStream } from 'pino'
 
-/** Characters of lines that wait while a write is under way, which may have as many again. */
+/** Maximum characters of waiting lines; the write under way may hold as many again. */
 const MAX_WAITING = 1024 * 1024
 
-/** Milliseconds between two attempts to write to a reader that takes nothing. */
+/** Milliseconds between two attempts to write to a reader that does not read. */
 const RETRY = 100
 
 /** Milliseconds that the end of the process waits for such a reader. */
@@ -13,22 +13,22 @@ const LAST_WAIT = 500
 
 const nothing = Buffer.alloc(0)
 
-/** Where log lines go. Nothing waits for its reader: lines beyond a bounded buffer are dropped and counted. */
+/** Destination of log lines. The service never waits for the reader: lines beyond a bounded buffer are dropped and counted. */
 export interface LogOutput extends DestinationStream {
   /** Lines dropped since the start. */
   readonly dropped: number
-  /** Called when lines are written again, with the number of lines that are missing just there. */
+  /** Called when writing resumes, with the number of lines missing at this point of the log. */
   onFlow?: (dropped: number) => void
   /** Resolves when all lines are written, or after `LAST_WAIT`. */
   flush (): Promise<void>
-  /** Writes all lines, for `LAST_WAIT` at the most. A write under way ends by itself. */
+  /** Writes all lines, for at most `LAST_WAIT`. A write under way ends by itself. */
   flushSync (): void
 }
 
 /**
- * Writes to a file descriptor, one write at a time, on a thread of libuv: no other process that shares the descriptor can
- * make the event loop wait. A pipe should be non-blocking, or a full one holds up the exit of the process with that thread.
- * SonicBoom of pino is not used: its `flushSync` repeats a failed write for ever.
+ * Writes to a file descriptor, one write at a time, on a libuv thread: another process that shares the descriptor can't block
+ * the event loop. Pass a non-blocking pipe: a full blocking pipe blocks the libuv thread, which delays the exit of the process.
+ * pino's SonicBoom is not used, because its `flushSync` repeats a failed write for ever.
  */
 export function createLogOutput (fd: number, format: (line: string) => string = line => line): LogOutput {
   let waiting: string[] = []

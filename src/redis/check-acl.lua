@@ -1,9 +1,9 @@
 #!lua flags=no-writes
--- check-acl.lua: which commands this user may run. Asks only, with no effect.
+-- check-acl.lua: tells which commands this user may run. Changes nothing.
 --
--- ARGV  each a command and its arguments, as an array in JSON. No KEYS: none is accessed.
+-- ARGV  one JSON array for each command: its name and its arguments. No KEYS: no key is accessed.
 --
--- Reply: 1 or 0 for each; 0 also when the server knows no such command
+-- Reply: 1 or 0 for each command; 0 also when the server does not know it
 
 local answers = {}
 for i, words in ipairs(ARGV) do

@@ -5,16 +5,16 @@ import { mayRun, type Command } from './acl.ts'
 import type { RedisClient } from './client.ts'
 import { addressOf } from './topology.ts'
 
-/** The oldest major version that has what the scripts use: script flags, EXPIREAT GT, redis.acl_check_cmd. */
+/** The oldest major version with the features that the scripts use: script flags, EXPIREAT GT, redis.acl_check_cmd. */
 export const MIN_VERSION = 7
 
-/** What is not as it should be at a server, in a sentence that says what to change. `fatal` is what nothing works with. */
+/** A fault of a server; `text` also says what to change. With a `fatal` fault the service can't work. */
 export interface Finding {
   fatal: boolean
   text: string
 }
 
-/** The part of the configuration that says what is asked of Redis. */
+/** The part of the configuration that decides which commands Redis must permit. */
 export interface Needs {
   REDIS_PREFIX: string
   REDIS_WAIT_REPLICAS?: number
@@ -22,20 +22,20 @@ export interface Needs {
   RATE_LIMIT_PER_SESSION?: string
 }
 
-/** The servers that hold records: the one, or every master of a Cluster that is connected. */
+/** The servers that hold records: the single server, or every connected master of a Cluster. */
 export function masters (redis: RedisClient): Redis[] {
   return redis instanceof Cluster ? redis.nodes('master').filter(node => node.status === 'ready') : [redis]
 }
 
 /**
- * Looks at every master: its version, what it does when its memory is full, and whether we may do what is configured.
- * `place` names the one server of a client that is no Cluster.
- * @throws what Redis answers when a question itself is forbidden (NOPERM).
+ * Checks every master: its version, its eviction policy, and whether our user may run all commands that the configuration needs.
+ * `place` is the address as messages name it.
+ * @throws Redis's error when the check itself is forbidden (NOPERM).
  */
 export async function checkRedis (redis: RedisClient, needs: Needs, place: string): Promise<Finding[]> {
   const found = await Promise.all(masters(redis).map(async server => {
     const where = redis instanceof Cluster ? `${addressOf(server)} of ${place}` : place
-    // An older server, or a Sentinel, would fail the next questions.
+    // The next checks would fail on an older server or a Sentinel.
     const unfit = checkVersion(await server.info('server'), where)
     if (unfit.length > 0) return unfit
     return [
@@ -47,8 +47,8 @@ export async function checkRedis (redis: RedisClient, needs: Needs, place: strin
 }
 
 /**
- * Sentinels, and servers that lack what the scripts use (script flags, EXPIREAT GT): Redis before 7.0.
- * `server` is that section of INFO.
+ * Finds Sentinels, and servers without the features that the scripts use (script flags, EXPIREAT GT): Redis before 7.0.
+ * `server` is the section "server" of INFO.
  */
 export function checkVersion (server: string, place: string): Finding[] {
   const field = (name: string): string | undefined => new RegExp(`^${name}:(\\S+)`, 'm').exec(server)?.[1]
@@ -64,7 +64,7 @@ export function checkVersion (server: string, place: string): Finding[] {
   }]
 }
 
-/** A server that evicts ends sessions when its memory is full, and nobody is told. */
+/** An evicting server silently ends sessions when its memory is full. */
 function checkPolicy (memory: string, place: string): Finding[] {
   const [, policy] = /^maxmemory_policy:(\S+)/m.exec(memory) ?? []
   if (policy === undefined || policy === 'noeviction') return []
@@ -74,7 +74,7 @@ function checkPolicy (memory: string, place: string): Finding[] {
   }]
 }
 
-/** What the service and its scripts run. */
+/** The commands that the service and its scripts run. */
 export function neededCommands (needs: Needs): Command[] {
   const { REDIS_PREFIX: prefix, REDIS_WAIT_REPLICAS: replicas = 0, RATE_LIMIT_PER_ADDRESS: address = 'off', RATE_LIMIT_PER_SESSION: session = 'off' } = needs
   const key = userKey(prefix, 1)
@@ -90,12 +90,12 @@ export function neededCommands (needs: Needs): Command[] {
     ['PUBLISH', eventsChannel(prefix), '']
   ]
   if (replicas > 0) commands.push(['WAIT', '1', '1'])
-  // A limiter that can't count lets everybody through, and says nothing.
+  // A rate limiter that can't count silently admits every request.
   if (parseRate(address) !== undefined || parseRate(session) !== undefined) commands.push(['INCR', key], ['PEXPIRE', key, '1'], ['PTTL', key])
   return commands
 }
 
-/** Asks only, with no effect, so it also works on a full server and on a read-only replica. */
+/** Changes nothing, so it also works on a full server and on a read-only replica. */
 async function checkPermissions (server: Redis, needs: Needs, place: string): Promise<Finding[]> {
   const commands = neededCommands(needs)
   const permitted = await mayRun(server, commands)

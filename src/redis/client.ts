@@ -7,26 +7,26 @@ import type { RedisAddress } from '#src/settings/redis-url'
 /** One server, the master that sentinels name, or a Cluster. */
 export type RedisClient = Redis | Cluster
 
-/** What is to be known for reaching Redis besides the URL. */
+/** Settings for reaching Redis, besides the URL. */
 export interface ClientOptions {
   tls?: TlsOptions | undefined
   sentinelUsername?: string | undefined
   sentinelPassword?: string | undefined
 }
 
-/** What a reader has otherwise than the service. */
+/** Overrides for the validator. */
 interface Differences {
   connectionName?: string
   enableReadyCheck?: boolean
 }
 
-/** Milliseconds that one sentinel, or one node asked for the slots, has for its answer: there are others to ask. */
+/** Time limit for the answer of a sentinel, or of a node asked for the slots, in milliseconds. Then another one is asked. */
 const QUESTION_TIMEOUT = 400
 
-/** Milliseconds between two looks at the slots of a Cluster that nobody asked for. */
+/** Milliseconds between two background refreshes of a Cluster's slots. */
 const SLOTS_INTERVAL = 5000
 
-/** Milliseconds between two connections given up because the server is read-only. */
+/** Minimum milliseconds between two reconnects because the server is read-only. */
 const READONLY_PAUSE = 1000
 
 /** A client that is not connected yet. */
@@ -58,28 +58,28 @@ export function createClient (
 }
 
 /**
- * The servers of a Cluster are spoken to one by one (sessions/servers.ts); ioredis keeps the connections and the map of
- * slots. It would send a command again whose connection broke, although that may have had its effect: hence no retry.
+ * sessions/servers.ts sends commands to a Cluster's servers directly; ioredis keeps the connections and the slot map. ioredis
+ * would resend a command after its connection broke, although the command may have taken effect: hence no retry.
  */
 function createCluster (nodes: Array<{ host: string, port: number }>, options: typeof behaviour): Cluster {
   const { retryStrategy, enableOfflineQueue, ...redisOptions } = options
   const cluster = new Cluster(nodes, {
     lazyConnect: true,
     enableOfflineQueue,
-    // "Ready" is that the slots are known; whether a server would run a refresh is what the store's probe asks.
+    // "Ready" means that the slots are known. The store's probe checks whether a server would run a refresh.
     enableReadyCheck: false,
     clusterRetryStrategy: retryStrategy,
     retryDelayOnFailover: 0,
     slotsRefreshTimeout: QUESTION_TIMEOUT,
-    // A name stays a name, for the certificate to be checked against.
+    // Keeps host names unresolved: the certificate is checked against the name.
     dnsLookup: (address, callback) => callback(null, address),
     redisOptions
   })
   askMembersOnly(cluster)
-  // ioredis's own slotsRefreshInterval goes on for ever, and the process with it, when the client is ended during a look.
+  // ioredis's own slotsRefreshInterval would run on and keep the process alive if the client ended during a refresh.
   const timer = setInterval(() => { cluster.refreshSlotsCache() }, SLOTS_INTERVAL).unref()
   cluster.once('end', () => clearInterval(timer))
-  // Before the first request, not with it: a command that is to open its own connection waits for that.
+  // Connects before the first command: a command that opens its own connection waits for it.
   cluster.on('+node', (node: Redis) => { if (node.options.readOnly !== true) node.connect().catch(() => {}) })
   return cluster
 }
@@ -89,8 +89,8 @@ interface AsksNodes { getInfoFromNode (node: Redis, callback: (err?: Error | nul
 type Ranges = unknown[]
 
 /**
- * A server that has left the Cluster answers that there are no slots, at which ioredis closes every connection. Here that
- * answer is an error, and ioredis asks the next server.
+ * A server that has left the Cluster answers with an empty list of slots, and ioredis then closes every connection. This
+ * function turns the empty list into an error, so that ioredis asks the next server.
  */
 function askMembersOnly (cluster: Cluster): void {
   const own = cluster as unknown as AsksNodes
@@ -108,8 +108,8 @@ function askMembersOnly (cluster: Cluster): void {
 }
 
 /**
- * A demoted master still answers, with READONLY: look for the new one, but not at every refusal, since a server that
- * stays read-only would get nothing but new connections.
+ * A demoted master still answers, with READONLY: reconnect to find the new master. Not at every READONLY, because a server
+ * that stays read-only would cause one reconnect after another.
  */
 function createReadonlyCheck (): (err: Error) => boolean {
   let last = -Infinity
@@ -121,8 +121,8 @@ function createReadonlyCheck (): (err: Error) => boolean {
 }
 
 /**
- * When a sentinel tells of a failover just while the next is being asked for the master, ioredis ends the client for
- * good. This one ends when it is told to.
+ * When one sentinel reports a failover while ioredis asks the next one for the master, ioredis ends the client for good.
+ * This client reconnects, unless `disconnect` was called.
  */
 class SentinelClient extends Redis {
   #closing = false

@@ -9,17 +9,17 @@ import { readTlsFiles } from '#src/settings/tls-files'
 import { parseRedisUrl } from '#src/settings/redis-url'
 import { wrongDoor } from './wrong-door.ts'
 
-/** The part of the configuration that says where Redis is, as whom to go there, and for what. */
+/** The part of the configuration with Redis's address, our login, and the features that need Redis. */
 export type RedisSettings = Needs & Pick<RunnableConfig, 'REDIS_URL' | 'REDIS_CA_FILE' | 'REDIS_CERT_FILE' |
   'REDIS_KEY_FILE' | 'REDIS_SENTINEL_USERNAME' | 'REDIS_SENTINEL_PASSWORD'>
 
-/** Milliseconds that the start waits for Redis: it may be starting too, but the process has to end within ten seconds. */
+/** Milliseconds that the start waits for Redis, which may be starting too. A failed start must end within ten seconds. */
 const START_TIMEOUT = 8000
 
 /**
- * Connects to the Redis of `REDIS_URL`, whatever its topology, and checks that it can do the work; what could be better
- * is logged.
- * @throws StartError when there is none in time, it refuses us, or it is too old. The sentence names the place, never
+ * Connects to the Redis of `REDIS_URL`, in any topology, and checks that it meets our needs. Logs faults that are not
+ * fatal.
+ * @throws StartError when Redis does not answer in time, refuses us, or is too old. The sentence names the address, never
  * a password.
  */
 export async function connectRedis (settings: RedisSettings, log: FastifyBaseLogger): Promise<RedisClient> {
@@ -37,7 +37,7 @@ export async function connectRedis (settings: RedisSettings, log: FastifyBaseLog
   const timeout = new Promise<never>((_resolve, reject) => { timer = setTimeout(reject, START_TIMEOUT) })
   try {
     const checked = check(redis, settings, display)
-    redis.connect().catch(() => {}) // it goes on trying by itself
+    redis.connect().catch(() => {}) // ioredis goes on trying by itself
     const findings = await Promise.race([checked, refused, timeout])
     for (const { fatal, text } of findings) {
       if (fatal) throw new StartError(text)
@@ -55,7 +55,7 @@ export async function connectRedis (settings: RedisSettings, log: FastifyBaseLog
   return redis
 }
 
-/** Once it is ready; again when a connection was lost on the way, for that is no answer. */
+/** Checks Redis once the client is ready. Checks again when a connection was lost meanwhile; only Redis's own errors are final. */
 async function check (redis: RedisClient, settings: RedisSettings, display: string): Promise<Finding[]> {
   await whenReady(redis)
   try {

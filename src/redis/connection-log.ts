@@ -5,33 +5,33 @@ import { withoutArguments } from '#src/log/redact'
 import { createTopology } from './topology.ts'
 import { FOREIGN } from './wrong-door.ts'
 
-/** Answers of a server that no waiting changes. */
+/** Errors of a server that waiting does not change. */
 const REFUSAL = /^(NOAUTH|WRONGPASS|NOPERM|ERR)/
 
-/** Why a client is not connected, as far as its events tell. */
+/** Why a client is not connected, according to its events. */
 export interface Reasons {
-  /** The last reason; `err`'s own message where a server gave it. */
+  /** The last reason; the message of `err` when it is a server's refusal. */
   lastReason: (err?: unknown) => string
   /** Rejects when a server refuses us. */
   refused: Promise<never>
 }
 
-/** Listens to a client from before it connects. */
+/** Collects reasons from the client's events. Call before the client connects. */
 export function watchReasons (redis: RedisClient): Reasons {
   let last = 'no answer'
   const refused = new Promise<never>((_resolve, reject) => {
     const note = ({ message }: Error): void => {
-      // What it says of a connection that is no more, after the reason for that.
+      // ioredis emits this message after the actual reason.
       if (message !== 'Connection is closed.') last = withoutArguments(message)
       if (REFUSAL.test(message) || FOREIGN.test(message)) reject(new Error(last))
     }
     if (redis instanceof Cluster) {
       redis.on('node error', note)
       redis.on('+node', (node: Redis) => node.on('ready', () => { last = 'it closed the connection' }))
-      // None of the nodes answered, and each said why.
+      // Emitted when no node answered; `node error` has given each node's reason.
       redis.on('error', () => {})
     } else {
-      // Of sentinels it is the last one's reason. Of the pause between two rounds ioredis knows nothing (connectors.ts).
+      // Keeps the last sentinel's reason. Drops the text about retrying: connectors.ts makes the pause, so ioredis's is wrong.
       redis.on('error', ({ message }: Error) => note(new Error(message.replace(/^All sentinels are unreachable.* Last error: | Retrying .*$/, ''))))
       redis.on('connect', () => { last = 'it is still loading its data, or does not answer' })
       redis.on('ready', () => { last = 'it closed the connection' })
@@ -44,7 +44,7 @@ export function watchReasons (redis: RedisClient): Reasons {
   }
 }
 
-/** One line when the connection goes and one when it is back, however many attempts lie between. */
+/** Logs one line when the connection is lost and one when it is back, regardless of the number of attempts between. */
 export function logChanges (redis: RedisClient, display: string, reason: () => string, log: FastifyBaseLogger): void {
   let lost = false
   const onLost = (missing?: string[]): void => {
@@ -59,11 +59,11 @@ export function logChanges (redis: RedisClient, display: string, reason: () => s
   else redis.on('reconnecting', () => onLost()).on('ready', onBack)
 }
 
-/** Calls one when the connection to a master is gone, the other when those to all that own slots stand. */
+/** Calls `onLost` when the connection to a master is lost, and `onBack` when all slot owners are connected. */
 function watchCoverage (cluster: Cluster, onLost: (missing: string[]) => void, onBack: () => void): void {
   const topology = createTopology(cluster)
   const look = (): void => {
-    if (cluster.status !== 'ready') return // it is we who leave, or there is no map of slots yet
+    if (cluster.status !== 'ready') return // we are disconnecting, or the slots are not known yet
     const owners = [...topology.masters()]
     const missing = owners.filter(address => topology.node(address) === undefined)
     if (missing.length > 0) onLost(missing)

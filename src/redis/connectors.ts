@@ -3,16 +3,16 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { connect as connectTls, type ConnectionOptions } from 'node:tls'
 import { AbstractConnector, SentinelConnector, type Redis, type RedisOptions } from 'ioredis'
 
-// Connections are made as ioredis makes them, but for two things. A TLS socket may tell of an error when it has failed and is
-// closed already, as with a server that rejects our certificate. ioredis listens for the first error only, and one that nobody
-// listens for ends the process. And a closed client keeps no process alive: ioredis would wait two seconds for the close of
-// sockets that are closed already, and would go on asking sentinels.
+// These connectors differ from ioredis's in two ways. First, they ignore late errors: a TLS socket may emit a second error after
+// it has failed and closed, for example when a server rejects our certificate. ioredis handles only the first error, and an
+// unhandled error ends the process. Second, a closed client keeps no process alive: ioredis would wait two seconds for the
+// close of sockets that are closed already, and would go on asking sentinels.
 
 function heed (stream: Socket): Socket {
   return stream.on('error', () => {})
 }
 
-/** To one server; also to each of a Cluster, and for questions to it. */
+/** Connects to one server, also of a Cluster, and for slot refreshes too. */
 class ServerConnector extends AbstractConnector {
   readonly #options: RedisOptions
 
@@ -25,7 +25,7 @@ class ServerConnector extends AbstractConnector {
     const { path, host, port, family, tls } = this.#options
     const address = path === undefined ? { host, port, family } : { path }
     this.connecting = true
-    // Whoever changes their mind at once has no connection made.
+    // A `disconnect` right after `connect` comes first, and no socket is opened.
     await Promise.resolve()
     if (!this.connecting) throw new Error('Connection is closed.')
     const stream = tls === undefined ? connectTcp(address as NetConnectOpts) : connectTls({ ...address, ...tls } as ConnectionOptions)
@@ -40,7 +40,7 @@ class ServerConnector extends AbstractConnector {
   }
 }
 
-/** To a sentinel. A question has no effect, so its connection is cut: a frozen sentinel would not end it. */
+/** Connects to a sentinel. Questions to it have no effect, so `disconnect` destroys the socket: a frozen sentinel would not close it. */
 class QuestionConnector extends ServerConnector {
   override disconnect (): void {
     this.stream?.destroy()
@@ -48,20 +48,20 @@ class QuestionConnector extends ServerConnector {
   }
 }
 
-/** What ioredis keeps to itself. */
+/** Private methods of ioredis's `SentinelConnector`. */
 interface AsksSentinels {
   connectToSentinel (endpoint: unknown, options?: object): Redis
   resolve (endpoint: unknown): Promise<unknown>
 }
 
-/** To sentinels, and to the master that they name. */
+/** Connects to sentinels, and to the master that they name. */
 class GroupConnector extends SentinelConnector {
   /** Aborted by `disconnect`. */
   #attempt = new AbortController()
   #lastAsked: Redis | undefined
 
   constructor (options: RedisOptions) {
-    // Nothing ends ioredis's pause between two rounds. So it makes none, and the first question of the next round waits.
+    // ioredis's pause between two rounds of sentinels can't be aborted. So its pause is 0, and `resolve` pauses before the next round.
     let pause = 0
     const sentinelRetryStrategy = (times: number): number => {
       pause = Number(options.sentinelRetryStrategy!(times))
@@ -96,7 +96,7 @@ class GroupConnector extends SentinelConnector {
   }
 }
 
-/** For a client's options, and so for its duplicates too: those of a group's client may be for one of its servers. */
+/** Chooses a connector by the options, for duplicates too: a duplicate of a Sentinel client may connect to a single server. */
 export const Connector = function (options: RedisOptions) {
   return options.sentinels ? new GroupConnector(options) : new ServerConnector(options)
 } as unknown as NonNullable<RedisOptions['Connector']>

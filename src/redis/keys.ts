@@ -1,4 +1,4 @@
-/** The names of keys and channels in Redis, in one place. Other services know them: they are public. */
+/** The names of keys and channels in Redis. They are public: other services use them. */
 
 /** The hash that holds a user's profile and sessions. */
 export function userKey (prefix: string, userId: number): string {
@@ -15,7 +15,7 @@ export function issuerKey (prefix: string): string {
   return `${prefix}meta:issuer`
 }
 
-/** The hash of keys that replicas sign with: `refresh:<kid>` and `access:<kid>`, each with the Unix seconds when one last said so. */
+/** The hash of the replicas' signing keys: `refresh:<kid>` and `access:<kid>`, each with the Unix seconds of its last announcement. */
 export function signingKeysKey (prefix: string): string {
   return `${prefix}meta:keys`
 }

@@ -1,15 +1,15 @@
-/** Milliseconds without an answer after which a connection counts as dead. */
+/** A connection without an answer for so many milliseconds counts as dead. */
 export const SILENCE_TIMEOUT = 700
 
 /**
- * How a connection behaves once it stands: a request that can't be sent now fails now, and nothing is kept to be sent
- * later, because its client has long been told to try again. Reconnecting goes on for ever, at most half a second apart.
+ * Connection options. A command that can't be sent now fails now. No command is queued for later, because its client has been
+ * told to try again by then. Reconnects for ever, with at most half a second between two attempts.
  */
 export const behaviour = {
   lazyConnect: true,
   connectTimeout: SILENCE_TIMEOUT,
   socketTimeout: SILENCE_TIMEOUT,
-  // A server that was frozen does not say goodbye either.
+  // A frozen server does not close its end of the connection.
   disconnectTimeout: 200,
   enableOfflineQueue: false,
   autoResendUnfulfilledCommands: false,
@@ -17,6 +17,6 @@ export const behaviour = {
   enableAutoPipelining: true,
   retryStrategy: (times: number) => Math.min(times * 50, 500),
   connectionName: 'refresh-token-service',
-  // CLIENT SETINFO, which not every server knows nor every user may.
+  // Sends no CLIENT SETINFO: some servers don't know it, and some users may not run it.
   disableClientInfo: true
 }

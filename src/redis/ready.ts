@@ -1,7 +1,7 @@
 import { Cluster, type Redis } from 'ioredis'
 import type { RedisClient } from './client.ts'
 
-/** To be called before a client connects: resolves when commands can be sent; in a Cluster, to every master that can be reached at all. */
+/** Call before the client connects. Resolves when commands can be sent; in a Cluster, to every reachable master. */
 export async function whenReady (redis: RedisClient): Promise<void> {
   await new Promise(resolve => redis.once(redis instanceof Cluster ? 'refresh' : 'ready', resolve))
   if (!(redis instanceof Cluster)) return
@@ -9,7 +9,7 @@ export async function whenReady (redis: RedisClient): Promise<void> {
   if (!reached.includes(true)) await whenReady(redis)
 }
 
-/** Whether the connection to a server of a Cluster that is being made stands in the end. */
+/** Whether the pending connection to a Cluster server succeeds. */
 export async function isReached (node: Redis): Promise<boolean> {
   if (node.status === 'ready') return true
   return await new Promise(resolve => {

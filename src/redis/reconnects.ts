@@ -2,7 +2,7 @@ import { Cluster, type Redis } from 'ioredis'
 import type { RedisClient } from './client.ts'
 import { addressOf, createTopology } from './topology.ts'
 
-/** Calls back for every connection that is made after one was lost; in a Cluster, for each server. The client is connected already. */
+/** Calls `onReconnect` for every reconnect; in a Cluster, for each server. Call it when the client is connected. */
 export function watchReconnects (redis: RedisClient, onReconnect: () => void): void {
   if (!(redis instanceof Cluster)) {
     redis.on('ready', onReconnect)
@@ -12,7 +12,7 @@ export function watchReconnects (redis: RedisClient, onReconnect: () => void): v
   const lost = new Set<string>()
   redis.on('-node', (node: Redis) => {
     const address = addressOf(node)
-    // A server without slots has left the Cluster, and its connection is closed on purpose.
+    // A server without slots has left the Cluster: ioredis closes its connection on purpose.
     if (topology.masters().has(address)) lost.add(address)
   })
   redis.on('+node', (node: Redis) => {

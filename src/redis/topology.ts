@@ -1,18 +1,18 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { Command, type Cluster, type Redis } from 'ioredis'
 
-/** Milliseconds between two refreshes of the slots that requests ask for. */
+/** Minimum milliseconds between two slot refreshes that requests trigger. */
 const REFRESH_PAUSE = 100
 
 /** A Cluster's servers by address, as ioredis knows them now. */
 export interface Topology {
-  /** The address of the master that has the key's slot, `host:port`; `undefined` when none is known to. */
+  /** The address (`host:port`) of the master that owns the key's slot; `undefined` when no owner is known. */
   ownerOf (key: string): string | undefined
   /** The connection to an address; `undefined` when there is none. */
   node (address: string | undefined): Redis | undefined
-  /** The addresses of all that own slots. */
+  /** The addresses of all servers that own slots. */
   masters (): Set<string>
-  /** Reads the slots again, after a pause if they were just read; resolves when that is done, well or not. */
+  /** Reads the slots again, after a pause if they were just read. Resolves when the read has succeeded or failed. */
   refresh (): Promise<void>
 }
 
@@ -39,12 +39,12 @@ export function createTopology (cluster: Cluster): Topology {
   }
 }
 
-/** `host:port`, as redirections name a server. */
+/** `host:port`, the form in which MOVED and ASK name a server. */
 export function addressOf ({ options: { host, port } }: Redis): string {
   return `${host}:${port}`
 }
 
-/** By ioredis's own arithmetic (CRC16 of the key, or of what it has in braces). */
+/** The key's slot, computed by ioredis (CRC16 of the key, or of its part in braces). */
 function slotOf (key: string): number {
   return new Command('get', [key]).getSlot()!
 }

@@ -3,16 +3,16 @@ import { connect } from 'node:net'
 import { connect as connectTls } from 'node:tls'
 import type { RedisAddress } from '#src/settings/redis-url'
 
-/** Milliseconds that one question may take. */
+/** Time limit for one probe, in milliseconds. */
 const PATIENCE = 700
 
-/** An answer that does not follow the protocol of Redis; no waiting changes it. */
+/** The error for an answer that is not in the Redis protocol; waiting does not help. */
 export const FOREIGN = /^Unknown RESP type/
 
 /**
- * Says what answers at an address where the start failed for `reason`, and what to write instead: a server of another
- * kind, with TLS or without, or one that wants a password. `undefined` when the reason says it best. Asks the first
- * server of the address, without any login.
+ * Explains a start that failed for `reason`, and how to correct `REDIS_URL`: the server speaks another protocol, uses TLS or
+ * does not, or wants a password. `undefined` when there is nothing to add to `reason`. Probes the first server of the address,
+ * without logging in.
  */
 export async function wrongDoor (address: RedisAddress, reason: string): Promise<string | undefined> {
   if (reason.startsWith('NOAUTH')) return missingPassword(address)
@@ -37,7 +37,7 @@ function missingPassword ({ topology }: RedisAddress): string {
     : 'it wants a password (NOAUTH), and REDIS_URL has none: write redis://user:password@host, or redis://:password@host for the user default'
 }
 
-/** Whether a PING without TLS has an answer of Redis, be it an error. */
+/** Whether Redis answers a PING without TLS, even with an error. */
 async function answersPlainly (host: string, port: number): Promise<boolean> {
   const socket = connect(port, host).on('error', () => {})
   try {
@@ -53,7 +53,7 @@ async function answersPlainly (host: string, port: number): Promise<boolean> {
   }
 }
 
-/** Whether a TLS handshake succeeds, with whatever certificate. Nothing is sent over it. */
+/** Whether a TLS handshake succeeds, with any certificate. Sends no data. */
 async function speaksTls (host: string, port: number): Promise<boolean> {
   const socket = connectTls({ host, port, rejectUnauthorized: false }).on('error', () => {})
   try {

@@ -6,8 +6,8 @@ export function splitOrigins (list: string): string[] {
 }
 
 /**
- * Whether each is an origin as a browser sends it (RFC 6454 section 6.2): lower case, no path, no default port. Apps
- * have schemes of their own, as `capacitor://localhost`.
+ * Whether each entry is an origin as a browser sends it (RFC 6454 section 6.2): lower case, no path, no default port. Apps
+ * have schemes of their own, for example `capacitor://localhost`.
  */
 export function areOrigins (list: string): boolean {
   return splitOrigins(list).every(origin =>

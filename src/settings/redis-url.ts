@@ -1,7 +1,7 @@
 import { isIP } from 'node:net'
 import { shortestPath } from './socket-path.ts'
 
-/** The part of ioredis's options that says where, and as whom. */
+/** The part of ioredis's options with the address and the login. */
 export interface ConnectionOptions {
   host?: string
   port?: number
@@ -18,8 +18,8 @@ export interface Endpoint {
 }
 
 /**
- * How to connect, by topology, and how to name the place in a sentence: without user or password. `options` of a
- * Sentinel group and of a Cluster hold for each of their servers and name none.
+ * How to connect, by topology. `display` names the address in messages, without user or password. For Sentinel and Cluster,
+ * `options` apply to each server and contain no address.
  */
 export type RedisAddress = { display: string, options: ConnectionOptions } & (
   | { topology: 'single' }
@@ -34,7 +34,7 @@ export type RedisAddress = { display: string, options: ConnectionOptions } & (
  * - `redis+sentinel://[user:password@]host[:26379],…/master[/db]`
  * - `redis+cluster://[user:password@]host[:6379],…`
  *
- * and with `rediss` for `redis` the same over TLS, but for the socket.
+ * All of them except the socket also work over TLS, with `rediss` for `redis`.
  */
 export function parseRedisUrl (text: string): RedisAddress | undefined {
   try {
@@ -48,11 +48,11 @@ export function parseRedisUrl (text: string): RedisAddress | undefined {
       default: return undefined
     }
   } catch {
-    return undefined // no URL, or a stray % in it
+    return undefined // not a URL, or an invalid % escape
   }
 }
 
-/** Several hosts, which `new URL` knows nothing of: each is read as one of its own. */
+/** Parses each host as a URL of its own, because `new URL` can't parse several hosts. */
 function overGroup (scheme: string, group: string, user: string, hosts: string, path: string): RedisAddress | undefined {
   const urls = hosts.split(',').map(host => new URL(`redis://${host}`))
   if (urls.some(url => url.hostname === '' || url.pathname !== '')) return undefined
@@ -71,7 +71,7 @@ function overTcp (url: URL, options: ConnectionOptions = {}): RedisAddress | und
   const db = parseDb(url.pathname.slice(1))
   if (url.hostname === '' || db === undefined) return undefined
   const { host, port } = endpoint(url, 6379)
-  // An address is not a name that a certificate could be asked for (RFC 6066 section 3).
+  // A TLS server name must be a host name, not an IP address (RFC 6066 section 3).
   if (options.tls !== undefined && isIP(host) === 0) options.tls = { servername: host }
   const display = `${url.protocol}//${url.hostname}:${port}/${db}`
   return { topology: 'single', display, options: { ...options, ...credentials(url), host, port, db } }

@@ -1,9 +1,9 @@
 import { relative } from 'node:path'
 
-/** The longest path of a unix socket that every system takes, in bytes. */
+/** Longest path of a unix socket that every system accepts, in bytes. */
 export const MAX_SOCKET_PATH = 103
 
-/** The same file by its shorter name, absolute or from the working folder: a deep folder may be too long for a socket. */
+/** The shorter of the file's absolute path and its path from the working folder: a deep path may be too long for a socket. */
 export function shortestPath (path: string): string {
   const fromHere = relative('', path)
   return fromHere.length < path.length ? fromHere : path

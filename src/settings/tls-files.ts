@@ -15,7 +15,7 @@ export type TlsOptions = Pick<SecureContextOptions, 'ca' | 'cert' | 'key'>
 
 const fileOf = { ca: 'REDIS_CA_FILE', cert: 'REDIS_CERT_FILE', key: 'REDIS_KEY_FILE' } as const
 
-/** A sentence for each thing that is wrong with the files, or with naming them; it never quotes a file. */
+/** Yields a sentence for each mistake in the files or in the variables that name them. A sentence never quotes a file. */
 export function * tlsMistakes (config: TlsFiles): Generator<string> {
   const given = Object.values(fileOf).filter(name => config[name] !== undefined)
   if (given.length > 0 && !/^rediss(\+\w+)?:/.test(config.REDIS_URL ?? '')) {
@@ -37,7 +37,7 @@ export function * tlsMistakes (config: TlsFiles): Generator<string> {
   if (!isPem(options)) yield `${given.join(', ')} must be PEM, and the key that of the certificate.`
 }
 
-/** Whether all of it is PEM, and the key that of the certificate. Of authorities that are none, Node would say nothing. */
+/** Whether all files are PEM and the key belongs to the certificate. Parses the CA file too: Node ignores invalid CA certificates. */
 export function isPem (options: TlsOptions): boolean {
   try {
     createSecureContext(options)
@@ -49,7 +49,7 @@ export function isPem (options: TlsOptions): boolean {
   }
 }
 
-/** Reads the files. @throws what reading throws, for a file that `tlsMistakes` would name. */
+/** Reads the files. @throws the file system's error for an unreadable file; `tlsMistakes` reports the same file. */
 export function readTlsFiles (config: TlsFiles, names: Record<string, keyof TlsFiles> = fileOf): TlsOptions {
   return Object.fromEntries(Object.entries(names)
     .filter(([, name]) => config[name] !== undefined)
