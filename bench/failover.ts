@@ -10,12 +10,12 @@ import { underLoad, type Figures } from './failover/load.ts'
 import { createRequests } from './failover/requests.ts'
 
 /**
- * `npm run bench:failover`: what a failover costs. Real Sentinel groups and Clusters, three replicas of the service, sixty
- * clients that refresh all the time, log-ins and log-outs. Exits with 1 when a session is lost or, with all replicas in
- * `REDIS_WAIT_REPLICAS`, anything that was answered.
+ * `npm run bench:failover`: measures the cost of a failover. Uses real Sentinel groups and Clusters, three replicas of the
+ * service, sixty clients that refresh all the time, log-ins and log-outs. Exits with 1 when a session is lost, or when an
+ * answered log-in or log-out is lost although `REDIS_WAIT_REPLICAS` covers all replicas.
  */
 
-/** Milliseconds that a server may be silent before it is failed over. */
+/** Milliseconds of silence after which a server is failed over. */
 const PATIENCE = 1000
 const ROUNDS = Number(process.argv[2] ?? 2)
 
@@ -25,7 +25,7 @@ type Round = Figures & { recovered: number }
 interface Scenario {
   name: string
   waitReplicas: number
-  /** Log-ins and log-outs that were answered may be lost: too few replicas are waited for. */
+  /** Answered log-ins and log-outs may be lost, because the service waits for too few replicas. */
   mayLose?: boolean
   run (folder: string, waitReplicas: number): Promise<Round>
 }
@@ -55,7 +55,7 @@ async function measured (redis: Deployment, waitReplicas: number, fault: () => P
   }
 }
 
-// Each group has two replicas, each shard of the Cluster one: so many are all of them.
+// A Sentinel group has two replicas and a Cluster shard has one: `waitReplicas` of 2 or 1 covers all of them.
 const scenarios: Scenario[] = [
   { name: 'Sentinel: master killed', waitReplicas: 2, run: onSentinel(masterKilled) },
   { name: 'Sentinel: master frozen for a moment', waitReplicas: 2, run: onSentinel(masterFrozen) },

@@ -6,8 +6,8 @@ import { startBench, type Bench } from './overload/service.ts'
 import { print, quantile } from './validator/print.ts'
 
 /**
- * `npm run bench:overload [variable=value …]`: how soon clients hear from a service that has more requests than it can
- * answer, with Redis well and with Redis frozen, and what a refresh costs. One service, one Redis, one machine.
+ * `npm run bench:overload [variable=value …]`: measures how soon an overloaded service answers, with Redis well and with
+ * Redis frozen, and the cost of a refresh. One service, one Redis, one machine.
  */
 
 const BURST = 3000
@@ -31,7 +31,7 @@ function group (answers: Answer[]): Map<number, Answer[]> {
 
 const burst = async (clients: Client[]): Promise<Answer[]> => await Promise.all(clients.map(async client => await client.refresh()))
 
-/** Every client sends its next request when it has the answer to the last. */
+/** Every client sends its next request after the answer to the last one. */
 async function sustain (clients: Client[], seconds: number): Promise<Answer[]> {
   const answers: Answer[] = []
   const end = performance.now() + seconds * 1000
@@ -41,14 +41,14 @@ async function sustain (clients: Client[], seconds: number): Promise<Answer[]> {
   return answers
 }
 
-/** Until nobody is sent away: then each client's session is shown to be alive. */
+/** Refreshes once for each client, 100 at a time so that none is turned away, and reports each session that is not alive. */
 async function assertAlive (clients: Client[]): Promise<void> {
   for (let i = 0; i < clients.length; i += 100) {
     for (const { status } of await burst(clients.slice(i, i + 100))) if (status !== 200) print(`  A session is not alive: ${status}`)
   }
 }
 
-/** Connections made now, some at a time: a service has a second's worth of patience with silent ones only ten times. */
+/** Opens new connections, 100 at a time: the service closes a connection that sends no request for about 10 s. */
 async function connectAll (clients: Client[]): Promise<Client[]> {
   for (let i = 0; i < clients.length; i += 100) await Promise.all(clients.slice(i, i + 100).map(async client => await client.connect()))
   return clients

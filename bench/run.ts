@@ -28,7 +28,7 @@ const parts: Record<string, Part> = {
   'five-million': async (settings, report) => await sessions(settings, settings.mostSessions, report)
 }
 
-/** What runs when no part is named; the others take minutes each. */
+/** Parts that run when none is named; each of the others takes minutes. */
 const usual = ['speed', 'race', 'memory', 'start']
 
 const { values, positionals } = parseArgs({

@@ -1,9 +1,9 @@
 import type { ContenderName } from './harness/contenders.ts'
 
-/** How much is measured; times in seconds. */
+/** Sizes and durations of the measurements; times are in seconds. */
 export interface Settings {
   contenders: ContenderName[]
-  /** Whether a service may say that it can't now: in a trial on a busy machine. */
+  /** Whether a 500 is accepted, for a trial on a busy machine. */
   patient: boolean
   rounds: number
   warmup: number
@@ -16,7 +16,7 @@ export interface Settings {
   raceRounds: number
   memoryUsers: number
   starts: number
-  /** Of the growth part: rotations in all, over how many sessions, in how many stretches. */
+  /** For the growth part: total rotations, number of sessions, and number of stretches. */
   rotations: number
   growthSessions: number
   growthPoints: number
@@ -24,7 +24,7 @@ export interface Settings {
   mostSessions: number
 }
 
-/** Tells whoever waits how far it is. */
+/** Reports progress to the user. */
 export type Report = (line: string) => void
 
 type Amounts = Omit<Settings, 'contenders'>
@@ -48,7 +48,7 @@ export const full: Amounts = {
   mostSessions: 5_000_000
 }
 
-/** Just enough to see that everything works; its figures mean nothing. */
+/** Just enough to check that everything works; the figures mean nothing. */
 export const quick: Amounts = {
   patient: true,
   rounds: 1,

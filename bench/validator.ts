@@ -14,8 +14,8 @@ import { measureCosts } from './validator/costs.ts'
 import { print, quantile } from './validator/print.ts'
 
 /**
- * `npm run bench:validator`: how soon a revocation is felt everywhere, and what a validation costs. One service, a real
- * Redis, and three validators that are processes of their own, all on this machine.
+ * `npm run bench:validator`: measures how soon a revocation takes effect in every validator, and the cost of a validation.
+ * One service, a real Redis, and three validators in their own processes, all on this machine.
  */
 
 const ROUNDS = 300
@@ -47,16 +47,16 @@ async function open (userId: number): Promise<string> {
   return (await response.json() as { token: string }).token
 }
 
-/** Milliseconds from the DELETE's answer to each validator's first rejection; what came before the answer counts as negative. */
+/** Milliseconds from the DELETE's answer to each validator's first rejection; negative if the rejection came first. */
 async function revoke (userId: number): Promise<number[]> {
   const token = await open(userId)
-  // Each says `warm` when it answers from memory, then the time of its first rejection.
+  // Each validator sends `warm` once it answers from its cache, then the time of its first rejection.
   const warm = validators.map(async child => await once(child, 'message'))
   for (const child of validators) child.send({ token })
   await Promise.all(warm)
   const rejections = validators.map(async child => BigInt((await once(child, 'message'))[0]))
   await (await call('DELETE', `/users/${userId}/sessions`)).arrayBuffer()
-  const answered = process.hrtime.bigint() // one clock for all processes of a machine
+  const answered = process.hrtime.bigint() // all processes of a machine share this clock
   return (await Promise.all(rejections)).map(at => Number(at - answered) / 1e6)
 }
 

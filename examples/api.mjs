@@ -1,4 +1,4 @@
-// The API service: knows nothing of log-ins and refresh tokens. The plugin asks Redis whether the session still lives.
+// The API service: handles no log-ins and no refresh tokens. The plugin checks in Redis that the session is still live.
 import closeWithGrace from 'close-with-grace'
 import Fastify from 'fastify'
 import { sessionValidation } from 'refresh-token-service/validator'

@@ -1,11 +1,11 @@
-// What nginx does for a real product: one origin for the page and the services behind it.
+// One origin for the page and the services behind it. A real product uses nginx for this.
 import { createReadStream } from 'node:fs'
 import { createServer, request as httpRequest } from 'node:http'
 import { pipeline } from 'node:stream'
 
 const files = { '/': ['index.html', 'text/html'], '/page.js': ['page.js', 'text/javascript'], '/session.js': ['session.js', 'text/javascript'] }
 
-/** @param routes pairs of a path's beginning and the address of its service; the first that fits counts. */
+/** @param routes pairs of a path prefix and the address of its service; the first match wins. */
 export const createGateway = routes => createServer((request, response) => {
   const [file, type] = files[request.url] ?? []
   const [, target] = routes.find(([beginning]) => request.url.startsWith(beginning)) ?? []

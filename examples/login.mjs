@@ -1,5 +1,5 @@
-// The login service: knows the users and their passwords, and opens and ends their sessions through the internal API.
-// The key of that API stays here; no browser ever sees it.
+// The login service: stores users and passwords, and opens and ends sessions through the internal API.
+// The key of that API stays in this service; no browser ever sees it.
 import { randomBytes, scrypt, timingSafeEqual } from 'node:crypto'
 import { promisify } from 'node:util'
 import closeWithGrace from 'close-with-grace'
@@ -8,18 +8,18 @@ import { sessionValidation } from 'refresh-token-service/validator'
 
 const { PORT, REDIS_URL, ACCESS_TOKEN_SECRETS, INTERNAL_URL, INTERNAL_API_KEY, DEMO_EMAIL, DEMO_PASSWORD } = process.env
 
-// OWASP's parameters for 16 MiB of memory a hash.
+// OWASP's scrypt parameters for 16 MiB of memory a hash.
 const hash = (password, salt) => promisify(scrypt)(password.normalize('NFKC'), salt, 64, { N: 2 ** 14, r: 8, p: 5 })
 
-// A real product has these in its database.
+// A real product stores users in its database.
 const salt = randomBytes(16)
 const users = new Map([[DEMO_EMAIL, { id: 1, email: DEMO_EMAIL, role: 'USER', salt, hash: await hash(DEMO_PASSWORD, salt) }]])
 
-// Whom an unknown address is compared with: no password has this hash, and the answer takes as long as any other.
+// Stands in for an unknown address: no password has this hash, and the answer takes as long as any other.
 const nobody = { salt: randomBytes(16), hash: randomBytes(64) }
 
 async function authenticate (email, password) {
-  const authenticatedAt = Date.now() / 1000 // before the look-up: a log-out or a demotion after it holds
+  const authenticatedAt = Date.now() / 1000 // taken before the look-up, so that a later log-out or demotion takes effect
   const user = users.get(email.toLowerCase()) ?? nobody
   return timingSafeEqual(user.hash, await hash(password, user.salt)) ? { ...user, authenticatedAt } : undefined
 }
@@ -32,7 +32,7 @@ async function internal (method, path, body) {
     signal: AbortSignal.timeout(5000)
   })
   if (response.ok) return response
-  // 400 is the device id's fault, which came from the browser; 409 a log-out everywhere meanwhile; everything else is ours.
+  // 400: the browser's device id is invalid. 409: a log-out everywhere came in between. Any other status is a server error.
   throw Object.assign(new Error('The internal API refused'), { statusCode: { 400: 400, 409: 401 }[response.status] ?? 500 })
 }
 

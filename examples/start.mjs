@@ -1,5 +1,5 @@
-// `npm run example`: runs the refresh service with its embedded Redis, the login service and the API service, each in a
-// process, and the gateway in front of them here. Ctrl-C ends them all.
+// `npm run example`: starts the refresh service with its embedded Redis, the login service and the API service, each in its
+// own process, and runs the gateway in front of them in this process. Ctrl-C ends them all.
 import { spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
@@ -20,16 +20,16 @@ function fail (message) {
   ending.abort()
 }
 
-/** Starts a process with this environment alone; resolves with the line of its log that says it is `ready`. */
+/** Starts a process with only `env` and PATH; resolves with the log line whose message starts with `ready`. */
 async function run (file, env, ready) {
   const child = spawn(process.execPath, [path(file)], {
     env: { PATH, ...env },
     stdio: ['ignore', 'pipe', 'inherit'],
-    // Out of reach of the terminal's Ctrl-C: it gets the one signal that is sent here.
+    // Detached, so that the terminal's Ctrl-C does not reach it: it gets only the signal sent by this process.
     detached: true,
     signal: ending.signal
   })
-  child.on('error', () => {}) // the end it was asked for
+  child.on('error', () => {}) // emitted when `ending` is aborted
   process.once('exit', () => child.kill()) // however this process ends
   child.once('close', () => fail(`${file} has ended, and the example with it.`))
   return await new Promise(resolve => {

@@ -1,9 +1,9 @@
-// OpenTelemetry for the refresh service, by whoever wants it: preload this file, the service itself knows nothing of it.
+// Optional OpenTelemetry for the refresh service: preload this file. The service itself does not depend on it.
 //
 //   node --import ./tracing/tracing.mjs dist/src/server.js
 //
-// It gives one SERVER span a request and a CLIENT span below it for each command to Redis. docs/tracing.md says which
-// packages it wants beside it.
+// It makes one SERVER span a request, and a CLIENT span below it for each Redis command. docs/tracing.md lists the packages
+// to install beside it.
 import { subscribe } from 'node:diagnostics_channel'
 import { createRequire } from 'node:module'
 import { FastifyOtelInstrumentation } from '@fastify/otel'
@@ -14,15 +14,15 @@ import { BatchSpanProcessor, NodeTracerProvider } from '@opentelemetry/sdk-trace
 
 const { OTEL_SERVICE_NAME = 'refresh-token-service', OTEL_TRACES_EXPORTER = 'console' } = process.env
 
-/** What a span may say. A list of what may stay, so that whatever an instrumentation adds one day stays here. */
+/** Attributes that a span may export. An allow-list, so that attributes added by a later instrumentation are not exported. */
 const harmless = new Set([
   'http.request.method', 'http.route', 'http.response.status_code',
   'db.system.name', 'db.operation.name', 'server.address', 'server.port'
 ])
 
 /**
- * Takes the secrets and the people out of a span: paths have user and session ids, arguments of scripts e-mail addresses,
- * messages of errors quote what a client sent. Also, a refused request is not an error of the server's.
+ * Redacts secrets and personal data in a span: paths hold user and session ids, script arguments hold e-mail addresses,
+ * error messages quote the client's input. Also clears the error status of requests refused with a status below 500.
  */
 const discretion = {
   onStart () {},
@@ -36,7 +36,7 @@ const discretion = {
   async shutdown () {}
 }
 
-/** A line of JSON a span, on standard error: standard output is the service's log. */
+/** Writes one line of JSON a span to standard error, because standard output is the service's log. */
 const lines = {
   export (spans, done) {
     for (const span of spans) console.error(JSON.stringify(describe(span)))
@@ -59,7 +59,7 @@ function describe (span) {
   }
 }
 
-/** `OTEL_EXPORTER_OTLP_ENDPOINT` and the like are read by the exporter itself. */
+/** The exporter itself reads `OTEL_EXPORTER_OTLP_ENDPOINT` and similar variables. */
 async function createExporter () {
   if (OTEL_TRACES_EXPORTER === 'console') return lines
   const { OTLPTraceExporter } = await import('@opentelemetry/exporter-trace-otlp-proto')
@@ -76,7 +76,7 @@ traceRequests()
 traceRedis()
 
 function traceRequests () {
-  // Fastify says itself when an app is made: nothing is patched, and no loader is needed.
+  // Fastify announces every new app on a diagnostics channel, so this needs no patching and no loader.
   new FastifyOtelInstrumentation({
     registerOnInitialization: true,
     instrumentHooks: false,
@@ -86,15 +86,16 @@ function traceRequests () {
   }).enable()
 
   subscribe('fastify.initialization', ({ fastify }) => {
-    // The process ends when its apps have closed, and it is to close whether the spans find a taker or not.
+    // The process ends when its apps have closed, so flush first. A failed export does not prevent closing.
     fastify.addHook('onClose', async () => { await provider.forceFlush({ timeoutMillis: 1000 }).catch(() => {}) })
   })
 }
 
 /**
- * The service's commands wait in a pipeline for the end of the event loop's turn and are sent together, in the context of the
- * first. Each is given back its own, that of its call; a Cluster may put it into a second pipeline. ioredis is CommonJS, so
- * it is the same one to `require` and to the service's `import`; the instrumentation hears of `require` alone, without a loader.
+ * ioredis queues the service's commands in a pipeline until the end of the event loop's turn and sends them together, in the
+ * context of the first. This patch restores the context of each command's call; a Cluster may move a command into a second
+ * pipeline, so the first context is kept. ioredis is CommonJS, so `require` and the service's `import` share one copy. Without
+ * a loader, the instrumentation sees only `require`.
  */
 function traceRedis () {
   new IORedisInstrumentation().enable()

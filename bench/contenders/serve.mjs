@@ -1,11 +1,11 @@
-// What every contender's process has in common: it listens on 127.0.0.1 at a port of the system's choice, says so on its
-// standard output, and opens sessions when the harness asks it to over the IPC channel.
+// Common to all contenders' processes: each listens on 127.0.0.1 at a port chosen by the system, prints its URL to
+// standard output, and opens sessions when the harness asks over the IPC channel.
 import { createHmac, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 
 /**
- * `handler` is Node's request listener. `open(i)` opens the session of the i-th user in the contender's own way and
- * resolves with its refresh token.
+ * `server` is a Node HTTP server. `open(i)` opens the session of the i-th user in the contender's own way and resolves with
+ * its refresh token.
  */
 export async function serve (server, open) {
   server.listen(0, '127.0.0.1')
@@ -29,5 +29,5 @@ export const user = i => ({ id: i, email: `user${i}@example.com`, role: 'GUEST' 
 /** A secret for one run. */
 export const secret = () => randomBytes(64).toString('base64url')
 
-/** A key for one run, from a secret that is one process's own. */
+/** A key for one run, derived from a secret of one process. */
 export const derive = (of, name) => createHmac('sha256', of).update(name).digest()

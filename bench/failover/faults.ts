@@ -3,9 +3,9 @@ import { isFollowing, roleOf, until, type Deployment } from '../../test/redis-se
 import type { RedisCluster } from '../../test/redis-servers/cluster.ts'
 import type { RedisServer } from '../../test/redis-servers/server.ts'
 
-/** What is done to Redis. Each resolves when it is whole again: a master with its replicas. */
+/** Faults of Redis. Each resolves when Redis has recovered: a master with its replicas. */
 
-/** Milliseconds of load before and after a fault, and while the replicas of a master hear nothing of it. */
+/** Milliseconds of load before and after a fault (`CALM`), and while replicas receive nothing from their master (`DEAF`). */
 const CALM = 1500
 const DEAF = 600
 
@@ -24,8 +24,8 @@ export const masterKilled: Fault = async redis => {
 }
 
 /**
- * It goes on once another is master, and before everybody knows: for a moment there are two, and a replica may still follow
- * the old one.
+ * The frozen master resumes once another server is master, before all servers know: for a moment there are two masters, and
+ * a replica may still follow the old one.
  */
 export const masterFrozen: Fault = async redis => {
   await delay(CALM)
@@ -37,13 +37,13 @@ export const masterFrozen: Fault = async redis => {
   await delay(CALM)
 }
 
-/** The master dies after its replicas have heard nothing of it for a moment: what it did then is lost with it. */
+/** The master dies after its replicas received nothing from it for `DEAF` ms: its writes in that time are lost. */
 export const writesLost: Fault = async redis => {
   await delay(CALM)
   const master = await redis.masterOf(USER)
   const replicas = redis.servers.filter(server => server !== master)
   for (const replica of replicas) replica.freeze()
-  // What is on its way in the system's buffers would arrive.
+  // Otherwise data in the system's socket buffers would still arrive.
   await master.client.call('CLIENT', 'KILL', 'TYPE', 'replica')
   await delay(DEAF)
   await master.kill()
@@ -54,14 +54,14 @@ export const writesLost: Fault = async redis => {
   await delay(CALM)
 }
 
-/** Slots go to another master one by one, under way for a moment each. */
+/** Moves slots to another master one by one, each in 100 ms. */
 export const slotsMoved: Fault<RedisCluster> = async redis => {
   await delay(CALM)
   for (let userId = 1; userId <= 10; userId++) await redis.moveSlot(`rt:${userId}`, async () => await delay(100))
   await delay(CALM)
 }
 
-/** Until another server is the master of the key. */
+/** Waits until another server is the master of the key. */
 async function replaced (redis: Deployment, old: RedisServer): Promise<void> {
   await until(async () => {
     const others = redis.servers.filter(server => server !== old)

@@ -4,12 +4,12 @@ import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import type { Deployment } from '../../test/redis-servers/deployment.ts'
 
-/** Three replicas of the service, processes of their own. */
+/** Three replicas of the service, each in its own process. */
 export interface Fleet {
   publicUrls: string[]
   internalUrls: string[]
   apiKey: string
-  /** Lines of their logs so far in which Redis turned out to have lost a rotation. */
+  /** Number of log lines so far that report a rotation lost by Redis and recovered. */
   recovered (): number
   stop (): Promise<void>
 }

@@ -1,33 +1,33 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Holder, Requests } from './requests.ts'
 
-/** What happened to everybody while a fault was played. */
+/** Results of one fault under load. */
 export interface Figures {
   refreshes: number
-  /** Refreshes that were answered 500, or not at all; each was repeated with the same token. */
+  /** Refreshes answered 500 or not at all; each was repeated with the same token. */
   failed: number
-  /** Seconds from the first of them to the last; 0 when there was none. */
+  /** Seconds from the first failed refresh to the last; 0 without any. */
   outage: number
-  /** Sessions that clients held all the time and that were refused. */
+  /** Sessions refused although their clients held them all the time. */
   lost: number
   opened: number
-  /** Sessions whose opening was answered 201 meanwhile and that were gone afterwards. */
+  /** Sessions opened with a 201 during the load that were gone afterwards. */
   openedLost: number
   loggedOut: number
-  /** Sessions whose end was answered 204 and that refreshed afterwards. */
+  /** Sessions ended with a 204 that could still refresh afterwards. */
   revived: number
 }
 
 const CLIENTS = 60
-/** How many log in and out at the same time. */
+/** Number of concurrent loops of log-ins and log-outs. */
 const LOGINS = 4
 
-/** Milliseconds between two requests of a client, and before it repeats one that failed. */
+/** Milliseconds between two requests of a client, and before a failed request is repeated. */
 const PAUSE = 40
 
 /**
- * Plays a fault while clients refresh, people log in and others log out, and looks afterwards what became of them.
- * Whatever is answered 500 is asked again, as a client and a login service should.
+ * Causes a fault while users refresh, log in and log out, then checks the state of their sessions. Repeats every request
+ * answered 500, as a client and a login service should.
  */
 export async function underLoad (requests: Requests, fault: () => Promise<void>): Promise<Figures> {
   const figures: Figures = { refreshes: 0, failed: 0, outage: 0, lost: 0, opened: 0, openedLost: 0, loggedOut: 0, revived: 0 }
@@ -72,7 +72,7 @@ export async function underLoad (requests: Requests, fault: () => Promise<void>)
 
   const holders: Holder[] = []
   for (let i = 0; i < CLIENTS; i++) holders.push(await opening())
-  // Who leaves has been here for a while: it is the log-out that may be lost, not the log-in.
+  // Users who log out have been logged in for a while, so only their log-out can be lost, not their log-in.
   const present: Holder[] = []
   for (let i = 0; i < CLIENTS; i++) present.push(await opening())
   const stays: Holder[] = []

@@ -1,22 +1,22 @@
 import type { Fleet } from './fleet.ts'
 
-/** A session that somebody holds. */
+/** A session and its current refresh token. */
 export interface Holder {
   userId: number
   refreshToken: string
 }
 
-/** One way an answer counts: done, ours to repair (500, or none at all), or the session is over. */
+/** Result of a request: done, failed at the service (500 or no answer), or the session is over. */
 export type Verdict = 'done' | 'failed' | 'over'
 
 const DEVICE = 'a device'
 
-/** Milliseconds after which a client gives up waiting: twice what is promised. */
+/** Milliseconds after which a client stops waiting: twice the promised time. */
 const PATIENCE = 2000
 
-/** The requests of clients, of a login service and of log-outs; each goes to the next replica. */
+/** Requests of clients and of a login service; each goes to the next replica. */
 export interface Requests {
-  /** Refreshes; the holder has the new token then. */
+  /** Refreshes, and stores the new token in the holder. */
   refresh (holder: Holder): Promise<Verdict>
   open (userId: number): Promise<Holder | undefined>
   logOut (holder: Holder): Promise<boolean>

@@ -4,19 +4,19 @@ import { randomBytes } from 'node:crypto'
 import type { Protocol } from '../load/protocol.ts'
 import { ask, spawnPinned, type Spawned } from './processes.ts'
 
-/** A contender that runs. */
+/** A running contender. */
 export interface Service {
   name: ContenderName
   pid: number
   urls: string[]
   protocol: Protocol
-  /** Opens `count` sessions, of users `from` and so on, in the contender's own way; their refresh tokens. */
+  /** Opens `count` sessions in the contender's own way, for users from `from` on; returns their refresh tokens. */
   open (from: number, count: number): Promise<string[]>
-  /** Ends it at once. */
+  /** Kills it. */
   stop (): Promise<void>
 }
 
-/** Ours can also be told to end by itself, as production ends it. */
+/** Refresh-token-service, which can also shut down gracefully, as in production. */
 export interface OurService extends Service {
   end (): Promise<void>
 }
@@ -32,13 +32,13 @@ export const contenders = {
 
 export type ContenderName = keyof typeof contenders
 
-/** Those whose packages are installed; ours and the ceiling need the product's alone. */
+/** Contenders whose packages are installed; `ours` and `ceiling` need only the product's packages. */
 export function available (): ContenderName[] {
   const installed = existsSync(new URL('../node_modules/.package-lock.json', import.meta.url))
   return (Object.keys(contenders) as ContenderName[]).filter(name => installed || name === 'ours' || name === 'ceiling')
 }
 
-/** Of every session: a session is one user's one device. */
+/** Device id of every session. */
 export const DEVICE_ID = 'bench device'
 
 const documented: Protocol = {
@@ -67,7 +67,7 @@ const protocols: Record<ContenderName, Protocol> = {
   'better-auth': tokenEndpoint('/api/auth/oauth2/token')
 }
 
-/** Flags of Node for every contender alike, from BENCH_NODE_FLAGS: to measure what one brings. */
+/** Node flags for every contender, from BENCH_NODE_FLAGS, to measure the effect of a flag. */
 const nodeFlags = (process.env.BENCH_NODE_FLAGS ?? '').split(' ').filter(Boolean)
 
 const path = (relative: string): string => fileURLToPath(new URL(relative, import.meta.url))
@@ -77,7 +77,7 @@ const made = (): string => randomBytes(64).toString('base64url')
 /** Secrets for one run. */
 export const secrets = { access: made(), refresh: made(), apiKey: randomBytes(32).toString('hex') }
 
-/** The compiled product as production runs it. */
+/** Starts the compiled product as production runs it. */
 export async function startOurs (redisUrl: string, flags: string[] = []): Promise<OurService> {
   const service = spawnOurs(redisUrl, flags)
   const ready = JSON.parse(await service.line('is ready'))
@@ -104,7 +104,7 @@ export function spawnOurs (redisUrl: string, flags: string[] = []): Spawned {
   })
 }
 
-/** As a login service does it. */
+/** Opens sessions as a login service does. */
 async function openOurs (internal: string, from: number, count: number): Promise<string[]> {
   const one = async (userId: number, tries = 5): Promise<string> => {
     const response = await fetch(`${internal}/internal/sessions`, {
@@ -123,7 +123,7 @@ async function openOurs (internal: string, from: number, count: number): Promise
   return tokens
 }
 
-/** Starts a contender on its Redis. `answer` is one of ours, for the ceiling to give. */
+/** Starts a contender on its Redis. `answer` is the fixed answer of the ceiling, copied from the product. */
 export async function startContender (name: ContenderName, redisUrl: string, answer: string): Promise<Service> {
   if (name === 'ours') return await startOurs(redisUrl)
   const env = { REDIS_URL: redisUrl, ANSWER: answer, DEVICE_ID }
@@ -139,7 +139,7 @@ export async function startContender (name: ContenderName, redisUrl: string, ans
   }
 }
 
-/** One answer of a running service of ours to the documented request. */
+/** Returns the product's answer to one documented request. */
 export async function sampleAnswer (service: Service): Promise<string> {
   const [token] = await service.open(999_999, 1)
   const response = await fetch(service.urls[0] + documented.path, {

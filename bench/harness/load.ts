@@ -4,8 +4,8 @@ import type { Service } from './contenders.ts'
 import { ask, spawnPinned } from './processes.ts'
 
 /**
- * The load generator, as a process. A run in which an answer was wrong rejects: its figures would be of something else.
- * A patient one lets a 500 pass, which is what a service owes its clients on a machine that is busy with other things.
+ * The load generator, in its own process. A run with a wrong answer rejects, because its figures would be meaningless. A
+ * patient generator accepts a 500, the correct answer of a service on a machine that is busy with other things.
  */
 export interface Load {
   pid: number

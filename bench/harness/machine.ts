@@ -3,7 +3,7 @@ import { createRequire } from 'node:module'
 import { cpus, release, totalmem, type } from 'node:os'
 import { canPin } from './processes.ts'
 
-/** Where and with what a figure was measured. */
+/** The machine and the versions a figure was measured with. */
 export interface Machine {
   cpu: string
   cores: number
@@ -15,7 +15,7 @@ export interface Machine {
   packages: Record<string, string>
 }
 
-/** `redis` is what the server says of itself. */
+/** `redis` is the version that the server reports. */
 export function describeMachine (redis: string): Machine {
   const [first] = cpus()
   return {
@@ -33,17 +33,17 @@ export function describeMachine (redis: string): Machine {
   }
 }
 
-/** Of the packages that are installed beside the given package.json. */
+/** Versions of the packages installed beside the given package.json. */
 function versions (names: string[], from: string): Record<string, string> {
   const found: Record<string, string> = {}
   const { resolve } = createRequire(new URL(from, import.meta.url))
   for (const name of names) {
-    // Not every package exports its package.json.
+    // Reads the file directly, because not every package exports its package.json.
     for (const folder of resolve.paths(name) ?? []) {
       try {
         found[name] ??= JSON.parse(readFileSync(`${folder}/${name}/package.json`, 'utf8')).version
       } catch {
-        // not in this one
+        // not in this folder
       }
     }
   }

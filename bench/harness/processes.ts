@@ -5,17 +5,16 @@ import { availableParallelism } from 'node:os'
 import { createInterface } from 'node:readline'
 
 /**
- * Who runs where: the service that is measured has core 0 to itself, so that it is the bottleneck; its Redis and the load
- * generator share core 1.
+ * The measured service has core 0 to itself, so that it is the bottleneck; its Redis and the load generator share core 1.
  */
 export type Core = 0 | 1
 
-/** Whether processes can be tied to cores here; without it figures of one machine can't be compared. */
+/** Whether this machine can pin processes to cores; without pinning, figures of one machine can't be compared. */
 export const canPin = availableParallelism() > 1 && spawnSync('taskset', ['--version']).status === 0
 
 const running = new Set<ChildProcess>()
 
-/** Removed at the end, however it comes. */
+/** Removed when this process exits, for whatever reason. */
 export const temporaryFolders = new Set<string>()
 
 process.once('exit', () => {
@@ -27,22 +26,22 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => 
 export interface Spawned {
   child: ChildProcess
   pid: number
-  /** Resolves with the first line of its output that contains the text; rejects when it ends before. */
+  /** Resolves with the first output line that contains the text; rejects if the process ends before. */
   line (text: string): Promise<string>
-  /** Kills it. */
+  /** Kills the process and waits until it has ended. */
   stop (): Promise<void>
-  /** Asks it to end, and waits until it has. */
+  /** Sends SIGTERM and waits until the process has ended. */
   end (): Promise<void>
 }
 
-/** Starts a process with an IPC channel if `ipc`, and with nothing of our environment but the PATH. */
+/** Starts a process, with an IPC channel if `ipc`. It inherits only PATH from this environment. */
 export function spawnPinned (core: Core, command: string[], env: Record<string, string> = {}, ipc = false): Spawned {
   const [program, ...args] = canPin ? ['taskset', '-c', String(core), ...command] : command
   const child = spawn(program!, args, {
-    // Tests run the harness too: what they do to a process's environment is no part of what is measured.
+    // Tests run the harness too: their changes to the environment must not affect the measurement.
     env: { PATH: process.env.PATH!, NODE_ENV: 'production', ...env },
     stdio: ['ignore', 'pipe', 'pipe', ...(ipc ? ['ipc' as const] : [])],
-    // Structured clones, so that arrays of numbers travel as such.
+    // Structured clones keep typed arrays of numbers intact.
     serialization: 'advanced'
   })
   running.add(child)
@@ -68,7 +67,7 @@ export function spawnPinned (core: Core, command: string[], env: Record<string, 
   }
 }
 
-/** Sends a message to a process of ours and resolves with its answer; an `error` in it rejects. */
+/** Sends a message to a spawned process and resolves with its answer; rejects if the answer has an `error`. */
 export async function ask<T> ({ child }: Spawned, message: object): Promise<T> {
   const settled = new AbortController()
   const gone = once(child, 'exit', settled).then(() => { throw new Error('the process ended without an answer') })

@@ -8,8 +8,8 @@ import { parseKeys } from '../../src/tokens/keys.ts'
 import { DEVICE_ID, secrets, type Service } from './contenders.ts'
 
 /**
- * Sessions by the million: written into Redis in the documented format, because opening them one by one would take an
- * hour. `assertSameRecord` shows that the service writes the very same.
+ * Writes millions of sessions into Redis in the documented format, because opening them one by one would take an hour.
+ * `assertSameRecord` checks that the service writes identical records.
  */
 
 const { REDIS_PREFIX, REFRESH_IDLE_TTL, JWT_ISSUER } = Environment.properties
@@ -20,8 +20,8 @@ const idleTtl = Number(REFRESH_IDLE_TTL.default)
 const BATCH = 20_000
 
 /**
- * Writes users `from` and so on with so many sessions each. Returns the generations of every `sample`-th user's first
- * session, spread over all.
+ * Writes `users` users from id `from` on, with `sessionsEach` sessions each. Returns the generation of the first session of
+ * every `sample`-th user.
  */
 export async function writeRecords (
   redis: Redis, from: number, users: number, sessionsEach = 1, sample = Infinity, emailOf = (id: number) => `user${id}@example.com`
@@ -50,7 +50,7 @@ export async function writeRecords (
   return samples
 }
 
-/** The refresh token of a generation, as the service would sign it. */
+/** Signs the refresh token of a generation as the service would. */
 export function signGeneration ({ id, sid, gen, iat, exp }: Generation): string {
   const [{ kid, secret }] = parseKeys(secrets.refresh)
   const encode = (value: object): string => Buffer.from(JSON.stringify(value)).toString('base64url')
@@ -59,7 +59,7 @@ export function signGeneration ({ id, sid, gen, iat, exp }: Generation): string 
   return `${signed}.${createHmac('sha512', secret).update(signed).digest('base64url')}`
 }
 
-/** Throws unless a record that was written is like one that the service opened: fields, encoding, expiry, size. */
+/** Throws unless a written record equals a record of the service in fields, encoding, expiry and size. */
 export async function assertSameRecord (service: Service, redis: Redis): Promise<void> {
   const [opened, written] = [900_000_001, 900_000_002]
   await service.open(opened, 1)

@@ -28,8 +28,8 @@ export async function freePort (): Promise<number> {
 }
 
 /**
- * As the README wants it in production: every write in the append-only file. Rewriting that file is left out, a fork that
- * would hit one round and not another.
+ * Starts Redis as the README recommends for production: every write goes to the append-only file. Rewriting that file is
+ * off, because its fork would slow down some rounds and not others.
  */
 export async function startRedis (settings: string[] = []): Promise<PrivateRedis> {
   const folder = await mkdtemp(join(tmpdir(), 'rts-bench-'))

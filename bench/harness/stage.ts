@@ -4,7 +4,7 @@ import { describeMachine, type Machine } from './machine.ts'
 import { startRedis, type PrivateRedis } from './redis.ts'
 import type { Settings } from '../settings.ts'
 
-/** What runs during a part: the contenders, each with its own Redis, and the generator. */
+/** The processes of a part: the contenders, each with its own Redis, and the load generator. */
 export interface Stage {
   load: Load
   machine: Machine
@@ -15,7 +15,7 @@ export interface Player extends Service {
   redis: PrivateRedis
 }
 
-/** Starts the contenders, all at once alive so that their rounds can take turns, and ends everything after `act`. */
+/** Starts all contenders, so that their rounds can take turns, runs `act`, and ends everything. */
 export async function onStage<T> ({ patient }: Settings, names: ContenderName[], act: (stage: Stage) => Promise<T>): Promise<T> {
   const ends: Array<() => Promise<void>> = []
   try {
@@ -49,7 +49,7 @@ async function ourAnswer (ours: Player | undefined): Promise<string> {
   }
 }
 
-/** The same in another order each round, so that nobody always comes after the same one. */
+/** Rotates the list by one position each round, so that each contender comes first in some round. */
 export function rotated<T> (list: T[], round: number): T[] {
   const start = round % list.length
   return [...list.slice(start), ...list.slice(0, start)]

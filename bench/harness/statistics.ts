@@ -1,4 +1,4 @@
-/** The middle of some measurements and how far they lie apart. */
+/** Median and range of some measurements. */
 export interface Spread {
   median: number
   min: number
@@ -6,7 +6,7 @@ export interface Spread {
   rounds: number
 }
 
-/** The value that a share of them does not exceed. */
+/** The value that the given share of `values` does not exceed. */
 export function quantile (values: ArrayLike<number>, share: number): number {
   const sorted = Float64Array.from(values).sort()
   return sorted[Math.max(0, Math.ceil(sorted.length * share) - 1)]!
@@ -16,7 +16,7 @@ export function spread (values: number[]): Spread {
   return { median: quantile(values, 0.5), min: Math.min(...values), max: Math.max(...values), rounds: values.length }
 }
 
-/** Of what was measured in one round, one by the other: a busy moment of the machine hits both. */
+/** Divides the measurements round by round, because a busy moment of the machine affects both. */
 export function ratios (values: number[], base: number[]): Spread {
   return spread(values.map((value, i) => value / base[i]!))
 }

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 
-/** What the system says of a process; `undefined` where there is no /proc. */
+/** CPU and memory of a process, from /proc. */
 export interface Usage {
   /** Microseconds of CPU since its start, user and system, all threads. */
   cpu: number
@@ -8,12 +8,12 @@ export interface Usage {
   rss: number
 }
 
-/** Of a tick of /proc/<pid>/stat, as Linux shows it to every program (USER_HZ). */
+/** Length of a tick in /proc/<pid>/stat: Linux shows USER_HZ, 100 a second, to every program. */
 const MICROSECONDS_PER_TICK = 10_000
 
 export function usageOf (pid: number): Usage | undefined {
   try {
-    // The name of the program comes in parentheses and may contain anything.
+    // Strips the program's name, which is in parentheses and may contain any character.
     const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').replace(/^.*\) /, '').split(' ')
     const status = readFileSync(`/proc/${pid}/status`, 'utf8')
     const kib = Number(/^VmRSS:\s+(\d+) kB/m.exec(status)?.[1])

@@ -1,16 +1,16 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Sessions } from './sessions.ts'
 
-/** Refreshes that were answered right in some seconds. */
+/** Number of correctly answered refreshes, and the seconds they took. */
 export interface Count {
   answered: number
   seconds: number
 }
 
-/** A service that refuses everything must not be asked for ever. */
+/** Stops a run against a service that refuses everything. */
 const MOST_WRONG = 1000
 
-/** Every connection sends its next request when it has its answer. Returns what was answered in the measured seconds. */
+/** Every connection sends its next request after its answer. Returns the answers within the measured seconds. */
 export async function closedLoop (sessions: Sessions, connections: number, warmup: number, seconds: number): Promise<Count> {
   let going = true
   let answered = 0
@@ -30,7 +30,7 @@ export async function closedLoop (sessions: Sessions, connections: number, warmu
   before = answered
   const start = performance.now()
   await delay(seconds * 1000)
-  // On a machine that is busy with other things a short run may have nothing to count yet.
+  // On a busy machine a short run may have no answer yet: wait for one.
   await oneAnswer
   const result = { answered: answered - before, seconds: (performance.now() - start) / 1000 }
   going = false
@@ -38,7 +38,7 @@ export async function closedLoop (sessions: Sessions, connections: number, warmu
   return result
 }
 
-/** The same until so many have been answered. */
+/** Every connection sends its next request after its answer, until `count` requests are sent. */
 export async function countedLoop (sessions: Sessions, connections: number, count: number): Promise<Count> {
   let left = count
   const start = performance.now()

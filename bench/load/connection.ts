@@ -1,12 +1,12 @@
 import { connect, type Socket } from 'node:net'
 import type { Protocol } from './protocol.ts'
 
-/** The next token, or why the answer was wrong. */
+/** Receives the next token, or the reason why the answer was wrong. */
 export type Done = (next: string | undefined, wrong?: string) => void
 
 /**
- * One keep-alive connection with one request in flight at most, as bare as HTTP/1.1 allows: the generator shares its core
- * with Redis and must never be what is waited for.
+ * One keep-alive connection with at most one request in flight, as minimal as HTTP/1.1 allows: the generator shares its core
+ * with Redis and must never be the bottleneck.
  */
 export class Connection {
   readonly #socket: Socket
@@ -39,7 +39,7 @@ export class Connection {
     })
   }
 
-  /** Sends a token; `done` is called once, with the one that follows. */
+  /** Sends a token; calls `done` once, with the next token. */
   refresh (token: string, done: Done): void {
     const { before, after } = this.#protocol
     this.#sent = token
@@ -74,7 +74,7 @@ export class Connection {
   }
 }
 
-/** The body of an answer, once all of it is there (RFC 9112 section 6.3: by its length, or in chunks). */
+/** Returns the body of a complete answer, else `undefined` (RFC 9112 section 6.3: by length, or in chunks). */
 function completeBody (text: string): string | undefined {
   const end = text.indexOf('\r\n\r\n')
   if (end === -1) return undefined

@@ -5,7 +5,7 @@ import type { LatencyResult, LoadResult, Order } from './protocol.ts'
 import { race } from './race.ts'
 import { Sessions } from './sessions.ts'
 
-/** The load generator: a process of its own, told what to do over the IPC channel. */
+/** The load generator: runs in its own process and takes orders over the IPC channel. */
 
 const services = new Map<string, Sessions>()
 
@@ -34,7 +34,7 @@ async function obey (order: Order): Promise<unknown> {
 
 const perSecond = ({ answered, seconds }: { answered: number, seconds: number }) => ({ answered, perSecond: answered / seconds })
 
-/** Runs it, and says what it cost and whether every answer was right. */
+/** Runs a load, and adds the generator's CPU and the number of wrong answers. */
 async function measure<T extends LoadResult> (sessions: Sessions, run: () => Promise<Omit<T, Exclude<keyof LoadResult, 'answered' | 'perSecond'>>>): Promise<T> {
   const { total, wrong, unavailable } = sessions
   const cpu = process.cpuUsage()

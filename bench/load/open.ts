@@ -2,23 +2,23 @@ import { Worker } from 'node:worker_threads'
 import type { Connection } from './connection.ts'
 import type { Sessions } from './sessions.ts'
 
-/** Milliseconds of every request, and of them what the generator itself was late by. */
+/** Milliseconds of every request, and the part of them by which the generator itself was late. */
 export interface Latencies {
   latencies: Float64Array
   delays: Float64Array
 }
 
 /**
- * Requests come when they come, at random moments (Poisson) of a given mean rate, whether earlier ones have been answered
- * or not. A latency counts from the moment a request was due, so that one that had to wait for a connection or for the
- * generator has waited (no coordinated omission).
+ * Requests are due at random moments (Poisson) of a given mean rate, whether earlier ones have been answered or not. Latency
+ * counts from the moment a request was due, so it includes waiting for a connection or for the generator (no coordinated
+ * omission).
  */
 export async function openLoop (sessions: Sessions, count: number, warmup: number, seconds: number, rate: number): Promise<Latencies> {
   const idle: Connection[] = [...await sessions.connect(count)]
   const dueTimes = arrivals(rate, warmup * 1000, seconds * 1000)
   const latencies = new Float64Array(dueTimes.length)
   const delays = new Float64Array(dueTimes.length)
-  const epoch = performance.timeOrigin + performance.now() + 200 // until the pacer has started
+  const epoch = performance.timeOrigin + performance.now() + 200 // gives the pacer time to start
   const now = (): number => performance.timeOrigin + performance.now() - epoch
   let sent = 0
   let due = 0
@@ -27,7 +27,7 @@ export async function openLoop (sessions: Sessions, count: number, warmup: numbe
   await new Promise<void>((resolve, reject) => {
     const send = (): void => {
       while (sent < due && idle.length > 0) {
-        const connection = idle.shift()! // in turns, so that none is idle for long
+        const connection = idle.shift()! // round robin, so that no connection is idle for long
         const index = sent++
         sessions.refresh(connection, () => {
           latencies[index] = now() - dueTimes[index]!
@@ -49,10 +49,10 @@ export async function openLoop (sessions: Sessions, count: number, warmup: numbe
   return { latencies: latencies.subarray(measuredFrom), delays: delays.subarray(measuredFrom) }
 }
 
-/** Fewer say nothing about a percentile. */
+/** Minimum number of measured requests: fewer give no meaningful percentile. */
 const LEAST = 20
 
-/** Moments in milliseconds with exponential gaps between them, up to the end or until enough are past the warm-up. */
+/** Due times in milliseconds with exponential gaps, to the end of the run and until `LEAST` are past the warm-up. */
 function arrivals (rate: number, warmup: number, length: number): Float64Array {
   const times: number[] = []
   let measured = 0

@@ -1,6 +1,6 @@
-// A thread that wakes the generator when requests are due. Node's own timers are whole milliseconds, which is about what
-// is measured; Atomics.wait takes fractions, but blocks whoever calls it. Plain JavaScript, because a worker starts
-// without the loader of TypeScript.
+// A thread that wakes the generator when requests are due. Node's timers have whole milliseconds, about as long as the
+// measured latencies. Atomics.wait accepts fractions but blocks its thread. Plain JavaScript, because a worker starts
+// without the TypeScript loader.
 import { parentPort, workerData } from 'node:worker_threads'
 
 const { dueTimes, epoch } = workerData

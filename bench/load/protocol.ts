@@ -1,4 +1,4 @@
-/** How a contender is asked for a refresh. The request is all text but for the token. */
+/** A contender's refresh request. All of it is fixed text except the token. */
 export interface Protocol {
   path: string
   contentType: string
@@ -7,17 +7,17 @@ export interface Protocol {
   after: string
   /** The field of the JSON answer that holds the next token. */
   field: string
-  /** Whether every answer must bring another token; the ceiling's is fixed. */
+  /** Whether every answer must hold a new token; the ceiling's token is fixed. */
   rotates: boolean
 }
 
-/** A service under load; its replicas take turns by the connection. */
+/** A service under load; connections are spread over its replicas in turn. */
 export interface Target {
   urls: string[]
   protocol: Protocol
 }
 
-/** What the generator is asked to do: one at a time, each answered by one message. */
+/** An order to the generator: one at a time, each answered by one message. */
 export type Order =
   | { do: 'sessions', name: string, target: Target, tokens: string[] }
   | { do: 'closed', name: string, connections: number, warmup: number, seconds: number }
@@ -25,14 +25,14 @@ export type Order =
   | { do: 'open', name: string, connections: number, warmup: number, seconds: number, rate: number }
   | { do: 'race', name: string, copies: number, tokens: string[] }
 
-/** Of one run against one service. */
+/** Result of one run against one service. */
 export interface LoadResult {
-  /** Refreshes answered within the measured time, and what that makes a second. */
+  /** Refreshes answered within the measured time, and the rate a second. */
   answered: number
   perSecond: number
-  /** All of the run, the warm-up and what was in flight at the end included. */
+  /** All answers of the run, including the warm-up and the requests in flight at the end. */
   total: number
-  /** Answers that were not 200 with a new token, those of them that were 500, and the first as text. */
+  /** Answers other than a 200 with a new token, the 500s among them, and the first wrong answer as text. */
   wrong: number
   unavailable: number
   firstWrong?: string
@@ -41,15 +41,15 @@ export interface LoadResult {
 }
 
 export interface LatencyResult extends LoadResult {
-  /** Milliseconds from the moment a request was due to its answer (so that waiting behind a slow one counts). */
+  /** Milliseconds from the moment a request was due to its answer, including the wait behind a slow one. */
   latencies: Float64Array
-  /** Of them, what the generator itself was late by, 99th percentile. */
+  /** Milliseconds by which the generator itself was late, 99th percentile. */
   ownDelay: number
 }
 
-/** Of one session whose one token was sent many times at once. */
+/** Result for one session whose token was sent many times at once. */
 export interface RaceResult {
-  /** Different successors handed out, and how many of them work afterwards. */
+  /** Number of different successors issued, and how many of them work afterwards. */
   successors: number
   working: number
   refused: number

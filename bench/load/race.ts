@@ -3,8 +3,8 @@ import type { Connection, Done } from './connection.ts'
 import { saysTryAgain, type Sessions } from './sessions.ts'
 
 /**
- * Sends one token many times at once, each copy on a connection of its own, then tries every successor that was handed
- * out. A token is double-spent when more than one of them works.
+ * Sends one token many times at once, each copy on its own connection, then tries every successor issued. A token is
+ * double-spent when more than one successor works.
  */
 export async function race (sessions: Sessions, copies: number, token: string): Promise<RaceResult> {
   const connections = await sessions.connect(copies)
@@ -19,7 +19,7 @@ export async function race (sessions: Sessions, copies: number, token: string): 
 
 const TRIES = 5
 
-/** A client that is told to try again does so. */
+/** Refreshes, and retries a 500 up to `TRIES` attempts, as a client should. */
 async function refresh (connection: Connection, token: string, tries = TRIES): Promise<string | undefined> {
   const [next, wrong] = await new Promise<Parameters<Done>>(resolve => {
     connection.refresh(token, (...answer) => { resolve(answer) })

@@ -3,16 +3,16 @@ import type { Target } from './protocol.ts'
 
 export const saysTryAgain = (answer = ''): boolean => answer.startsWith('HTTP/1.1 500 ')
 
-/** The clients of one service: every session's current token, and the connections they share. */
+/** The clients of one service: the current token of every session, and the shared connections. */
 export class Sessions {
   readonly #target: Target
   readonly #tokens: string[]
-  /** Sessions of which no request is in flight, the longest idle first: a ring. */
+  /** Ring buffer of the sessions without a request in flight, the longest idle first. */
   readonly #idle: Int32Array
   #first = 0
   #count: number
   #connections: Connection[] = []
-  /** All answers so far, those that were wrong, and those of the wrong that said "try again": a 500 is no judgement on the token. */
+  /** Answers so far: all, wrong ones, and wrong ones that mean "try again": a 500 says nothing about the token. */
   total = 0
   wrong = 0
   unavailable = 0
@@ -25,7 +25,7 @@ export class Sessions {
     this.#count = tokens.length
   }
 
-  /** So many connections, spread over the replicas; new ones, because servers close those that were idle between two runs. */
+  /** Opens `count` connections, spread over the replicas. New for each run, because servers close idle connections between runs. */
   async connect (count: number): Promise<Connection[]> {
     const { urls, protocol } = this.#target
     for (const connection of this.#connections) connection.close()
@@ -34,7 +34,7 @@ export class Sessions {
     return this.#connections
   }
 
-  /** Refreshes the session that has been idle longest; `done` is called with whether the answer was right. */
+  /** Refreshes the session that has been idle longest; calls `done` with whether the answer was right. */
   refresh (connection: Connection, done: (right: boolean) => void): void {
     if (this.#count === 0) throw new Error('more requests at once than sessions')
     const session = this.#idle[this.#first]!

@@ -1,11 +1,11 @@
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 
-/** One client with one keep-alive connection: bytes in, bytes out, so that the load costs little beside the service. */
+/** One client with one keep-alive connection. It handles raw bytes, so that the load costs little compared to the service. */
 export interface Client {
-  /** Opens its connection, a new one when there was one: the service closes those that ask nothing. */
+  /** Opens a new connection and closes any old one, because the service closes idle connections. */
   connect (): Promise<void>
-  /** The same without waiting, as a browser does: the first request then waits for it. */
+  /** Starts a new connection without waiting for it, as a browser does: the first request then waits. */
   connectLater (): void
   /** Sends one refresh and keeps the new token. */
   refresh (): Promise<Answer>

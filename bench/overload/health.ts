@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Answer } from './client.ts'
 
-/** Asks like a load balancer until it is told to stop; a process of its own, as the load keeps the other one busy. */
+/** Polls /readyz like a load balancer until told to stop. Runs in its own process, because the load keeps the main one busy. */
 
 const answers: Answer[] = []
 let isOver = false

@@ -7,16 +7,16 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 
-/** A service and a Redis of its own, both processes, that can be overloaded and frozen. */
+/** A service that can be overloaded and its own Redis that can be frozen, each in its own process. */
 export interface Bench {
   port: number
   internalUrl: string
   redisPid: number
   /** Opens a session for each user from 1 to `count`; returns their refresh tokens. */
   open (count: number): Promise<string[]>
-  /** Microseconds of CPU that the service has used so far, in ticks of 10 ms; Linux alone tells. */
+  /** Microseconds of CPU that the service has used so far, in steps of 10 ms; Linux only. */
   cpu (): number
-  /** Lines of the log, without those that say that a request failed. */
+  /** Log lines, without the ones about failed requests. */
   notices: string[]
   stop (): Promise<void>
 }
@@ -34,7 +34,7 @@ export async function startBench (env: Record<string, string> = {}): Promise<Ben
       INTERNAL_PORT: '0',
       NODE_ENV: 'production',
       SHUTDOWN_DELAY: '0',
-      // All clients of a bench have one address.
+      // Disabled, because all clients of the bench share one address.
       MAX_CONNECTIONS_PER_ADDRESS: '0',
       REDIS_URL: `redis+socket://${socket}`,
       ACCESS_TOKEN_SECRETS: made(),

@@ -3,13 +3,13 @@ import { onStage, type Stage, type Player } from '../harness/stage.ts'
 import { cpuOf } from '../harness/usage.ts'
 import type { Report, Settings } from '../settings.ts'
 
-/** What Redis held and how fast it went after so many rotations of the same sessions. */
+/** Redis's contents and the refresh rate after a number of rotations of the same sessions. */
 export interface GrowthPoint {
   rotations: number
   memory: number
   keys: number
   perSecond: number
-  /** Microseconds of the service's CPU for each refresh since the point before. */
+  /** Microseconds of the service's CPU for each refresh since the previous point. */
   cpu: number
 }
 
@@ -22,7 +22,7 @@ export interface GrowthOf {
 
 export type GrowthResults = Partial<Record<ContenderName, GrowthOf>>
 
-/** A fraction of the million for those that grow: the slope is the same, and they are slower. */
+/** Contenders whose memory grows run only a fraction of the rotations: the slope is the same, and they are slower. */
 const fractions: Partial<Record<ContenderName, number>> = { ours: 1, tutorial: 0.1, 'oidc-provider': 0.03, 'better-auth': 0.01 }
 
 export async function growth (settings: Settings, report: Report) {
@@ -46,7 +46,7 @@ async function rotate ({ load }: Stage, player: Player, settings: Settings, repo
   const count = Math.ceil(rotations * fractions[player.name]! / growthPoints)
   await load.sessions(player, await player.open(1, growthSessions))
   const points: GrowthPoint[] = []
-  // The first stretch is the warm-up; its end is where the comparison begins.
+  // The first stretch is the warm-up; the comparison begins at its end.
   for (let i = 0; i <= growthPoints; i++) {
     const before = cpuOf(player.pid)
     const { perSecond, total } = await load.count(player.name, { connections, count })

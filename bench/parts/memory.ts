@@ -3,13 +3,13 @@ import { assertSameRecord, writeRecords } from '../harness/records.ts'
 import { onStage, type Player } from '../harness/stage.ts'
 import type { Report, Settings } from '../settings.ts'
 
-/** Bytes of Redis memory, the tables of keys and expiries included. */
+/** Bytes of Redis memory, including the tables of keys and expiries. */
 export interface MemoryOf {
   users: number
   perUser: number
-  /** The same with an e-mail address of 32 characters: Redis allocates in steps. */
+  /** Bytes a user with an e-mail address of 32 characters: Redis allocates in steps. */
   perUserLong?: number
-  /** Of each session beyond a user's first. */
+  /** Bytes of each session beyond a user's first. */
   perFurtherSession?: number
 }
 
@@ -17,7 +17,7 @@ export type MemoryResults = Partial<Record<ContenderName, MemoryOf>>
 
 const SESSIONS_EACH = 5
 
-/** The one of the endpoint's documentation, and a long one. */
+/** The e-mail address of the endpoint's documentation, and a long one. */
 const [EMAIL, LONG_EMAIL] = ['guest@keygenqt.com', `${'long'.repeat(5)}@example.com`]
 
 export async function memory (settings: Settings, report: Report) {
@@ -25,7 +25,7 @@ export async function memory (settings: Settings, report: Report) {
   return await onStage(settings, contenders.filter(name => name !== 'ceiling'), async ({ players, machine }) => {
     const results: MemoryResults = {}
     for (const player of players) {
-      // Others open their sessions one by one.
+      // Fewer users for the others, because their sessions are opened one by one.
       const result = player.name === 'ours' ? await ofOurs(player, users) : await ofOther(player, Math.ceil(users / 20))
       results[player.name] = result
       report(`${player.name.padEnd(14)} ${result.perUser.toFixed(0)} bytes a user with one session` +
@@ -57,7 +57,7 @@ async function ofOther (player: Player, users: number): Promise<MemoryOf> {
   return { users, perUser: await growth(player, async () => { await player.open(1, users) }) / users }
 }
 
-/** Bytes that an action adds to what Redis uses, without the buffers of its connections and of its file. */
+/** Returns the bytes that an action adds to Redis's memory. The append-only file is off, so that its buffers don't count. */
 async function growth ({ redis: { client, info } }: Player, act: () => Promise<void>): Promise<number> {
   await client.config('SET', 'appendonly', 'no')
   const before = (await info()).memory

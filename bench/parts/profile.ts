@@ -9,11 +9,11 @@ import { classify } from '../profile/classes.ts'
 import { timeByClass, type CpuProfile } from '../profile/cpu-profile.ts'
 import type { Report, Settings } from '../settings.ts'
 
-/** Where the time of a refresh goes: microseconds of CPU, by part of the path, the largest first. */
+/** Microseconds of CPU of a refresh by part of its path, the largest first. */
 export interface ProfileResult {
-  /** Without the profiler. */
+  /** Total, measured without the profiler. */
   cpu: number
-  /** The profiler's shares of that. */
+  /** The total, split by the profiler's shares. */
   parts: Array<{ name: string, cpu: number }>
 }
 
@@ -39,7 +39,7 @@ export async function profile (settings: Settings, report: Report) {
   })
 }
 
-/** Microseconds of CPU a refresh, and the stretch of the monotonic clock it was measured over. */
+/** Measures microseconds of CPU a refresh; returns them with the measured interval of the monotonic clock. */
 async function run (load: Stage['load'], service: Service, settings: Settings): Promise<{ cpu: number, from: number, to: number }> {
   const { connections, warmup, seconds, rounds } = settings
   await load.sessions(service, await service.open(1, settings.sessions))
@@ -49,7 +49,7 @@ async function run (load: Stage['load'], service: Service, settings: Settings): 
   return { cpu: (cpuOf(service.pid) - before) / total, from, to: monotonic() }
 }
 
-/** Microseconds, as V8 has them. */
+/** Microseconds, the unit of V8's profiles. */
 const monotonic = (): number => Number(process.hrtime.bigint() / 1000n)
 
 function readProfile (folder: string): CpuProfile {

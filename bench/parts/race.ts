@@ -2,22 +2,22 @@ import type { ContenderName } from '../harness/contenders.ts'
 import { onStage } from '../harness/stage.ts'
 import type { Report, Settings } from '../settings.ts'
 
-/** What came of one token sent many times at once, in every round with another session. */
+/** Results of sending one token many times at once, with another session in every round. */
 export interface RaceOf {
   copies: number
   rounds: number
-  /** Rounds in which several different successors work, and those successors beyond the first. */
+  /** Rounds in which several different successors work, and the number of working successors beyond the first. */
   doubleSpentRounds: number
   doubleSpent: number
   /** Rounds after which no token of the session works any more: an honest client's retries logged it out. */
   lostSessions: number
-  /** Answers other than a successor, of all copies. */
+  /** Answers without a successor, over all copies. */
   refused: number
 }
 
 export type RaceResults = Partial<Record<ContenderName, RaceOf>>
 
-/** The ceiling decides nothing, so there is nothing to race for. */
+/** Skips the ceiling, which has no rotation to race for. */
 export async function race (settings: Settings, report: Report) {
   const { contenders, raceRounds: rounds, copies } = settings
   return await onStage(settings, contenders.filter(name => name !== 'ceiling'), async ({ load, players, machine }) => {

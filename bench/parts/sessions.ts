@@ -11,18 +11,18 @@ import type { Report, Settings } from '../settings.ts'
 export interface SessionsResult {
   few: Crowd
   many: Crowd
-  /** Speed with many sessions by speed with few, in the same round. */
+  /** Speed with many sessions divided by speed with few, in the same round. */
   ratio: Spread
 }
 
-/** One service whose Redis holds so many sessions. */
+/** Figures of one service whose Redis holds `sessions` sessions. */
 export interface Crowd {
   sessions: number
   perSecond: Spread
   /** Microseconds of CPU for each refresh. */
   cpu: number
   redisCpu: number
-  /** Bytes of Redis memory for each session, a user's one. */
+  /** Bytes of Redis memory for each session, one a user. */
   memoryPerSession: number
 }
 
@@ -35,10 +35,10 @@ interface Group {
   rounds: Array<{ perSecond: number, cpu: number, redisCpu: number }>
 }
 
-/** Tokens that the generator holds: with many sessions a refresh then finds its record cold. */
+/** Maximum number of tokens the generator holds. With many sessions, each refresh then hits a record that is not in the CPU caches. */
 const HELD = 100_000
 
-/** Two services, one with few sessions and one with `count`, in turns. */
+/** Measures two services in turn, one with few sessions and one with `count`. */
 export async function sessions (settings: Settings, count: number, report: Report) {
   const load = startLoad(settings.patient)
   const groups: Group[] = []
@@ -72,7 +72,7 @@ async function settle (load: Load, name: string, count: number): Promise<Group> 
   const before = (await redis.info()).memory
   const samples = await writeRecords(redis.client, 1, count, 1, Math.ceil(count / HELD))
   const memory = (await redis.info()).memory - before
-  // Neighbours by id are neighbours in memory.
+  // Shuffled, because users with neighbouring ids are neighbours in memory.
   await load.sessions(service, shuffled(samples).map(signGeneration), name)
   return { name, count, service, redis, memory, rounds: [] }
 }

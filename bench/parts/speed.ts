@@ -4,21 +4,21 @@ import { cpuOf, watchRss } from '../harness/usage.ts'
 import type { ContenderName } from '../harness/contenders.ts'
 import type { Report, Settings } from '../settings.ts'
 
-/** Refreshes a second with the core's whole time, and latency at half of that. */
+/** Maximum refreshes a second on one core, and latency at half of that rate. */
 export interface SpeedOf {
   perSecond: Spread
-  /** By the ceiling in the same round. */
+  /** Speed divided by the ceiling's in the same round. */
   toCeiling: Spread | undefined
-  /** By node-oidc-provider in the same round. */
+  /** Speed divided by node-oidc-provider's in the same round. */
   toOidcProvider: Spread | undefined
-  /** Microseconds of the service's CPU, and of Redis's, for each refresh. */
+  /** Microseconds of CPU for each refresh: the service's, and Redis's. */
   cpu: Spread
   redisCpu: Spread
   /** Shares of a core: near 1 for the service when it was the bottleneck. */
   serviceShare: number
   redisShare: number
   generatorShare: number
-  /** Bytes, the largest seen. */
+  /** Largest resident memory, in bytes. */
   rss: number
   latency: { rate: number, p50: Spread, p99: Spread, p999: Spread, generatorDelayP99: number }
   refreshes: number
@@ -26,7 +26,7 @@ export interface SpeedOf {
 
 export type SpeedResult = Partial<Record<ContenderName, SpeedOf>>
 
-/** What is measured in one round; medians and spreads are made of it. */
+/** Measurements of one round, the input of medians and spreads. */
 type Round = Record<'perSecond' | 'cpu' | 'redisCpu' | 'serviceShare' | 'redisShare' | 'generatorShare' | 'rss' | 'total', number>
 type LatencyRound = Record<'p50' | 'p99' | 'p999' | 'generatorDelay', number>
 
@@ -35,7 +35,7 @@ export async function speed (settings: Settings, report: Report) {
     const { load, players, machine } = stage
     for (const player of players) {
       await load.sessions(player, await player.open(1, settings.sessions))
-      // The first requests of a process are no measure of it.
+      // Warm-up: the first requests of a process are slower.
       await load.count(player.name, { connections: settings.connections, count: settings.sessions })
     }
 
@@ -45,7 +45,7 @@ export async function speed (settings: Settings, report: Report) {
         `${round.cpu.toFixed(0).padStart(5)} µs CPU  ${(round.serviceShare * 100).toFixed(0)} % of its core`)
       return round
     })
-    // At half of its own maximum each: at one rate for all, the slow would be measured by their queue alone.
+    // Each contender runs at half of its own maximum: at a common rate, the figures of the slow ones would show only their queue.
     const rateOf = (name: ContenderName): number => quantile(throughputs.get(name)!.map(({ perSecond }) => perSecond), 0.5) / 2
     const latencies = await inTurns(players, settings.rounds, async ({ name }) => {
       const round = await latency(stage, name, settings, rateOf(name))
@@ -59,7 +59,7 @@ export async function speed (settings: Settings, report: Report) {
   })
 }
 
-/** Every round is one turn of each, in another order, so that nobody always comes after the same one. */
+/** Runs one turn of each contender a round, and starts each round with another contender. */
 async function inTurns<T> (players: Player[], rounds: number, turn: (player: Player) => Promise<T>): Promise<Map<ContenderName, T[]>> {
   const results = new Map(players.map(({ name }) => [name, [] as T[]]))
   for (let round = 0; round < rounds; round++) {

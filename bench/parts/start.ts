@@ -4,7 +4,7 @@ import { startRedis } from '../harness/redis.ts'
 import { spread, type Spread } from '../harness/statistics.ts'
 import type { Report, Settings } from '../settings.ts'
 
-/** Milliseconds from the start of the process to its first 200 of /readyz. */
+/** Milliseconds from the start of the process to its first 200 from /readyz. */
 export interface StartResult { ready: Spread }
 
 export async function start ({ starts }: Settings, report: Report) {

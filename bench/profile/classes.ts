@@ -1,17 +1,17 @@
 import type { Classify } from './cpu-profile.ts'
 
-/** By function, before the file counts: these share theirs with others, or have none. */
+/** Classes by function name, checked before the file: these functions share a file with others, or have none. */
 const functions: Array<[RegExp, string]> = [
   [/^\(idle\)$/, 'idle'],
   [/^\(garbage collector\)$/, 'garbage collection'],
-  // Node's own C++ and the kernel, when no JavaScript is on the stack: reading sockets, parsing HTTP, polling.
+  // Node's C++ code and the kernel, without JavaScript on the stack: reading sockets, parsing HTTP, polling.
   [/^\(program\)$/, 'Node and the kernel'],
   [/^validate\d+$/, 'schema'],
   [/^(sign|signRefresh|signAccess|signCompact)$/, 'sign'],
   [/^(verifyRefresh|headerOf)$/, 'verify']
 ]
 
-/** By file. What none of them names is its caller's: crypto, buffers and sockets of Node serve all of them. */
+/** Classes by file. An unlisted frame counts for its caller: all classes use Node's crypto, buffers and sockets. */
 const files: Array<[RegExp, string]> = [
   [/tokens\/hmac/, 'sign'],
   [/fast-jwt|@fastify\/jwt|tokens\/(tokens|claims)/, 'verify'],
@@ -27,6 +27,6 @@ const files: Array<[RegExp, string]> = [
   [/^node:internal\/(process\/task_queues|timers|async_hooks)/, 'event loop']
 ]
 
-/** The parts of a refresh, as the README names them. */
+/** Assigns a frame to a part of a refresh, with the README's names of the parts. */
 export const classify: Classify = ({ functionName, url }) =>
   (functions.find(([pattern]) => pattern.test(functionName)) ?? files.find(([pattern]) => pattern.test(url)))?.[1]

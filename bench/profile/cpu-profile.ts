@@ -1,8 +1,8 @@
-/** What `node --cpu-prof` writes, as far as it is read here. Times in microseconds of the monotonic clock. */
+/** The parts of a `node --cpu-prof` file used here. Times are in microseconds of the monotonic clock. */
 export interface CpuProfile {
   nodes: ProfileNode[]
   startTime: number
-  /** The node that ran at each sample, and the time since the one before. */
+  /** The node that ran at each sample, and the time since the previous sample. */
   samples: number[]
   timeDeltas: number[]
 }
@@ -13,10 +13,10 @@ export interface ProfileNode {
   children?: number[]
 }
 
-/** Where the process was: `undefined` for one that leaves it to its caller. */
+/** Returns the class of a frame; `undefined` when the frame counts for its caller. */
 export type Classify = (frame: ProfileNode['callFrame']) => string | undefined
 
-/** Microseconds between two moments, by the class of the innermost frame that has one. */
+/** Returns microseconds between two times, by the class of the innermost frame that has a class. */
 export function timeByClass (profile: CpuProfile, classify: Classify, from: number, to: number): Map<string, number> {
   const { nodes, startTime, samples, timeDeltas } = profile
   const classes = classifyNodes(nodes, classify)
@@ -31,7 +31,7 @@ export function timeByClass (profile: CpuProfile, classify: Classify, from: numb
   return times
 }
 
-/** Parents stand before their children. */
+/** Relies on parents coming before their children in `nodes`. */
 function classifyNodes (nodes: ProfileNode[], classify: Classify): Map<number, string> {
   const parents = new Map(nodes.flatMap(({ id, children = [] }) => children.map(child => [child, id] as const)))
   const classes = new Map<number, string>()

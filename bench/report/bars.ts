@@ -5,9 +5,9 @@ import { titles } from './tables.ts'
 export interface Bar {
   name: ContenderName
   value: number
-  /** From where to where it was measured, if it varies. */
+  /** Smallest and largest measurement, if they vary. */
   range?: [min: number, max: number]
-  /** What stands behind the bar: the figure, and what else is worth knowing. */
+  /** Text behind the bar: the figure, and an optional note below it. */
   label: string
   note?: string
 }
@@ -16,19 +16,19 @@ export interface BarChart {
   title: string
   subtitle: string
   bars: Bar[]
-  /** A value that ours is to reach, or to stay below. */
+  /** A value that the product should reach, or stay below. */
   goal?: { value: number, label: string }
 }
 
 const WIDTH = 760
 const LEFT = 190
-/** Where the longest bar ends; its label needs the rest. */
+/** Right end of the longest bar; its label needs the remaining width. */
 const RIGHT = 520
 const TOP = 96
 const ROW = 44
 const THICKNESS = 20
 
-/** One bar for each contender, ours in colour, with the spread over the rounds as a whisker. */
+/** Draws one bar for each contender, the product's in colour, with a whisker for the spread over the rounds. */
 export function barChart ({ title, subtitle, bars, goal }: BarChart): string {
   const longest = Math.max(...bars.map(({ value, range }) => range?.[1] ?? value), goal?.value ?? 0)
   const x = (value: number): number => LEFT + (RIGHT - LEFT) * value / longest

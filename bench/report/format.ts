@@ -1,6 +1,6 @@
 import type { Spread } from '../harness/statistics.ts'
 
-/** Figures as people read them: the same in the console, tables and plots. */
+/** Formats figures, the same way in tables, plots and the console. */
 
 export const integer = (value: number): string => Math.round(value).toString().replace(/\B(?=(\d{3})+$)/g, ',')
 
@@ -10,12 +10,12 @@ export const factor = (value: number): string => `${value.toFixed(value < 10 ? 2
 
 export const milliseconds = (value: number): string => `${value < 100 ? value.toPrecision(2) : integer(value)} ms`
 
-/** The median, and from where to where. */
+/** The median, with minimum and maximum. */
 export function withSpread ({ median, min, max }: Spread, format: (value: number) => string): string {
   return `${format(median)} (${format(min).replace(/ .*/, '')}–${format(max).replace(/ .*/, '')})`
 }
 
-/** A table of Markdown; all columns but the first hold figures. */
+/** A Markdown table; all columns but the first hold figures. */
 export function markdownTable (head: string[], rows: string[][]): string {
   const line = (cells: string[]): string => `| ${cells.join(' | ')} |`
   return [line(head), `|---|${'--:|'.repeat(head.length - 1)}`, ...rows.map(line)].join('\n')

@@ -3,7 +3,7 @@ import { quantile } from '../harness/statistics.ts'
 import { bytes, factor, integer, milliseconds } from './format.ts'
 import type { Results } from './read.ts'
 
-/** One goal of this project, and whether this machine's figures reach it. */
+/** One goal of this project, and whether the measured figures reach it. */
 export interface Goal {
   name: string
   goal: string
@@ -14,7 +14,7 @@ export interface Goal {
 
 export const NOT_JUDGED = 'not judged by a quick run'
 
-/** Of every part that has been run. A quick run is too short for figures, but its races are races. */
+/** Goals of every part that has been run. A quick run is too short for figures, but its races are valid. */
 export function goals (results: Results): Goal[] {
   return [
     ...unlessQuick(results.speed, speedGoals(results)),
@@ -62,7 +62,7 @@ function * growthGoals ({ growth }: Results): Generator<Goal> {
   yield atLeast(`Speed after ${rotations}`, 0.9, lateSpeed(ours.points) / earlySpeed(ours.points), factor)
 }
 
-/** Medians of the first and of the last quarter: one stretch is a moment of the machine. */
+/** Medians of the first and last quarter, because a single stretch depends on the machine's state at that moment. */
 const earlySpeed = (points: GrowthPoint[]): number => speedOf(points.slice(1, 1 + Math.ceil(points.length / 4)))
 const lateSpeed = (points: GrowthPoint[]): number => speedOf(points.slice(-Math.ceil(points.length / 4)))
 const speedOf = (points: GrowthPoint[]): number => quantile(points.map(({ perSecond }) => perSecond), 0.5)

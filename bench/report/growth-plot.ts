@@ -9,7 +9,7 @@ const RIGHT = 540
 const TOP = 84
 const BOTTOM = 300
 
-/** What Redis holds more than after the warm-up, by the rotations of the same sessions. */
+/** Plots Redis's memory growth since the warm-up against the rotations of the same sessions. */
 export function growthPlot (results: GrowthResults): string {
   const lines = measured(results).map(name => {
     const { points, bytesPerRotation } = results[name]!
@@ -47,13 +47,13 @@ export function growthPlot (results: GrowthResults): string {
   return picture('Redis memory that rotations leave behind', description, WIDTH, BOTTOM + 40, shapes)
 }
 
-/** The next of 1, 2, 5, 10, … that is not less. */
+/** Rounds up to the next of 1, 2, 5, 10, … */
 function niceTop (value: number): number {
   const power = 10 ** Math.floor(Math.log10(Math.max(value, 0.1)))
   return [1, 2, 5, 10].map(step => step * power).find(top => top >= value)!
 }
 
-/** Moves labels apart that would stand in each other, upwards from the lowest. */
+/** Moves overlapping labels apart, upwards from the lowest. */
 function apart (positions: number[], distance = 36): number[] {
   const moved = [...positions]
   const order = [...positions.keys()].sort((a, b) => positions[b]! - positions[a]!)

@@ -9,7 +9,7 @@ const RIGHT = 724
 const TOP = 104
 const ROW = 52
 
-/** The median, the 99th and the 99.9th percentile of each contender, on one logarithmic scale. */
+/** Plots the median, 99th and 99.9th percentile of each contender on one logarithmic scale. */
 export function latencyPlot (results: SpeedResult): string {
   const names = measured(results)
   const values = names.map(name => {
@@ -45,7 +45,7 @@ export function latencyPlot (results: SpeedResult): string {
   return picture('Latency at half of the maximum load', description, WIDTH, bottom + 34, shapes)
 }
 
-/** Moves labels apart that would stand in each other. */
+/** Moves overlapping labels apart. */
 function spreadLabels (positions: number[], apart = 34): number[] {
   const moved = [...positions]
   for (let i = 1; i < moved.length; i++) moved[i] = Math.max(moved[i]!, moved[i - 1]! + apart)

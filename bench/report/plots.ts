@@ -5,7 +5,7 @@ import { latencyPlot } from './latency-plot.ts'
 import type { Results } from './read.ts'
 import { measured } from './tables.ts'
 
-/** Every plot that the results are enough for, by the name of its file. */
+/** Draws every plot whose results exist, by file name. */
 export function plots ({ speed, memory, growth }: Results): Record<string, string> {
   return {
     ...(speed === undefined ? {} : { 'speed.svg': speedPlot(speed.results), 'latency.svg': latencyPlot(speed.results) }),

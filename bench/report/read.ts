@@ -9,7 +9,7 @@ import type { SpeedResult } from '../parts/speed.ts'
 import type { StartResult } from '../parts/start.ts'
 import type { Settings } from '../settings.ts'
 
-/** What each part found, by the name of its file. */
+/** Results of each part, by the name of its file. */
 export interface Findings {
   speed: SpeedResult
   race: RaceResults
@@ -25,7 +25,7 @@ export interface Findings {
 export interface Run<T> {
   date: string
   seconds: number
-  /** Whether it was a trial, whose figures mean nothing. */
+  /** Whether this was a trial run, whose figures mean nothing. */
   quick: boolean
   machine: Machine
   settings: Settings
@@ -38,7 +38,7 @@ export const partNames = [
   'speed', 'race', 'memory', 'start', 'profile', 'growth', 'sessions', 'five-million'
 ] as const
 
-/** All parts that have been run; each may be run alone, so their dates may differ. */
+/** Reads the results of all parts that have been run. Each part may be run alone, so their dates may differ. */
 export function readResults (folder: string): Results {
   const found = partNames.flatMap(part => {
     try {

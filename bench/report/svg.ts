@@ -1,4 +1,4 @@
-/** A few shapes, enough for plots that read well on light and on dark pages. */
+/** The shapes needed for plots that are readable on light and dark pages. */
 
 export interface Box { x: number, y: number, width: number, height: number }
 
@@ -22,7 +22,7 @@ export function dot (x: number, y: number, radius: number, classes = ''): string
   return `<circle cx="${round(x)}" cy="${round(y)}" r="${radius}" class="${classes}"/>`
 }
 
-/** Light by default, dark where the page's reader wants it so; on a ground of its own, so that it fits any page. */
+/** Light by default, dark if the reader prefers it. The plot has its own background, so that it fits any page. */
 const STYLE = `
   svg { --ground: #ffffff; --ink: #1f2937; --soft: #6b7280; --rule: #e5e7eb; --ours: #2563eb; --other: #94a3b8; --goal: #b45309 }
   @media (prefers-color-scheme: dark) {
@@ -37,7 +37,7 @@ const STYLE = `
   polyline.other { stroke: var(--other); stroke-width: 2.5 } polyline.goal { stroke: var(--goal); stroke-width: 1.5; stroke-dasharray: 5 4 }
   polyline.spread { stroke: var(--ink); stroke-width: 1.5 }`
 
-/** `description` is what a reader hears who can't see it. */
+/** `description` is the text for screen readers. */
 export function picture (title: string, description: string, width: number, height: number, shapes: string[]): string {
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" role="img">
 <title>${escape(title)}</title>

@@ -12,12 +12,12 @@ export const titles: Record<ContenderName, string> = {
   'better-auth': 'better-auth'
 }
 
-/** Those of which something is known, in one order everywhere. */
+/** Contenders with results, in the same order everywhere. */
 export function measured (results: Partial<Record<ContenderName, unknown>>): ContenderName[] {
   return (Object.keys(contenders) as ContenderName[]).filter(name => results[name] !== undefined)
 }
 
-/** Everything, for README.md of the bench. */
+/** The full report, for the bench's README.md. */
 export function fullReport (results: Results): string {
   return [
     goalTable(results),
@@ -35,7 +35,7 @@ export function fullReport (results: Results): string {
   ].filter(text => text !== undefined).join('\n\n')
 }
 
-/** The contenders in one table, for the README of the project. */
+/** One table of all contenders, for the project's README. */
 export function summary (results: Results): string {
   const { speed, race, memory, growth } = results
   const names = measured({ ...memory?.results, ...speed?.results })
@@ -141,7 +141,7 @@ function scaleTable ({ sessions, 'five-million': most }: Results): string | unde
   return markdownTable(['scale', 'refreshes/s', 'Redis CPU a refresh', 'Redis memory a session'], rows)
 }
 
-/** On what, with what and when: parts may have been run on different days. */
+/** Machines, versions and dates of the runs: parts may have been run on different days. */
 function provenance (results: Results): string {
   const runs = partNames.map(part => results[part]).filter(run => run !== undefined) as Array<Run<unknown>>
   const lines = [...new Set(runs.map(({ machine, date }) => `${describe(machine)}, ${date}.`))]

@@ -7,12 +7,12 @@ import { fullReport, summary } from './tables.ts'
 
 const own = (relative: string): string => fileURLToPath(new URL(relative, import.meta.url))
 
-/** Where the results are kept that the READMEs show. */
+/** Folder of the results shown in the READMEs. */
 export const resultsFolder = own('../results')
 
 /**
- * Makes tables and plots of all results in a folder, and puts them between the markers of the READMEs if it is the one
- * they show. Returns the goals as text for a terminal.
+ * Makes tables and plots of all results in a folder. For `resultsFolder`, also puts the tables between the markers of the
+ * READMEs. Returns the goals as text for a terminal.
  */
 export async function writeReport (folder: string): Promise<string> {
   const results = readResults(folder)
@@ -29,7 +29,7 @@ export async function writeReport (folder: string): Promise<string> {
     : `${met ? 'met   ' : 'MISSED'}  ${name}: ${measured} (${goal})`).join('\n')
 }
 
-/** Replaces what stands between `<!-- name -->` and `<!-- /name -->`; leaves a file without the markers as it is. */
+/** Replaces the text between `<!-- name -->` and `<!-- /name -->`; leaves a file without these markers unchanged. */
 async function putBetween (file: string, name: string, text: string): Promise<void> {
   const before = await readFile(file, 'utf8')
   const after = before.replace(new RegExp(`(<!-- ${name} -->\n)[^]*(<!-- /${name} -->)`), (_, start, end) => `${start}\n${text}\n\n${end}`)

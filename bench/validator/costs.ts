@@ -3,19 +3,19 @@ import Fastify from 'fastify'
 import { createSessionValidator, type SessionValidatorOptions } from '../../src/validator/index.ts'
 import { print, quantile } from './print.ts'
 
-/** Rounds, in each of which every way has its turn, so that a busy moment of the machine hits all alike. */
+/** Number of rounds. Every way runs once a round, so that a busy moment of the machine affects all alike. */
 const ROUNDS = 15
 
 type Verify = (token: string) => unknown
 
-/** Prints what a validation costs, one at a time and fifty at once, beside @fastify/jwt that asks nobody. */
+/** Prints the cost of a validation, one at a time and fifty at once, beside @fastify/jwt, which does no look-up. */
 export async function measureCosts (options: SessionValidatorOptions, tokens: string[]): Promise<void> {
   const cached = createSessionValidator({ ...options, cache: { maxStaleness: 3_600_000 } })
   const uncached = createSessionValidator({ ...options, cache: false })
   await Promise.all([cached.ready(), uncached.ready()])
   const app = Fastify()
   for (const [namespace, cache] of [['plain', false], ['cached', 10_000]] as const) {
-    // The tokens' key is the first of the list, and the only one here.
+    // The list of secrets has one entry, so the whole string is the tokens' key.
     const verify = { algorithms: ['HS512' as const], allowedIss: 'ktor.io', allowedSub: 'Authentication', cache }
     await app.register(fastifyJwt, { namespace, secret: String(options.secrets), verify })
   }

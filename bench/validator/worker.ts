@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { createSessionValidator, type SessionValidator, type SessionValidatorOptions } from '../../src/validator/index.ts'
 
-/** A service with a validator: asked for a token once a millisecond until it refuses it. */
+/** A service with a validator: validates a token once a millisecond until it is refused. */
 
 let validator: SessionValidator
 

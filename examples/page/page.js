@@ -2,7 +2,7 @@ import { call, logIn, logOut, session } from './session.js'
 
 const [form, main, output] = ['form', 'main', 'output'].map(name => document.querySelector(name))
 
-/** Shows the log-in or the product; whichever tab it was that logged in or out. */
+/** Shows the log-in form or the product, even when another tab logged in or out. */
 function show () {
   const current = session()
   form.hidden = current !== null
@@ -11,7 +11,7 @@ function show () {
   if (current === null) output.value = ''
 }
 
-/** Does what was asked for and says how it went. */
+/** Runs `action` on an event and shows its result or error. */
 function on (target, type, action) {
   target.addEventListener(type, async event => {
     event.preventDefault()

@@ -1,26 +1,26 @@
-// One session for all tabs of this browser. It lives in localStorage, which tabs share and every script of this origin can
-// read: an injected one (XSS) could take the tokens away. Hence the page's Content-Security-Policy, and no foreign scripts.
-// A product that wants more keeps the refresh token in an HttpOnly cookie of a server of its own, which refreshes for it.
+// One session for all tabs of this browser. It is in localStorage, which all tabs share and every script of this origin can
+// read: an injected script (XSS) could steal the tokens. Hence the page's Content-Security-Policy, and no foreign scripts.
+// For more protection, a product keeps the refresh token in an HttpOnly cookie of its own server, which refreshes for the page.
 const { localStorage, location } = window
 
-/** There is no session, or it has ended: ask for a log-in. */
+/** There is no session, or it has ended: the user must log in. */
 export class LogInNeeded extends Error {
   constructor (message = 'Please log in.') { super(message) }
 }
 
-/** Nobody could say, so nothing has changed: whoever was logged in still is. */
+/** The server gave no clear answer, so the session stays as it is. */
 export class TryLater extends Error {
   constructor () { super('No answer just now. Please try again.') }
 }
 
-/** Milliseconds for an answer, and until a refresh that got none is tried again: well within REFRESH_RETRY_WINDOW. */
+/** Milliseconds to wait for an answer, and before retrying a refresh without one. Together well within REFRESH_RETRY_WINDOW. */
 const PATIENCE = 5000
 const PAUSE = 2000
 
 /** `{ id, email, role, token, refreshToken }`, or `null`. */
 export const session = () => JSON.parse(localStorage.getItem('session'))
 
-/** Other tabs get a `storage` event from the browser, this one gets it from here. */
+/** The browser sends a `storage` event to other tabs; this function sends it to this tab. */
 function save (value) {
   if (value === null) localStorage.removeItem('session')
   else localStorage.setItem('session', JSON.stringify(value))
@@ -28,10 +28,10 @@ function save (value) {
   return value
 }
 
-/** One at a time over all tabs. Whatever changes the session holds it, so that none undoes what another has done. */
+/** Runs one action at a time across all tabs. Every change of the session runs in it, so that none overwrites another. */
 const exclusively = action => navigator.locks.request('session', action)
 
-/** Status and body; status 0 when there is no answer, or none of ours. */
+/** Returns status and body; status 0 when there is no answer, or no JSON. */
 async function post (path, body) {
   try {
     const headers = { 'Content-Type': 'application/json' }
@@ -42,7 +42,7 @@ async function post (path, body) {
   }
 }
 
-/** Another tab may have refreshed while this one waited for its turn: then that is the answer. */
+/** Another tab may have refreshed while this one waited for the lock: then its session is the result. */
 const refresh = stale => exclusively(async () => {
   const current = session()
   if (current?.id !== stale.id) throw new LogInNeeded()
@@ -57,7 +57,7 @@ const refresh = stale => exclusively(async () => {
 let refreshing
 let again
 
-/** All calls of this tab share one attempt. One without an answer is repeated soon, in case the answer alone was lost. */
+/** All calls of this tab share one attempt. An attempt without an answer is retried, in case only the answer was lost. */
 function refreshOnce (stale) {
   clearTimeout(again)
   refreshing ??= refresh(stale).catch(err => {
@@ -68,8 +68,8 @@ function refreshOnce (stale) {
 }
 
 /**
- * `fetch` for a path of this origin, with the session's access token. On 401 it refreshes and asks once more, so a body
- * must be one that can be sent twice; headers are a plain object.
+ * `fetch` for a path of this origin, with the session's access token. On 401 it refreshes and repeats the request once, so
+ * the body must be sendable twice. Headers are a plain object.
  * @throws LogInNeeded, TryLater
  */
 export async function call (path, options = {}) {
@@ -92,7 +92,7 @@ export async function logIn (email, password) {
   })
 }
 
-/** Ends the session at the server, and in every tab even if the server can't be told: nobody holds its tokens then. */
+/** Ends the session on the server, and deletes its tokens in every tab even if the server can't be reached. */
 export async function logOut () {
   await call('/logout', { method: 'POST', signal: AbortSignal.timeout(PATIENCE) }).catch(() => {})
   await exclusively(() => { save(null) })

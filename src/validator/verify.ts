@@ -112,7 +112,7 @@ function unknownKey (): never {
   throw malformed('it names no key that is known')
 }
 
-/** Converts jose's error. The original is not passed on as the cause, because it carries the claims. */
+/** Converts an error of `jwtVerify`. A jose error is not passed on as the cause, because it carries the claims. */
 function judge (err: Error): SessionValidationError {
   if (err instanceof SessionValidationError) return err
   if (err instanceof errors.JWTExpired) return new SessionValidationError('expired', 'the access token has expired')

@@ -1,6 +1,6 @@
-// better-auth keeps the rows of its OAuth provider in a database, for which it has no Redis adapter (its secondary storage
-// takes sessions and rate limits alone). This one is written to its documented interface: a row is JSON, with a set for
-// every value that rows are looked up by, and "only while it has not been revoked" is compared and set at once.
+// better-auth keeps the rows of its OAuth provider in a database and has no Redis adapter for it (its secondary storage
+// holds only sessions and rate limits). This adapter follows better-auth's documented interface: a row is JSON, with a set
+// for every indexed value, and "only while it has not been revoked" is an atomic compare-and-set.
 import { createAdapterFactory } from 'better-auth/adapters'
 import { Redis } from 'ioredis'
 import { redisUrl } from '../serve.mjs'
@@ -11,7 +11,7 @@ redis.defineCommand('replace', {
   lua: 'if redis.call("GET", KEYS[1]) ~= ARGV[1] then return 0 end redis.call("SET", KEYS[1], ARGV[2]) return 1'
 })
 
-/** What rows are looked up by; of the other tables, which are small, all rows are read. */
+/** Indexed fields by table. The other tables are small, so all of their rows are read. */
 const indexes = {
   user: ['email'],
   oauthClient: ['clientId'],
@@ -24,7 +24,7 @@ const setsOf = (model, row) => indexes[model]
   ? indexes[model].filter(field => row[field] != null).map(field => `${model}:${field}=${row[field]}`)
   : [`${model}:all`]
 
-/** The JSON of the rows that a query may be about. */
+/** Returns the JSON of all rows that may match a query. */
 async function candidates (model, where) {
   const asked = where.find(({ field }) => field === 'id' || indexes[model]?.includes(field))
   const values = asked === undefined ? [] : [asked.value].flat()
@@ -46,7 +46,7 @@ async function find (model, where) {
   return (await candidates(model, where)).map(json => ({ json, row: JSON.parse(json) })).filter(({ row }) => matches(row, where))
 }
 
-/** Changes rows that match, each only if nobody else did since it was read. */
+/** Changes matching rows, each only if it has not changed since it was read. */
 async function change (model, where, to, most = Infinity) {
   const changed = []
   for (const { json, row } of (await find(model, where)).slice(0, most)) {

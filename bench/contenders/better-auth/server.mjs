@@ -1,5 +1,5 @@
-// better-auth: the refresh token grant of its OAuth provider. A refresh issues what it issues by default for the scopes
-// `openid offline_access`: an opaque access token, an opaque refresh token, and an ID token signed EdDSA.
+// better-auth: the refresh token grant of its OAuth provider. A refresh issues the defaults for the scopes
+// `openid offline_access`: an opaque access token, an opaque refresh token, and an ID token signed with EdDSA.
 import { createHash, randomBytes } from 'node:crypto'
 import { createServer } from 'node:http'
 import { oauthProvider } from '@better-auth/oauth-provider'
@@ -16,7 +16,7 @@ const auth = betterAuth({
   baseURL: 'http://127.0.0.1',
   secret: secret(),
   database: redisAdapter,
-  // It counts requests by address, and all of these come from one.
+  // Disabled: it counts requests by address, and all requests of the bench come from one.
   rateLimit: { enabled: false },
   telemetry: { enabled: false },
   logger: { disabled: true },
@@ -40,7 +40,7 @@ await adapter.create({
   }
 })
 
-/** The rows that a log-in by code leaves behind. */
+/** Creates the rows that a log-in by authorization code creates. */
 async function open (i) {
   const { email } = user(i)
   const now = new Date()

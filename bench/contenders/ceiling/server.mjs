@@ -1,5 +1,5 @@
-// The ceiling: what is left of a refresh when nothing is decided. A bare Fastify route with our schemas, a fixed body, and
-// one call of a script that does nothing, through ioredis with auto-pipelining. It verifies, signs and stores nothing.
+// The ceiling: a refresh without any logic. A bare Fastify route with the service's schemas and a fixed body calls an empty
+// script once, through ioredis with auto-pipelining. It verifies, signs and stores nothing.
 import Fastify from 'fastify'
 import { Redis } from 'ioredis'
 import { ErrorResponse } from '../../../dist/src/schemas/error.js'
@@ -9,7 +9,7 @@ import { redisUrl, serve } from '../serve.mjs'
 const redis = new Redis(redisUrl, { enableAutoPipelining: true })
 redis.defineCommand('nothing', { lua: 'return 1', numberOfKeys: 1 })
 
-/** An answer of ours, so that as many bytes are written. */
+/** A real answer of the service, so that the ceiling writes as many bytes. */
 const answer = JSON.parse(process.env.ANSWER)
 
 const app = Fastify()

@@ -1,5 +1,5 @@
-// A Redis adapter for node-oidc-provider with the data layout of the one in its documentation: what can be consumed is a hash
-// of payload and time, all else is JSON; a list for each grant names what was issued under it, for revocation.
+// A Redis adapter for node-oidc-provider with the data layout of its documented adapter: a consumable model is a hash of
+// payload and time, every other model is JSON. A list for each grant names the keys issued under it, for revocation.
 import { Redis } from 'ioredis'
 import { redisUrl } from '../serve.mjs'
 

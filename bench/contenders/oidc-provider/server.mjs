@@ -1,5 +1,5 @@
-// node-oidc-provider: the refresh token grant with rotation. A refresh issues what it issues by default for the scopes
-// `openid offline_access`: an opaque access token, an opaque refresh token, and an ID token signed RS256.
+// node-oidc-provider: the refresh token grant with rotation. A refresh issues the defaults for the scopes
+// `openid offline_access`: an opaque access token, an opaque refresh token, and an ID token signed with RS256.
 import { generateKeyPairSync } from 'node:crypto'
 import { createServer } from 'node:http'
 import { Provider } from 'oidc-provider'
@@ -24,7 +24,7 @@ const provider = new Provider('http://127.0.0.1', {
   cookies: { keys: [secret()] },
   findAccount: (_ctx, id) => ({ accountId: id, claims: () => ({ sub: id, ...user(Number(id)) }) }),
   features: { devInteractions: { enabled: false } },
-  // Its own defaults, said aloud so that it says nothing of them at the start.
+  // The defaults, set explicitly to avoid a notice about them at the start.
   ttl: { AccessToken: 3600, IdToken: 3600, Grant: 14 * 24 * 3600, RefreshToken: 14 * 24 * 3600 }
 })
 

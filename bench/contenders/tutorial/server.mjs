@@ -1,6 +1,6 @@
-// The tutorial: refresh tokens as hundreds of posts show them, with Express, jsonwebtoken and three commands to Redis. It is
-// here to show what the careful version costs beside it, and what the careless one lets through: between GET and DEL
-// other requests see the same token.
+// The tutorial: refresh tokens as in hundreds of blog posts, with Express, jsonwebtoken and three Redis commands. It shows
+// the extra cost of the careful version, and the flaw of the careless one: between GET and DEL other requests see the same
+// token.
 import { randomUUID } from 'node:crypto'
 import { createServer } from 'node:http'
 import express from 'express'
