@@ -24,6 +24,9 @@ const DRAFT = /^[0-9a-f]{8}$/
 /** Age at which an unpublished socket counts as abandoned, in milliseconds. */
 const DRAFT_AGE = 60_000
 
+/** Stands for the answer of a live claimant that gives none. */
+const SILENT = 'silent'
+
 /** Milliseconds to wait for another claimant's answer; a suspended process does not answer. */
 const PATIENCE = 1000
 
@@ -77,7 +80,8 @@ async function isContested (folder: string, own: string): Promise<boolean> {
       continue
     }
     const [state, pid = 'unknown'] = answer.split(' ')
-    if (state !== 'claiming' || name < own) throw new LockedError(pid)
+    // A claimant that broke off its answer is about to end, and is asked again.
+    if (state !== '' && (state !== 'claiming' || name < own)) throw new LockedError(pid)
     contested = true
   }
   return contested
@@ -88,17 +92,20 @@ async function removeOld (draft: string): Promise<void> {
   if (Date.now() - mtimeMs > DRAFT_AGE) await rm(draft, { force: true })
 }
 
-/** The answer of the claimant at `path`: '' when it is alive but silent, `undefined` when it is dead. */
+/** Returns the answer of the claimant at `path`: `SILENT` for a suspended one, '' for one that broke off, `undefined` for a dead one. */
 async function ask (path: string): Promise<string | undefined> {
   const socket = connect(path).setEncoding('utf8')
-  const timer = setTimeout(() => socket.end().destroy(), PATIENCE)
+  let answer = ''
+  const timer = setTimeout(() => {
+    answer = SILENT
+    socket.end().destroy()
+  }, PATIENCE)
   try {
     await once(socket, 'connect')
   } catch {
     clearTimeout(timer)
     return undefined
   }
-  let answer = ''
   try {
     for await (const chunk of socket) answer += chunk
   } catch {

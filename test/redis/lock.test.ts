@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readdir, symlink, utimes, writeFile } from 'node:fs/promises'
-import { connect } from 'node:net'
+import { connect, createServer } from 'node:net'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import t, { type Test } from 'tap'
@@ -58,6 +58,16 @@ t.test('a holder that is stopped holds it all the same', async t => {
   t.equal(await holder.said, 'taken')
   await holder.kill('SIGSTOP')
   await t.rejects(takeLock(folder), new LockedError('unknown'))
+})
+
+t.test('a claimant that ends while it is asked is no holder', async t => {
+  const folder = await tempFolder(t)
+  const ending = createServer(socket => {
+    socket.destroy()
+    ending.close()
+  }).listen(join(folder, 'lock-00000000'))
+  await once(ending, 'listening')
+  await (await takeLock(folder))()
 })
 
 t.test('whoever connects and goes away does no harm', async t => {
