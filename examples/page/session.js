@@ -42,7 +42,11 @@ async function post (path, body) {
   }
 }
 
-/** Another tab may have refreshed while this one waited for the lock: then its session is the result. */
+/**
+ * Another tab may have refreshed while this one waited for the lock: then its session is the result. A browser that runs tabs
+ * in several processes can show this tab the new tokens late. This tab then sends the same refresh token again, and the
+ * service answers with the new tokens once more.
+ */
 const refresh = stale => exclusively(async () => {
   const current = session()
   if (current?.id !== stale.id) throw new LogInNeeded()
