@@ -10,7 +10,7 @@ const WITHDRAWAL = 200
 /** `app.deployment`, only on the internal listener: one for each process is enough, and it shares no connection with refreshes. */
 export default fp(async app => {
   const { config, redis, log, metrics, health } = app
-  if (app.surface !== 'internal') return
+  if (app.listener !== 'internal') return
   const names = keyNames(signingKeys(config))
   const watch = createWatch({ redis, ownership: config, names, log, onUnknownKeys: count => { metrics.unknownKeys = count } })
   await watch.start()

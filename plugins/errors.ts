@@ -14,13 +14,13 @@ type TurnedAwayReason = TurnAwayReason | 'redis' | 'address_connections' | 'pipe
  * message, unless it comes from our own schemas or error classes, on a route behind the API key.
  */
 export default fp(async app => {
-  const isPublic = app.surface === 'public'
+  const isPublic = app.listener === 'public'
   // The first hook, so that every answer has the header (RFC 6749 section 5.1), and a 404 does not wait for an unused body.
   app.addHook('onRequest', (request, reply, done) => {
     reply.header('cache-control', 'no-store')
     // The only public OPTIONS route is that of CORS, and its own hook has already answered the valid preflights.
     if (!request.is404 && !(isPublic && request.method === 'OPTIONS')) return done()
-    app.metrics.unmatched[app.surface]++
+    app.metrics.unmatched[app.listener]++
     reply.code(404).send(errorBody(404))
   })
   // Reached only through `reply.callNotFound()`, such as for a missing file: the hook above answers all other 404s.

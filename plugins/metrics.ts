@@ -4,10 +4,10 @@ import { createRequestObserver } from '#src/metrics/requests'
 
 /** Observes every route that is added after this plugin, and this listener's connection to Redis. */
 export default fp(async app => {
-  const { metrics, redis, surface } = app
+  const { metrics, redis, listener } = app
   app.addHook('onRoute', route => {
-    route.onResponse = [route.onResponse ?? [], createRequestObserver(metrics, surface, route)].flat()
+    route.onResponse = [route.onResponse ?? [], createRequestObserver(metrics, listener, route)].flat()
   })
-  metrics.connections.set(surface, redis)
-  watchReconnects(redis, () => { metrics.reconnects[surface]++ })
+  metrics.connections.set(listener, redis)
+  watchReconnects(redis, () => { metrics.reconnects[listener]++ })
 }, { name: 'metrics', dependencies: ['redis'] })

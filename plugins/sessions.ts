@@ -17,7 +17,7 @@ export default fp(async app => {
   await store.probe().catch(err => app.log.warn({ err }, 'Redis would not run a refresh now'))
   app.decorate('sessions', store)
   app.health.probes.push(store.probe)
-  app.metrics.clocks.set(app.surface, store.takeClockAhead)
+  app.metrics.clocks.set(app.listener, store.takeClockAhead)
 }, { name: 'sessions', dependencies: ['redis'] })
 
 declare module 'fastify' {

@@ -9,7 +9,7 @@ import { createLogger } from '#src/log/log'
 import { createMetrics } from '#src/metrics/metrics'
 import { apiDocument, toText } from '#src/openapi/document'
 import { planEmbeddedRedis, startEmbeddedRedis } from '#src/embedded/embedded'
-import type { Surfaces } from '#src/listeners'
+import type { Listeners } from '#src/listeners'
 
 // `npm run openapi`: writes docs/openapi.json from the routes, as both listeners have them. They are built for real, on a
 // Redis of their own, and never listen.
@@ -18,16 +18,16 @@ const DATA_DIR = await mkdtemp(join(tmpdir(), 'rts-openapi-'))
 const config = await withDevelopmentSecrets(loadConfig({ DATA_DIR, LOG_LEVEL: 'warn' }))
 const logger = createLogger(config.LOG_LEVEL)
 const redis = await startEmbeddedRedis(await planEmbeddedRedis(DATA_DIR), logger)
-const surfaces: Surfaces = {}
+const listeners: Listeners = {}
 const health = createHealth()
 try {
   const complete = { ...config, REDIS_URL: redis.url } as RunnableConfig
-  const options = { config: complete, health, metrics: createMetrics(health), logger, surfaces }
+  const options = { config: complete, health, metrics: createMetrics(health), logger, listeners }
   await buildApp('public', options)
   await buildApp('internal', options)
-  await writeFile(process.argv[2] ?? 'docs/openapi.json', toText(apiDocument(surfaces)))
+  await writeFile(process.argv[2] ?? 'docs/openapi.json', toText(apiDocument(listeners)))
 } finally {
-  for (const app of Object.values(surfaces)) await app.close()
+  for (const app of Object.values(listeners)) await app.close()
   await redis.stop()
   await rm(DATA_DIR, { recursive: true })
 }

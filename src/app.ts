@@ -16,7 +16,7 @@ import { splitOrigins } from '#src/settings/origins'
 import { protect } from '#src/overload/protect'
 import { createRequestIds, identify, identifyRequests, idTrust } from '#src/http/request-ids'
 import { formats } from '#src/schemas/formats'
-import type { Surface, Surfaces } from './listeners.ts'
+import type { Listener, Listeners } from './listeners.ts'
 
 /** Options of `buildApp`. All but the logger are decorated on the app under these names, for plugins and routes. */
 export interface AppOptions {
@@ -25,7 +25,7 @@ export interface AppOptions {
   metrics: Metrics
   logger: FastifyBaseLogger
   /** Listeners of the same process; `buildApp` adds the new one. */
-  surfaces?: Surfaces
+  listeners?: Listeners
 }
 
 /** Maximum size of a request's body, bytes. The largest documented body, fully escaped, needs about a quarter of it. */
@@ -46,26 +46,26 @@ const folder = (name: string): string => fileURLToPath(new URL(`../${name}`, imp
  * Builds one listener, ready for `listen()` or `inject()`.
  * @throws StartError when Redis can't be used.
  */
-export async function buildApp (surface: Surface, options: AppOptions): Promise<FastifyInstance> {
-  const app = Fastify(serverOptions(surface, options))
+export async function buildApp (listener: Listener, options: AppOptions): Promise<FastifyInstance> {
+  const app = Fastify(serverOptions(listener, options))
   app.decorate('config', options.config)
   app.decorate('health', options.health)
   app.decorate('metrics', options.metrics)
-  app.decorate('surface', surface)
-  const { surfaces = {} } = options
-  surfaces[surface] = app
-  app.decorate('surfaces', surfaces)
+  app.decorate('listener', listener)
+  const { listeners = {} } = options
+  listeners[listener] = app
+  app.decorate('listeners', listeners)
   app.decorate('connections', watchConnections(app.server, () => { app.turnedAway.count('unread') }))
   identifyRequests(app)
   // Without a handler, Node answers an unknown `Expect` header with 417. RFC 9110 section 10.1.1 allows the route to answer instead.
   app.server.on('checkExpectation', (request, response) => app.server.emit('request', request, response))
   limitPipelining(app.server, response => { answerSurplus(app, response) })
   try {
-    if (surface === 'public') await openToPages(app)
+    if (listener === 'public') await openToPages(app)
     await app.register(autoload, { dir: folder('plugins'), forceESM: true })
-    if (surface === 'public') await app.register(protect)
+    if (listener === 'public') await app.register(protect)
     await app.register(autoload, {
-      dir: folder(`routes/${surface}`),
+      dir: folder(`routes/${listener}`),
       forceESM: true,
       routeParams: true,
       autoHooks: true,
@@ -81,18 +81,18 @@ export async function buildApp (surface: Surface, options: AppOptions): Promise<
 
 /** Allows calls from pages of `CORS_ORIGINS`, and in development from the API page. Adds no CORS hook if there is no such origin. */
 async function openToPages (app: FastifyInstance): Promise<void> {
-  const { config, surfaces } = app
+  const { config, listeners } = app
   const origins = new Set(config.CORS_ORIGINS && splitOrigins(config.CORS_ORIGINS))
   if (!isProduction(config)) {
-    await allowOrigins(app, origin => origins.has(origin) || docsOrigins(surfaces, config.INTERNAL_HOST).includes(origin))
+    await allowOrigins(app, origin => origins.has(origin) || docsOrigins(listeners, config.INTERNAL_HOST).includes(origin))
   } else if (origins.size > 0) {
     await allowOrigins(app, origin => origins.has(origin))
   }
 }
 
-function serverOptions (surface: Surface, { config, logger, metrics }: AppOptions): FastifyHttpOptions<Server> {
+function serverOptions (listener: Listener, { config, logger, metrics }: AppOptions): FastifyHttpOptions<Server> {
   return {
-    loggerInstance: logger.child({ surface }),
+    loggerInstance: logger.child({ surface: listener }),
     // One log line for each request would cost more than the request itself.
     logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: BODY_LIMIT,
@@ -109,7 +109,7 @@ function serverOptions (surface: Surface, { config, logger, metrics }: AppOption
     trustProxy: trustProxy(config),
     return503OnClosing: false,
     forceCloseConnections: 'idle',
-    genReqId: createRequestIds(idTrust(surface, config)),
+    genReqId: createRequestIds(idTrust(listener, config)),
     ajv: {
       // Bodies are taken as sent: no string becomes a number, no default is filled in, no field is removed.
       customOptions: { coerceTypes: false, useDefaults: false, removeAdditional: false },
@@ -118,7 +118,7 @@ function serverOptions (surface: Surface, { config, logger, metrics }: AppOption
     clientErrorHandler: answerBrokenHttp,
     frameworkErrors: (err, request, reply) => {
       identify(request, reply)
-      countUnread(metrics, surface, 'malformed')
+      countUnread(metrics, listener, 'malformed')
       request.server.refused.count(err.code)
       request.log.debug({ reason: err.code }, 'request refused')
       reply.header('cache-control', 'no-store').code(400 as never).send(errorBody(400) as never)
@@ -131,8 +131,8 @@ declare module 'fastify' {
     config: RunnableConfig
     health: Health
     metrics: Metrics
-    surface: Surface
-    surfaces: Surfaces
+    listener: Listener
+    listeners: Listeners
     connections: Connections
   }
 }

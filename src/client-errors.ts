@@ -69,6 +69,6 @@ function endAfterAnswers (app: FastifyInstance, socket: Socket, last: LastAnswer
     return
   }
   // If the body of the pending request is incomplete, that request fails too, and its route counts it.
-  if (due?.req.complete !== false) countUnread(app.metrics, app.surface, last.outcome)
+  if (due?.req.complete !== false) countUnread(app.metrics, app.listener, last.outcome)
   socket.end(last.bytes)
 }

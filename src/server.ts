@@ -16,7 +16,7 @@ import { planEmbeddedRedis, startEmbeddedRedis } from '#src/embedded/embedded'
 import { parseRedisUrl } from '#src/settings/redis-url'
 import { onEndingSignal, SIGNALS } from './signals.ts'
 import { watchForStalls } from '#src/http/stall'
-import type { Surface } from './listeners.ts'
+import type { Listener } from './listeners.ts'
 
 // The process: configuration, embedded Redis, both listeners, shutdown. No other part of the service reads signals or
 // exits; the command line runs in its own process, src/cli/main.ts.
@@ -31,7 +31,7 @@ const foundations: Array<() => Promise<void>> = []
 
 async function start (config: Config, health: Health, logger: Logger): Promise<void> {
   const { redis, ...complete } = await prepare(config, logger)
-  await buildListeners({ config: complete, health, metrics: createMetrics(health, output), logger, surfaces: {} })
+  await buildListeners({ config: complete, health, metrics: createMetrics(health, output), logger, listeners: {} })
   watchForStalls()
   const [publicApp, internalApp] = listeners as [FastifyInstance, FastifyInstance]
   const addresses = {
@@ -54,8 +54,8 @@ async function prepare (config: Config, logger: Logger): Promise<RunnableConfig 
 
 /** Builds both listeners at the same time, because each waits for Redis separately. */
 async function buildListeners (options: AppOptions): Promise<void> {
-  const surfaces: Surface[] = ['public', 'internal']
-  const built = await Promise.allSettled(surfaces.map(async surface => await buildApp(surface, options)))
+  const names: Listener[] = ['public', 'internal']
+  const built = await Promise.allSettled(names.map(async name => await buildApp(name, options)))
   for (const result of built) if (result.status === 'fulfilled') listeners.push(result.value)
   for (const result of built) if (result.status === 'rejected') throw result.reason
 }

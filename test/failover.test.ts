@@ -62,7 +62,7 @@ async function assertWhole (t: Test, service: Service, crowd: Crowd, users: numb
   t.ok(sessions.every(([session]) => session!.generation > 1))
 }
 
-/** The lines that tell of the connection, on the public surface. */
+/** The lines that tell of the connection, on the public listener. */
 function linesOf ({ log }: Service): unknown[] {
   return log.filter(({ surface, msg }) => surface === 'public' && /connection to Redis/.test(String(msg))).map(({ msg }) => msg)
 }

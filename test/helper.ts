@@ -11,7 +11,7 @@ import { loadConfig, type RunnableConfig } from '#src/config/environment'
 import { createHealth, type Health } from '#src/health'
 import { createLogger } from '#src/log/log'
 import { createMetrics, type Metrics } from '#src/metrics/metrics'
-import type { Surfaces } from '#src/listeners'
+import type { Listeners } from '#src/listeners'
 import type { PrivateRedis } from './redis-servers/index.ts'
 
 export { startRedis, tempFolder, topology, type PrivateRedis } from './redis-servers/index.ts'
@@ -43,7 +43,7 @@ export interface Service {
   metrics: Metrics
   public: FastifyInstance
   internal: FastifyInstance
-  surfaces: Surfaces
+  listeners: Listeners
   /** Everything logged so far, parsed. */
   log: Array<Record<string, unknown>>
   /** Opens a session through the internal API. */
@@ -79,7 +79,7 @@ export async function until (expected: string, isSo: () => boolean | Promise<boo
   }
 }
 
-/** Builds both surfaces of one service in this process; they close with the test. */
+/** Builds both listeners of one service in this process; they close with the test. */
 export async function build (t: Test, redis: Pick<PrivateRedis, 'url'> & Partial<PrivateRedis>, overrides: Record<string, string> = {}): Promise<Service> {
   const config = loadConfig(environment(redis.url, { ...redis.env, ...overrides })) as RunnableConfig
   const log: Array<Record<string, unknown>> = []
@@ -91,10 +91,10 @@ export async function build (t: Test, redis: Pick<PrivateRedis, 'url'> & Partial
   }))
   const health = createHealth()
   const metrics = createMetrics(health)
-  const surfaces: Surfaces = {}
-  const publicApp = await buildApp('public', { config, health, metrics, logger, surfaces })
+  const listeners: Listeners = {}
+  const publicApp = await buildApp('public', { config, health, metrics, logger, listeners })
   t.teardown(async () => await publicApp.close())
-  const internalApp = await buildApp('internal', { config, health, metrics, logger, surfaces })
+  const internalApp = await buildApp('internal', { config, health, metrics, logger, listeners })
   t.teardown(async () => await internalApp.close())
 
   const call: Service['call'] = async (method, url, payload) => await internalApp.inject({
@@ -107,7 +107,7 @@ export async function build (t: Test, redis: Pick<PrivateRedis, 'url'> & Partial
     log,
     public: publicApp,
     internal: internalApp,
-    surfaces,
+    listeners,
     call,
     open: async (overrides = {}) => {
       const response = await call('POST', '/internal/sessions', { ...guest, ...overrides })

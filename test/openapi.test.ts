@@ -33,7 +33,7 @@ function operationsOf (document: ApiDocument): Array<{ path: string, method: str
 
 t.test('docs/openapi.json is what the routes say', async t => {
   const service = await build(t, await startRedis(t))
-  const document = apiDocument(service.surfaces)
+  const document = apiDocument(service.listeners)
   t.equal(await committed(), toText(document), 'docs/openapi.json is out of date: run `npm run openapi` and commit it')
   t.equal(toText(apiDocument({ internal: service.internal, public: service.public })), toText(document), 'in whatever order they were built')
 })

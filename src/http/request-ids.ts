@@ -3,7 +3,7 @@ import type { IncomingMessage } from 'node:http'
 import { compile } from '@fastify/proxy-addr'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { trustProxy, type Config } from '#src/config/environment'
-import type { Surface } from '#src/listeners'
+import type { Listener } from '#src/listeners'
 import { parseTraceparent } from './trace-context.ts'
 
 /** Whether the service accepts request ids and trace ids from the peer with this address. */
@@ -17,8 +17,8 @@ const REQUEST_ID = /^[A-Za-z0-9._-]{1,128}$/
  * must be a proxy of `TRUST_PROXY`: a client that could choose ids would hide its log lines among those of others, or decide
  * which traces a tracing back end keeps.
  */
-export function idTrust (surface: Surface, config: Config): Trust {
-  const proxies = surface === 'internal' || trustProxy(config)
+export function idTrust (listener: Listener, config: Config): Trust {
+  const proxies = listener === 'internal' || trustProxy(config)
   if (typeof proxies === 'boolean') return () => proxies
   // Parsed as Fastify parses it for `request.ip`.
   const isProxy = compile(proxies.split(',').map(part => part.trim()))

@@ -60,7 +60,7 @@ export const definitions = {
   },
   connected: {
     name: 'rts_redis_connected',
-    help: 'Whether the surface has a usable connection to Redis (1) or not (0).',
+    help: 'Whether the listener has a usable connection to Redis (1) or not (0).',
     labelNames: ['surface']
   },
   reconnects: {

@@ -1,7 +1,7 @@
 import { Counter, Gauge, Registry } from 'prom-client'
 import { isReady, type Health } from '#src/health'
 import type { ScriptObserver } from '#src/sessions/runner'
-import type { Surface } from '#src/listeners'
+import type { Listener } from '#src/listeners'
 import { createCounts } from './counts.ts'
 import { definitions, type RefreshOutcome } from './definitions.ts'
 import { createHistogram, type Histogram } from './histogram.ts'
@@ -14,16 +14,16 @@ export interface Metrics {
   /** The code that decides the outcome of a refresh adds 1. */
   refreshes: Record<RefreshOutcome, number>
   requests: Histogram
-  unmatched: Record<Surface, number>
+  unmatched: Record<Listener, number>
   /** Passed to the store of each listener. */
   observeScript: ScriptObserver
   /** ioredis client of each listener; its status is `ready` while it can be used. */
-  connections: Map<Surface, { readonly status: string }>
-  reconnects: Record<Surface, number>
+  connections: Map<Listener, { readonly status: string }>
+  reconnects: Record<Listener, number>
   /** Number of other replicas' signing keys that this replica does not know. */
   unknownKeys: number
   /** For each listener: how far Redis's clock is ahead, in seconds; `undefined` while unknown. */
-  clocks: Map<Surface, () => number | undefined>
+  clocks: Map<Listener, () => number | undefined>
 }
 
 /** `health` and `log` belong to the process and are read at every scrape. */
@@ -44,16 +44,16 @@ export function createMetrics (health: Health, log: { readonly dropped: number }
   registry.registerMetric(new Gauge({
     ...connected,
     registers: [],
-    collect () { for (const [surface, { status }] of metrics.connections) this.set({ surface }, Number(status === 'ready')) }
+    collect () { for (const [listener, { status }] of metrics.connections) this.set({ surface: listener }, Number(status === 'ready')) }
   }))
   registry.registerMetric(new Gauge({
     ...clock,
     registers: [],
     collect () {
       this.reset()
-      for (const [surface, takeAhead] of metrics.clocks) {
+      for (const [listener, takeAhead] of metrics.clocks) {
         const ahead = takeAhead()
-        if (ahead !== undefined) this.set({ surface }, ahead)
+        if (ahead !== undefined) this.set({ surface: listener }, ahead)
       }
     }
   }))

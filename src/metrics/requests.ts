@@ -1,6 +1,6 @@
 import type { FastifyError, onResponseHookHandler, RouteOptions } from 'fastify'
 import { Aborted, RefreshRefused, TurnedAway } from '#src/errors'
-import type { Surface } from '#src/listeners'
+import type { Listener } from '#src/listeners'
 import type { RefreshOutcome } from './definitions.ts'
 import { addSeries, observe, type Series } from './histogram.ts'
 import type { Metrics } from './metrics.ts'
@@ -9,8 +9,8 @@ import type { Metrics } from './metrics.ts'
  * Creates a route's own onResponse hook, which observes the duration of its answers by status. The other labels are fixed
  * when the route is added, so that no label holds a URL or a method that a client chose.
  */
-export function createRequestObserver ({ requests }: Metrics, surface: Surface, { method, url }: RouteOptions): onResponseHookHandler {
-  const labels = { surface, method: typeof method === 'string' ? method : 'any', route: url }
+export function createRequestObserver ({ requests }: Metrics, listener: Listener, { method, url }: RouteOptions): onResponseHookHandler {
+  const labels = { surface: listener, method: typeof method === 'string' ? method : 'any', route: url }
   const byStatus: Series[] = []
   return (_request, reply, done) => {
     const { statusCode: status } = reply
@@ -28,6 +28,6 @@ export function refusedOutcome (err: FastifyError | RefreshRefused | TurnedAway,
 }
 
 /** Counts bytes that became no request of a route. On the public listener they count as refreshes, because clients send nothing else. */
-export function countUnread ({ refreshes }: Metrics, surface: Surface, outcome: 'malformed' | 'overloaded'): void {
-  if (surface === 'public') refreshes[outcome]++
+export function countUnread ({ refreshes }: Metrics, listener: Listener, outcome: 'malformed' | 'overloaded'): void {
+  if (listener === 'public') refreshes[outcome]++
 }

@@ -1,4 +1,4 @@
-import type { Surface } from '#src/listeners'
+import type { Listener } from '#src/listeners'
 
 /** Parts of the API document that do not come from routes. */
 
@@ -18,7 +18,7 @@ and is never exposed. Every error answer of both has one shape, \`{"code":400,"m
 }
 
 /** URLs of the listeners on a development machine, with descriptions. */
-export const servers: Record<Surface, { url: string, description: string }> = {
+export const servers: Record<Listener, { url: string, description: string }> = {
   public: { url: 'http://localhost:3000', description: 'Public listener (HOST, PORT)' },
   internal: { url: 'http://localhost:3001', description: 'Internal listener (INTERNAL_HOST, INTERNAL_PORT)' }
 }

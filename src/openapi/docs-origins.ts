@@ -1,4 +1,4 @@
-import type { Surfaces } from '#src/listeners'
+import type { Listeners } from '#src/listeners'
 import { listeningPort } from '#src/listeners'
 
 /**
@@ -6,8 +6,8 @@ import { listeningPort } from '#src/listeners'
  * listener, which is another origin; this is allowed only in development. The list is empty until the internal listener
  * listens, because the system may choose its port.
  */
-export function docsOrigins (surfaces: Surfaces, internalHost: string): string[] {
-  const port = listeningPort(surfaces.internal)
+export function docsOrigins (listeners: Listeners, internalHost: string): string[] {
+  const port = listeningPort(listeners.internal)
   if (port === undefined) return []
   const host = internalHost.includes(':') ? `[${internalHost}]` : internalHost
   return [host, 'localhost', '127.0.0.1', '[::1]'].map(host => `http://${host}:${port}`)

@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util'
-import type { Surface, Surfaces } from '#src/listeners'
+import type { Listener, Listeners } from '#src/listeners'
 import { headers, info, OPENAPI, securitySchemes, servers, tags } from './about.ts'
 
 /** The parts of an OpenAPI 3.1 document that this module reads or changes. */
@@ -25,10 +25,10 @@ export const base = { openapi: OPENAPI, info, components: { securitySchemes, hea
  * Merges the documents of all listeners; each path names its server.
  * Sorted, so that the same API gives the same text. The listeners must be ready.
  */
-export function apiDocument (surfaces: Surfaces, urls: Partial<Record<Surface, string>> = {}): ApiDocument {
-  const serverOf = (surface: Surface): object => ({ ...servers[surface], url: urls[surface] ?? servers[surface].url })
-  const parts = Object.entries(surfaces).map(([surface, app]) =>
-    ({ server: serverOf(surface as Surface), document: app.swagger() as unknown as ApiDocument }))
+export function apiDocument (listeners: Listeners, urls: Partial<Record<Listener, string>> = {}): ApiDocument {
+  const serverOf = (listener: Listener): object => ({ ...servers[listener], url: urls[listener] ?? servers[listener].url })
+  const parts = Object.entries(listeners).map(([listener, app]) =>
+    ({ server: serverOf(listener as Listener), document: app.swagger() as unknown as ApiDocument }))
   return {
     openapi: OPENAPI,
     info,

@@ -26,8 +26,8 @@ const route: FastifyPluginAsync = async app => {
       'object-src': "'none'"
     },
     transformSpecificationClone: false,
-    transformSpecification: (_own, { protocol, host, hostname }) => apiDocument(app.surfaces, {
-      public: `${protocol}://${hostname}:${listeningPort(app.surfaces.public) ?? app.config.PORT}`,
+    transformSpecification: (_own, { protocol, host, hostname }) => apiDocument(app.listeners, {
+      public: `${protocol}://${hostname}:${listeningPort(app.listeners.public) ?? app.config.PORT}`,
       internal: `${protocol}://${host}`
     }) as never
   })
