@@ -2,7 +2,7 @@ import fp from 'fastify-plugin'
 import type { FastifyError, FastifyRequest } from 'fastify'
 import { Aborted, AccessRefused, errorBody, RefreshRefused, StoreUnavailable, TurnedAway, type TurnAwayReason } from '#src/errors'
 import { refusedOutcome } from '#src/metrics/requests'
-import { createTally, type Tally } from '#src/overload/tally'
+import { createRejectionLog, type RejectionLog } from '#src/overload/rejection-log'
 
 const aborted = new Aborted()
 
@@ -26,8 +26,8 @@ export default fp(async app => {
   // Reached only through `reply.callNotFound()`, such as for a missing file: the hook above answers all other 404s.
   app.setNotFoundHandler((_request, reply) => { reply.code(404).send(errorBody(404)) })
 
-  const turnedAway = createTally<TurnedAwayReason>(counts => { app.log.warn({ turnedAway: counts }, 'requests were turned away') })
-  const refused = createTally(counts => { app.log.info({ refused: counts }, 'requests were refused') })
+  const turnedAway = createRejectionLog<TurnedAwayReason>(counts => { app.log.warn({ turnedAway: counts }, 'requests were turned away') })
+  const refused = createRejectionLog(counts => { app.log.info({ refused: counts }, 'requests were refused') })
   app.decorate('turnedAway', turnedAway)
   app.decorate('refused', refused)
   app.addHook('onClose', async () => {
@@ -91,9 +91,9 @@ function explain ({ validation, validationContext, code, message }: FastifyError
 declare module 'fastify' {
   interface FastifyInstance {
     /** Requests of this listener that were turned away. */
-    turnedAway: Tally<TurnedAwayReason>
+    turnedAway: RejectionLog<TurnedAwayReason>
     /** Refused requests of this listener without a token of ours, by error code; `forged` counts refresh tokens. */
-    refused: Tally
+    refused: RejectionLog
   }
   interface FastifyContextConfig {
     /** Whether a 400 says which field is wrong: for callers behind the API key. */

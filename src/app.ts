@@ -13,8 +13,9 @@ import { countUnread } from '#src/metrics/requests'
 import { limitPipelining } from '#src/http/pipelining'
 import { allowOrigins } from '#src/overload/cors'
 import { splitOrigins } from '#src/settings/origins'
-import { protect } from '#src/overload/protect'
-import { createRequestIds, identify, identifyRequests, idTrust } from '#src/http/request-ids'
+import { parseRate } from '#src/settings/rate'
+import { protect, type ProtectOptions } from '#src/overload/protect'
+import { createRequestIds, identify, identifyRequests, trustPeers } from '#src/http/request-ids'
 import { formats } from '#src/schemas/formats'
 import type { Listener, Listeners } from './listeners.ts'
 
@@ -63,7 +64,7 @@ export async function buildApp (listener: Listener, options: AppOptions): Promis
   try {
     if (listener === 'public') await openToPages(app)
     await app.register(autoload, { dir: folder('plugins'), forceESM: true })
-    if (listener === 'public') await app.register(protect)
+    if (listener === 'public') await app.register(protect, protection(options.config))
     await app.register(autoload, {
       dir: folder(`routes/${listener}`),
       forceESM: true,
@@ -90,6 +91,18 @@ async function openToPages (app: FastifyInstance): Promise<void> {
   }
 }
 
+function protection (config: RunnableConfig): ProtectOptions {
+  return {
+    maxRefreshesInFlight: config.MAX_REFRESHES_IN_FLIGHT,
+    maxConnectionsPerAddress: config.MAX_CONNECTIONS_PER_ADDRESS,
+    ratePerAddress: parseRate(config.RATE_LIMIT_PER_ADDRESS),
+    ratePerSession: parseRate(config.RATE_LIMIT_PER_SESSION),
+    redisPrefix: config.REDIS_PREFIX,
+    refreshTokenSecrets: config.REFRESH_TOKEN_SECRETS,
+    isProxy: trustPeers(trustProxy(config))
+  }
+}
+
 function serverOptions (listener: Listener, { config, logger, metrics }: AppOptions): FastifyHttpOptions<Server> {
   return {
     loggerInstance: logger.child({ surface: listener }),
@@ -109,7 +122,7 @@ function serverOptions (listener: Listener, { config, logger, metrics }: AppOpti
     trustProxy: trustProxy(config),
     return503OnClosing: false,
     forceCloseConnections: 'idle',
-    genReqId: createRequestIds(idTrust(listener, config)),
+    genReqId: createRequestIds(trustPeers(listener === 'internal' || trustProxy(config))),
     ajv: {
       // Bodies are taken as sent: no string becomes a number, no default is filled in, no field is removed.
       customOptions: { coerceTypes: false, useDefaults: false, removeAdditional: false },

@@ -106,8 +106,8 @@ t.test('bytes behind the broken ones do not take the answer away', async t => {
   client.write(`GET /x HTTP/1.1\r\nHost: a\r\n\r\nnonsense\r\n\r\n${'x'.repeat(2 ** 20)}`)
   const [socket] = await once(service.public.server, 'connection') as [Socket]
   while (!socket.writableFinished) await delay(5)
-  service.public.connections.look()
-  service.public.connections.look()
+  service.public.connections.check()
+  service.public.connections.check()
   t.ok(socket.destroyed)
   const answers = await read(client)
   t.same(statuses(answers), ['HTTP/1.1 404', 'HTTP/1.1 400'])
@@ -168,9 +168,9 @@ async function settle (socket: Socket): Promise<void> {
 t.test('a client that takes nothing of an answer for ten looks is cut off', async t => {
   const { connections, counted, socket, client } = await startLarge(t)
   await settle(socket)
-  for (let i = 0; i < 10; i++) connections.look()
+  for (let i = 0; i < 10; i++) connections.check()
   t.same([socket.destroyed, counted()], [false, 0])
-  connections.look()
+  connections.check()
   t.same([socket.destroyed, counted()], [true, 1])
   client.resume()
   await Promise.race([once(client, 'end'), once(client, 'close')])
@@ -181,7 +181,7 @@ t.test('a client that takes an answer slowly is not', async t => {
   for (let round = 0; round < 3; round++) {
     await settle(socket)
     const taken = socket.bytesWritten - socket.writableLength
-    for (let i = 0; i < 10; i++) connections.look()
+    for (let i = 0; i < 10; i++) connections.check()
     while (socket.bytesWritten - socket.writableLength < taken + 2 ** 16) {
       client.read()
       await delay(5)

@@ -20,7 +20,7 @@ const files: Array<[RegExp, string]> = [
   [/pino|sonic-boom|abstract-logging/, 'logging'],
   [/ajv/, 'schema'],
   [/fast-json-stringify|secure-json-parse/, 'JSON'],
-  [/under-pressure|src\/(protection|metrics|request-ids|trace-context)|\/plugins\//, 'hooks: ids, gate, metrics'],
+  [/under-pressure|src\/(protection|metrics|request-ids|trace-context)|\/plugins\//, 'hooks: ids, concurrency limit, metrics'],
   [/\/routes\/|session-tokens/, 'route'],
   [/fastify|find-my-way|fast-content-type-parse|light-my-request/, 'Fastify'],
   [/^node:(_http|internal\/http)/, 'HTTP'],

@@ -185,12 +185,12 @@ function * contradictions (config: Config): Generator<string> {
     if (secrets.some(secret => Buffer.byteLength(secret) < MIN_SECRET_BYTES) || new Set(secrets).size < secrets.length) {
       yield mustBe(name)
     } else if (secrets.some(secret => seen.has(secret))) {
-      yield `${name} must share no secret with ACCESS_TOKEN_SECRETS: whoever verifies access tokens could forge refresh tokens.`
+      yield `${name} must share no secret with ACCESS_TOKEN_SECRETS: otherwise a service that verifies access tokens could forge refresh tokens.`
     }
     for (const secret of secrets) seen.add(secret)
   }
   if (config.INTERNAL_API_KEY !== undefined && seen.has(config.INTERNAL_API_KEY)) {
-    yield 'INTERNAL_API_KEY must be no secret of tokens: whoever calls the internal API could forge them.'
+    yield 'INTERNAL_API_KEY must be no secret of tokens: otherwise a caller of the internal API could forge them.'
   }
 
   if (!isProduction(config)) return

@@ -2,23 +2,23 @@ import type { Server } from 'node:http'
 import type { Socket } from 'node:net'
 
 /** Milliseconds between checks of all connections. Limits count checks, not seconds: clients must not pay for a stall of the process. */
-const LOOK = 1000
+const CHECK_INTERVAL = 1000
 
-/** Maximum number of checks in a row in which a client reads less than `PROGRESS` of its pending answers. */
-const PATIENCE = 10
+/** Maximum number of checks in a row in which a client reads less than `MIN_PROGRESS` of its pending answers. */
+const MAX_STUCK_CHECKS = 10
 
-/** Bytes a client must read within `PATIENCE` checks: 6.4 KB a second, enough for a file of the API page over the slowest network. */
-const PROGRESS = 64 * 1024
+/** Bytes a client must read within `MAX_STUCK_CHECKS` checks: 6.4 KB a second, enough for the API page over the slowest network. */
+const MIN_PROGRESS = 64 * 1024
 
 /** Number of checks for which a connection stays open after the last byte is sent, so that its client can read the answer. */
-const LINGER = 2
+const FINISHED_CHECKS = 2
 
 /** Checks that found the socket stuck in a row, checks that found it finished, and the bytes the kernel had taken at the last progress. */
-interface Record { stuck: number, taken: number, finished: number }
+interface Progress { stuck: number, taken: number, finished: number }
 
 export interface Connections {
-  /** Checks all connections; runs every `LOOK` milliseconds. */
-  look (): void
+  /** Checks all connections; runs every `CHECK_INTERVAL` milliseconds. */
+  check (): void
   /** Ends connections that are finished on our side and were already so at an earlier check or call. */
   endFinished (): void
 }
@@ -28,26 +28,26 @@ export interface Connections {
  * Node's own `server.timeout` is unreliable for both: it may take twice its time, and a byte a minute postpones it for ever.
  */
 export function watchConnections (server: Server, onStuck: () => void): Connections {
-  const connections = new Map<Socket, Record>()
+  const connections = new Map<Socket, Progress>()
 
-  function isFinished (socket: Socket, record: Record): boolean {
-    return socket.writableFinished && ++record.finished >= LINGER
+  function isFinished (socket: Socket, progress: Progress): boolean {
+    return socket.writableFinished && ++progress.finished >= FINISHED_CHECKS
   }
 
-  function isStuck (socket: Socket, record: Record): boolean {
+  function isStuck (socket: Socket, progress: Progress): boolean {
     const taken = socket.bytesWritten - socket.writableLength
-    if (socket.writableLength === 0 || taken - record.taken >= PROGRESS) {
-      record.stuck = 0
-      record.taken = taken
+    if (socket.writableLength === 0 || taken - progress.taken >= MIN_PROGRESS) {
+      progress.stuck = 0
+      progress.taken = taken
     }
-    return socket.writableLength > 0 && ++record.stuck > PATIENCE
+    return socket.writableLength > 0 && ++progress.stuck > MAX_STUCK_CHECKS
   }
 
-  function look (): void {
-    for (const [socket, record] of connections) {
-      if (isFinished(socket, record)) {
+  function check (): void {
+    for (const [socket, progress] of connections) {
+      if (isFinished(socket, progress)) {
         socket.destroy()
-      } else if (isStuck(socket, record)) {
+      } else if (isStuck(socket, progress)) {
         onStuck()
         // A reset discards the kernel's send buffer; otherwise the kernel would keep trying to send it, up to megabytes a connection.
         socket.resetAndDestroy()
@@ -60,13 +60,13 @@ export function watchConnections (server: Server, onStuck: () => void): Connecti
     socket.once('close', () => { connections.delete(socket) })
   })
   server.once('listening', () => {
-    const timer = setInterval(look, LOOK).unref()
+    const timer = setInterval(check, CHECK_INTERVAL).unref()
     server.once('close', () => { clearInterval(timer) })
   })
   return {
-    look,
+    check,
     endFinished () {
-      for (const [socket, record] of connections) if (isFinished(socket, record)) socket.destroy()
+      for (const [socket, progress] of connections) if (isFinished(socket, progress)) socket.destroy()
     }
   }
 }

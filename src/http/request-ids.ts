@@ -2,8 +2,6 @@ import { randomUUID } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
 import { compile } from '@fastify/proxy-addr'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import { trustProxy, type Config } from '#src/config/environment'
-import type { Listener } from '#src/listeners'
 import { parseTraceparent } from './trace-context.ts'
 
 /** Whether the service accepts request ids and trace ids from the peer with this address. */
@@ -13,12 +11,10 @@ export type Trust = (address: string) => boolean
 const REQUEST_ID = /^[A-Za-z0-9._-]{1,128}$/
 
 /**
- * Trusts every caller of the internal listener, because all are our own services. On the public listener, the peer itself
- * must be a proxy of `TRUST_PROXY`: a client that could choose ids would hide its log lines among those of others, or decide
- * which traces a tracing back end keeps.
+ * Trusts the peers that are `proxies`: all, none, or those of a comma-separated list of addresses and CIDR ranges. Any other
+ * client that could choose ids would hide its log lines among those of others, or decide which traces a tracing back end keeps.
  */
-export function idTrust (listener: Listener, config: Config): Trust {
-  const proxies = listener === 'internal' || trustProxy(config)
+export function trustPeers (proxies: boolean | string): Trust {
   if (typeof proxies === 'boolean') return () => proxies
   // Parsed as Fastify parses it for `request.ip`.
   const isProxy = compile(proxies.split(',').map(part => part.trim()))

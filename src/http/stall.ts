@@ -4,13 +4,13 @@
 // is read right after a stall counts as if it had arrived before the stall.
 
 /** Milliseconds between two heartbeats of the process. */
-const BEAT = 100
+const HEARTBEAT_INTERVAL = 100
 
 /** Longer pauses count as stalls, milliseconds. Every request is answered within a second, so no client gives up earlier. */
-const STALL = 1000
+const STALL_THRESHOLD = 1000
 
 /** Turns of the event loop that are sure to empty the buffers: a turn may accept just one connection, and 511 can wait. */
-const TURNS = 1024
+const EMPTYING_TURNS = 1024
 
 /** When the process last ran with its buffers read, by `performance.now()`. `Infinity` until `watchForStalls()` is called. */
 let awakeAt = Infinity
@@ -18,31 +18,31 @@ let awakeAt = Infinity
 /** Call it when the process begins to listen. A slow start is no stall, because no requests wait during it. */
 export function watchForStalls (): void {
   awakeAt = performance.now()
-  beat()
+  heartbeat()
 }
 
-function beat (): void {
-  if (performance.now() - awakeAt > STALL) {
-    readOn(TURNS)
+function heartbeat (): void {
+  if (performance.now() - awakeAt > STALL_THRESHOLD) {
+    emptyBuffers(EMPTYING_TURNS)
   } else {
     awakeAt = performance.now()
-    setTimeout(beat, BEAT).unref()
+    setTimeout(heartbeat, HEARTBEAT_INTERVAL).unref()
   }
 }
 
-function readOn (turns: number): void {
+function emptyBuffers (turns: number): void {
   if (turns === 0) {
     awakeAt = performance.now()
-    beat()
+    heartbeat()
   } else {
     // Not unref'd: otherwise an idle event loop would wait for events between the turns.
-    setImmediate(readOn, turns - 1)
+    setImmediate(emptyBuffers, turns - 1)
   }
 }
 
 /** Whether a request that is read now may have waited while the process stood still. */
 export function isCatchingUp (now = performance.now()): boolean {
-  return now - awakeAt > STALL
+  return now - awakeAt > STALL_THRESHOLD
 }
 
 /** Earliest time at which a request that is read now may have arrived, by `performance.now()`: `now`, unless there was a stall. */

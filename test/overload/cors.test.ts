@@ -68,9 +68,9 @@ t.test('every error can be read', async t => {
     statuses.push(response.statusCode)
     t.equal(response.headers['access-control-allow-origin'], app)
   }
-  service.public.gate.enter()
+  service.public.concurrencyLimit.acquire()
   const shed = await service.public.inject(post(app))
-  service.public.gate.leave()
+  service.public.concurrencyLimit.release()
   t.same([...statuses, shed.statusCode], [400, 429, 500])
   t.match(shed.headers, { 'access-control-allow-origin': app, 'retry-after': '1' })
 })

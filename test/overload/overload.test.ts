@@ -66,7 +66,7 @@ t.test('no more wait for Redis than may; the others are told at once, before any
 
   redis.freeze()
   const waiting = [service.refresh(refreshToken), service.refresh(refreshToken)]
-  await until('two refreshes wait for Redis', () => service.public.gate.refusal() !== undefined)
+  await until('two refreshes wait for Redis', () => service.public.concurrencyLimit.refusal() !== undefined)
   const refused = await service.public.inject({ method: 'POST', url: '/api/ps/refresh', payload: 'nonsense', headers: { 'content-type': 'application/json' } })
   t.equal(refused.body, internalError, 'its body was not read')
   t.match(refused.headers, { 'retry-after': '1', 'cache-control': 'no-store' })
@@ -141,7 +141,7 @@ t.test('while the event loop lags a tenth of the room has to do, and is never ta
 
 function isBusy (service: Service): boolean {
   try {
-    service.public.gate.assertNotBusy()
+    service.public.concurrencyLimit.assertBelowTenth()
     return false
   } catch {
     return true

@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process'
 import type { LightMyRequestResponse } from 'fastify'
 import t, { type Test } from 'tap'
-import { nameOfSession } from '#src/overload/session'
+import { nameOfSession } from '#src/overload/rate-limit-names'
 import { build, claimsOf, guest, recordKeys, secret, startRedis, until, type PrivateRedis, type Service } from '../helper.ts'
 
 /** Rates by session and by address, counted in Redis: off unless asked for, and never in the way when Redis is. */
@@ -89,7 +89,7 @@ t.test('who was counted waits no more: the room for requests that wait for Redis
   const statuses = []
   for (let i = 0; i < 6; i++) statuses.push((await service.refresh(refreshToken)).statusCode)
   t.notOk(statuses.includes(500), 'none was turned away')
-  t.equal(service.public.gate.refusal(), undefined)
+  t.equal(service.public.concurrencyLimit.refusal(), undefined)
 })
 
 t.test('connections that were reset before anybody looked: no error, one line a second, an outcome of their own', async t => {

@@ -4,7 +4,7 @@ import { ErrorResponse } from '#src/schemas/error'
 import { RefreshRequest, SessionTokens } from '#src/schemas/refresh'
 import type { Rotation } from '#src/sessions/outcomes'
 import { sessionTokens } from '#src/schemas/session-tokens'
-import { nameOfSession } from '#src/overload/session'
+import { nameOfSession } from '#src/overload/rate-limit-names'
 import type { RefreshClaims } from '#src/tokens/claims'
 
 const Refused = {
@@ -27,7 +27,7 @@ const TooMany = {
 }
 
 const route: FastifyPluginAsyncTypebox = async app => {
-  const { gate, limitSession, sessions, metrics: { refreshes } } = app
+  const { concurrencyLimit, limitSession, sessions, metrics: { refreshes } } = app
 
   app.post('/', {
     config: { isRefresh: true },
@@ -58,11 +58,11 @@ const route: FastifyPluginAsyncTypebox = async app => {
   })
 
   async function rotate (claims: RefreshClaims, deviceId: string): Promise<Rotation> {
-    gate.enter()
+    concurrencyLimit.acquire()
     try {
       return await sessions.rotate(claims, deviceId)
     } finally {
-      gate.leave()
+      concurrencyLimit.release()
     }
   }
 }

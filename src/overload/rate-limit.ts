@@ -2,7 +2,7 @@ import rateLimit from '@fastify/rate-limit'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { TurnedAway } from '#src/errors'
 import { isCatchingUp } from '#src/http/stall'
-import type { Gate } from './gate.ts'
+import type { ConcurrencyLimit } from './concurrency-limit.ts'
 import type { Rate } from '#src/settings/rate'
 import { RATE_LIMIT_TIMEOUT } from './thresholds.ts'
 
@@ -12,13 +12,22 @@ import { RATE_LIMIT_TIMEOUT } from './thresholds.ts'
  */
 export type Limiter = (request: FastifyRequest, name: string) => Promise<void>
 
+export interface LimiterOptions {
+  by: 'address' | 'session'
+  rate: Rate
+  redisPrefix: string
+  /** Counts the requests that wait for a check. */
+  concurrencyLimit: ConcurrencyLimit
+}
+
 type Check = ReturnType<FastifyInstance['createRateLimit']>
 
 /**
  * Creates a rate limit on the counters `<prefix>limit:<by>:<name>`, which expire with their windows. While Redis is down or
  * slow, no request is limited: the refresh itself reports the failure, and must do so within its second.
  */
-export async function createLimiter (app: FastifyInstance, by: 'address' | 'session', { max, seconds }: Rate, gate: Gate): Promise<Limiter> {
+export async function createLimiter (app: FastifyInstance, options: LimiterOptions): Promise<Limiter> {
+  const { by, rate: { max, seconds }, redisPrefix, concurrencyLimit } = options
   let check: Check
   // A scope for each limit, because the plugin supports one namespace for each registration.
   await app.register(async scope => {
@@ -27,7 +36,7 @@ export async function createLimiter (app: FastifyInstance, by: 'address' | 'sess
       max,
       timeWindow: seconds * 1000,
       redis: app.redis,
-      nameSpace: `${app.config.REDIS_PREFIX}limit:${by}:`,
+      nameSpace: `${redisPrefix}limit:${by}:`,
       skipOnError: true,
       keyGenerator: request => request.limitName
     })
@@ -38,7 +47,7 @@ export async function createLimiter (app: FastifyInstance, by: 'address' | 'sess
     // A request that may have waited in a frozen process is refused as late, but only if it reaches the refresh while the
     // process still catches up. Counting takes time, so the request would look new afterwards.
     if (isCatchingUp()) return
-    gate.enter()
+    concurrencyLimit.acquire()
     let timer
     const timeout = new Promise<undefined>(resolve => { timer = setTimeout(() => resolve(undefined), RATE_LIMIT_TIMEOUT) })
     try {
@@ -47,7 +56,7 @@ export async function createLimiter (app: FastifyInstance, by: 'address' | 'sess
       if (counted?.isAllowed === false && counted.isExceeded) throw new TurnedAway(by, Math.max(counted.ttlInSeconds, 1))
     } finally {
       clearTimeout(timer)
-      gate.leave()
+      concurrencyLimit.release()
     }
   }
 }

@@ -4,7 +4,7 @@ import { TurnedAway } from '#src/errors'
  * The concurrency limit: counts the requests that wait for Redis, and admits no more than can be answered in time. Requests
  * whose bodies are still arriving don't count; otherwise a few slow senders could block all other clients.
  */
-export interface Gate {
+export interface ConcurrencyLimit {
   /** Error to refuse a request with before its body is read; `undefined` while the limit is not reached. */
   refusal (): TurnedAway | undefined
   /**
@@ -12,29 +12,29 @@ export interface Gate {
    * have other causes, and refusing the last few requests would not cure it.
    * @throws TurnedAway when 10 % of the limit is reached.
    */
-  assertNotBusy (): void
+  assertBelowTenth (): void
   /**
-   * Counts one more request; `leave` must follow.
+   * Counts one more request; `release` must follow.
    * @throws TurnedAway when the limit is reached.
    */
-  enter (): void
-  leave (): void
+  acquire (): void
+  release (): void
 }
 
-export function createGate (limit: number): Gate {
+export function createConcurrencyLimit (limit: number): ConcurrencyLimit {
   // Created once: a stack trace for each request would cost more than the refusal itself.
   const full = new TurnedAway('in_flight')
   const busy = new TurnedAway('event_loop')
   let waiting = 0
   return {
     refusal: () => waiting < limit ? undefined : full,
-    assertNotBusy () {
+    assertBelowTenth () {
       if (waiting * 10 >= limit) throw busy
     },
-    enter () {
+    acquire () {
       if (waiting >= limit) throw full
       waiting++
     },
-    leave () { waiting-- }
+    release () { waiting-- }
   }
 }

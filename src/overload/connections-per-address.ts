@@ -2,7 +2,7 @@ import type { Server } from 'node:net'
 import { normalizeIP } from '@fastify/rate-limit'
 
 /**
- * Closes at once the connections that an address opens beyond `max`. An IPv6 /64 counts as one address, as in address.ts.
+ * Closes at once the connections that an address opens beyond `max`. An IPv6 /64 counts as one address, as in rate-limit-names.ts.
  * Proxies are exempt, because each carries the connections of many clients.
  */
 export function limitConnectionsPerAddress (

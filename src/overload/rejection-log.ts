@@ -1,8 +1,8 @@
 /** Milliseconds from the first counted request to the log line with all counts since then. */
 const INTERVAL = 1000
 
-/** Rejection log: counts requests by reason. A log line for each request would flood the log and slow the process under overload. */
-export interface Tally<Reason extends string = string> {
+/** Counts rejected requests by reason, and logs the counts: a line for each request would flood the log under overload. */
+export interface RejectionLog<Reason extends string = string> {
   /** Counts a request. Returns whether it is the first with this reason since the last log line. */
   count (reason: Reason): boolean
   /** Logs the counts that are not logged yet. */
@@ -10,7 +10,7 @@ export interface Tally<Reason extends string = string> {
 }
 
 /** Calls `log` at most once a second. Reasons must be few and known, never chosen by a client. */
-export function createTally<Reason extends string> (log: (counts: Partial<Record<Reason, number>>) => void): Tally<Reason> {
+export function createRejectionLog<Reason extends string> (log: (counts: Partial<Record<Reason, number>>) => void): RejectionLog<Reason> {
   let counts: Partial<Record<Reason, number>> = {}
   let timer: NodeJS.Timeout | undefined
 
