@@ -22,7 +22,7 @@ const REPEAT = 1000
  */
 export function onEndingSignal (close: (signal: string) => void, endNow: (signal: string) => void): void {
   let first: number | undefined
-  const heed = (signal: string): void => {
+  const onSignal = (signal: string): void => {
     if (first === undefined) {
       first = performance.now()
       close(signal)
@@ -30,6 +30,6 @@ export function onEndingSignal (close: (signal: string) => void, endNow: (signal
       endNow(signal)
     }
   }
-  for (const signal of ENDING) process.on(signal, heed)
-  process.on('SIGHUP', isatty(0) ? heed : () => {})
+  for (const signal of ENDING) process.on(signal, onSignal)
+  process.on('SIGHUP', isatty(0) ? onSignal : () => {})
 }

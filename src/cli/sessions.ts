@@ -1,5 +1,5 @@
 import { loadStoreConfig } from '#src/config/environment'
-import { toListed } from '#src/schemas/listed-session'
+import { toListed } from '#src/schemas/sessions'
 import { toUserId } from './usage.ts'
 import { count, printable, table } from './output.ts'
 import { withStore } from './redis.ts'

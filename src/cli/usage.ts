@@ -1,5 +1,4 @@
-import { SessionId } from '#src/schemas/fields'
-import { formats } from '#src/schemas/formats'
+import { SessionId, formats } from '#src/schemas/fields'
 
 /** The arguments are invalid. The message is a whole sentence. */
 export class UsageError extends Error {

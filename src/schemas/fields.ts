@@ -1,7 +1,7 @@
 import { Type } from '@sinclair/typebox'
 
 /**
- * Field rules that several bodies share. `format`s are checked by the functions in formats.ts.
+ * Field rules that several bodies share. `formats` below checks each `format`.
  * Nothing is coerced: a number in a string is refused.
  */
 
@@ -40,3 +40,12 @@ export const AuthenticatedAt = Type.Number({
   description: 'When the log-in began, before it read the user: Unix seconds, with a fraction (`Date.now() / 1000`). Recommended: ' +
     'then a log-out everywhere, or a change of the profile, that comes while the password is checked is not undone. At most a minute ahead'
 })
+
+/**
+ * String formats for Ajv that a JSON Schema pattern can't express:
+ * lengths in bytes, and numbers in strings.
+ */
+export const formats: Record<string, (value: string) => boolean> = {
+  'user-id': value => /^[1-9]\d{0,15}$/.test(value) && Number.isSafeInteger(Number(value)),
+  label: value => Buffer.byteLength(value) <= 48 && /\S/.test(value) && !/[\p{Cc}\p{Cs}]/u.test(value)
+}

@@ -13,3 +13,14 @@ export const NotReady = Type.Object({ status: Type.Union([Type.Literal('draining
   description: 'It wants no requests: Redis can\'t be used, or the process is closing.',
   examples: [{ status: 'draining' }]
 })
+
+/** Prometheus's text format, version 0.0.4. */
+export const MetricsText = Type.String({
+  title: 'Metrics',
+  description: 'Every metric of docs/metrics.md, in Prometheus\'s text format.',
+  examples: [
+    '# HELP rts_refresh_requests_total Requests to the refresh endpoint by how they ended.\n' +
+    '# TYPE rts_refresh_requests_total counter\n' +
+    'rts_refresh_requests_total{outcome="rotated"} 1027\n'
+  ]
+})

@@ -1,5 +1,7 @@
-import { Type } from '@sinclair/typebox'
+import { type Static, Type } from '@sinclair/typebox'
 import { DeviceId, Email, Role, UserId } from './fields.ts'
+import type { LiveSession } from '#src/sessions/outcomes'
+import type { Tokens } from '#src/tokens/tokens'
 
 /**
  * The documented request. Unknown fields are ignored. Our own tokens are below 500 bytes; the length limit leaves room
@@ -25,3 +27,14 @@ export const SessionTokens = Type.Object({
   description: 'The new pair, and the user\'s profile as it is now.',
   examples: [{ id: 1, email: 'guest@keygenqt.com', role: 'GUEST', token: 'eyJ…', refreshToken: 'eyJ…' }]
 })
+
+/** Builds the five documented keys from the current state of a session. */
+export function sessionTokens (tokens: Tokens, { generation, profile, now }: LiveSession): Static<typeof SessionTokens> {
+  return {
+    id: generation.id,
+    email: profile.email,
+    role: profile.role,
+    token: tokens.signAccess(generation, now),
+    refreshToken: tokens.signRefresh(generation)
+  }
+}

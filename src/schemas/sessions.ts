@@ -1,6 +1,7 @@
-import { Type, type TString } from '@sinclair/typebox'
+import { type TString, Type } from '@sinclair/typebox'
 import { SessionTokens } from './refresh.ts'
 import { AuthenticatedAt, DeviceId, Email, Label, Role, SessionId, UserId, UserIdParam } from './fields.ts'
+import type { SessionSummary } from '#src/sessions/outcomes'
 
 export const OpenSessionRequest = Type.Object({
   userId: UserId,
@@ -46,3 +47,27 @@ export const SessionList = Type.Object({
     }]
   }]
 })
+
+/** Requires at least one of the two fields. */
+export const ProfilePatch = Type.Object(
+  { email: Type.Optional(Email), role: Type.Optional(Role) },
+  { title: 'ProfilePatch', anyOf: [{ required: ['email'] }, { required: ['role'] }], examples: [{ role: 'ADMIN' }] }
+)
+
+/** A session as the internal API and the command line list it; times in ISO 8601. */
+export interface ListedSession {
+  sid: string
+  label: string | null
+  generation: number
+  createdAt: string
+  lastUsedAt: string
+  expiresAt: string
+}
+
+export function toListed ({ sid, label, gen, createdAt, rotatedAt, expiresAt }: SessionSummary): ListedSession {
+  return { sid, label, generation: gen, createdAt: iso(createdAt), lastUsedAt: iso(rotatedAt), expiresAt: iso(expiresAt) }
+}
+
+function iso (seconds: number): string {
+  return new Date(seconds * 1000).toISOString()
+}

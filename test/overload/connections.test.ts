@@ -1,6 +1,5 @@
 import { EventEmitter, once } from 'node:events'
-import type { Server } from 'node:net'
-import { connect, type Socket } from 'node:net'
+import { type Server, connect, type Socket } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { limitConnectionsPerAddress } from '#src/overload/connections-per-address'

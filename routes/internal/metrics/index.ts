@@ -1,5 +1,5 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import { MetricsText } from '#src/schemas/metrics'
+import { MetricsText } from '#src/schemas/health'
 
 /** Metrics for Prometheus: both listeners of this process only. */
 const route: FastifyPluginAsyncTypebox = async app => {

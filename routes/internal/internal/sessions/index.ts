@@ -1,7 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { ErrorResponse } from '#src/schemas/error'
 import { OpenedSession, OpenSessionRequest } from '#src/schemas/sessions'
-import { sessionTokens } from '#src/schemas/session-tokens'
+import { sessionTokens } from '#src/schemas/refresh'
 
 const route: FastifyPluginAsyncTypebox = async app => {
   app.post('/', {

@@ -1,8 +1,7 @@
 import { Type, type FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { UserNotFound } from '#src/errors'
 import { ErrorResponse } from '#src/schemas/error'
-import { UserParams } from '#src/schemas/sessions'
-import { ProfilePatch } from '#src/schemas/users'
+import { UserParams, ProfilePatch } from '#src/schemas/sessions'
 
 const route: FastifyPluginAsyncTypebox = async app => {
   app.patch('/', {

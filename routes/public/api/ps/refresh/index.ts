@@ -1,9 +1,8 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { RefreshRefused } from '#src/errors'
 import { ErrorResponse } from '#src/schemas/error'
-import { RefreshRequest, SessionTokens } from '#src/schemas/refresh'
+import { RefreshRequest, SessionTokens, sessionTokens } from '#src/schemas/refresh'
 import type { Rotation } from '#src/sessions/outcomes'
-import { sessionTokens } from '#src/schemas/session-tokens'
 import { nameOfSession } from '#src/overload/rate-limit-names'
 import type { RefreshClaims } from '#src/tokens/claims'
 

@@ -1,7 +1,6 @@
 import { Type, type FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import { toListed } from '#src/schemas/listed-session'
+import { toListed, SessionList, SessionParams, UserParams } from '#src/schemas/sessions'
 import { ErrorResponse } from '#src/schemas/error'
-import { SessionList, SessionParams, UserParams } from '#src/schemas/sessions'
 
 const Ended = Type.Null({ description: 'No such session lives.' })
 
