@@ -24,10 +24,10 @@ export const servers: Record<Listener, { url: string, description: string }> = {
 }
 
 export const tags = [
-  { name: 'Refresh', description: 'For clients: the one endpoint they need after the log-in.' },
-  { name: 'Sessions', description: 'For the login service and for support: open, look at and end sessions.' },
-  { name: 'Users', description: 'What refreshes of a user answer with.' },
-  { name: 'Tokens', description: 'For API services and gateways: whose token is this, and is it still good?' },
+  { name: 'Refresh', description: 'For clients: the one endpoint they need after log-in.' },
+  { name: 'Sessions', description: 'For the login service and for support: open, list and end sessions.' },
+  { name: 'Users', description: 'The profile of a user that refreshes return.' },
+  { name: 'Tokens', description: 'For API services and gateways: check tokens, and find their users.' },
   { name: 'Health', description: 'For load balancers, orchestrators and Prometheus; no key needed.' }
 ]
 
@@ -41,14 +41,14 @@ export const securitySchemes = {
     type: 'apiKey',
     in: 'header',
     name: 'X-Internal-Api-Key',
-    description: 'The same key, from a gateway: its `Authorization` header is its client\'s.'
+    description: 'The same key, sent by a gateway, whose `Authorization` header belongs to its client.'
   }
 } as const
 
 /** Headers of every answer. */
 export const headers = {
   'X-Request-Id': {
-    description: 'The id of this request, which its log lines have too: that of a trusted caller, or a random one.',
+    description: 'The id of this request, also in its log lines. A trusted caller chooses it in `X-Request-Id`; otherwise it is random.',
     required: true,
     schema: { type: 'string', pattern: '^[A-Za-z0-9._-]{1,128}$' },
     example: '5f0c7a51-3d8e-4b7a-9a44-0d6f2c1be973'
@@ -57,8 +57,8 @@ export const headers = {
 
 /** Default descriptions of error statuses; a route may give a better one. */
 export const errorDescriptions: Record<number, string> = {
-  400: 'The request is wrong; the message names the first field that is.',
+  400: 'The request is invalid; the message names the first invalid field.',
   401: 'The API key is missing or wrong.',
   404: 'There is no such thing.',
-  500: 'Redis could not be used, or something failed on our side. Nothing happens later; try again.'
+  500: 'Redis could not be used, or the service failed. The request has no later effect; try again.'
 }

@@ -23,13 +23,13 @@ export const DeviceId = Type.String({
   minLength: 1,
   maxLength: 255,
   pattern: '^(?=[^]*\\S)\\P{Cs}+$',
-  description: 'Names one installation of a client: any text that is not blank'
+  description: 'Identifies one installation of a client: any text that is not blank'
 })
 
 /** An address with an @, without blanks or invisible characters; at most 254 characters, the longest that fits an SMTP path (RFC 5321). */
 export const Email = Type.String({ maxLength: 254, pattern: '^[^\\s@\\p{C}]+@[^\\s@\\p{C}]+$', description: 'E-mail address' })
 
-export const Role = Type.String({ pattern: '^[A-Z][A-Z0-9_]{0,31}$', description: 'What the user may do, in the words of your services' })
+export const Role = Type.String({ pattern: '^[A-Z][A-Z0-9_]{0,31}$', description: 'The user\'s role, as your services name it' })
 
 /** A name for people ("Pixel 9"), not blank, without control characters: at most 48 bytes, so that it fits a listpack entry of Redis. */
 export const Label = Type.String({ format: 'label', description: 'A name for people: at most 48 bytes of UTF-8, not blank, no control characters' })
@@ -37,8 +37,8 @@ export const Label = Type.String({ format: 'label', description: 'A name for peo
 /** Unix seconds, not rounded: a whole second means its start. A time too far ahead of Redis's clock is refused. */
 export const AuthenticatedAt = Type.Number({
   minimum: 0,
-  description: 'When the log-in began, before it read the user: Unix seconds, with a fraction (`Date.now() / 1000`). Recommended: ' +
-    'then a log-out everywhere, or a change of the profile, that comes while the password is checked is not undone. At most a minute ahead'
+  description: 'When the log-in began, before the login service read the user: Unix seconds, with a fraction (`Date.now() / 1000`). Recommended: ' +
+    'a log-out everywhere or a change of the profile during the log-in is then not undone. At most a minute in the future'
 })
 
 /**

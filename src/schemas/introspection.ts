@@ -7,7 +7,7 @@ import { Email, Role, SessionId, UserId } from './fields.ts'
  */
 export const IntrospectionRequest = Type.Object({
   token: Type.String({ minLength: 1, description: 'An access token or a refresh token' }),
-  token_type_hint: Type.Optional(Type.String({ description: '`refresh_token` asks about refresh tokens too; without it they are inactive. Any other value changes nothing' }))
+  token_type_hint: Type.Optional(Type.String({ description: '`refresh_token` includes refresh tokens, which are otherwise inactive. Any other value has no effect' }))
 }, {
   title: 'IntrospectionRequest',
   examples: [{ token: 'eyJ…', token_type_hint: 'access_token' }]
@@ -19,7 +19,7 @@ const Active = Type.Object({
   active: Type.Literal(true),
   token_type: Type.Union([Type.Literal('Bearer'), Type.Literal('N_A')], { description: 'N_A for a refresh token (RFC 8693 section 2.2.1)' }),
   token_use: Type.Union([Type.Literal('access'), Type.Literal('refresh')], { description: '`refresh` only with the hint `refresh_token`' }),
-  sub: Type.String({ description: 'The user\'s id as text; not the token\'s own sub, which names its kind' }),
+  sub: Type.String({ description: 'The user\'s id as text; differs from the token\'s own `sub` claim, which names the kind of token' }),
   username: Email,
   iss: Type.String(),
   iat: UnixTime,
@@ -34,7 +34,7 @@ const Inactive = Type.Object({ active: Type.Literal(false) })
 
 export const Introspection = Type.Union([Active, Inactive], {
   title: 'Introspection',
-  description: 'What is known of a good token, and nothing of any other.',
+  description: 'The claims of an active token; only `active: false` for every other token.',
   examples: [
     {
       active: true,

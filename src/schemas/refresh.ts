@@ -24,7 +24,7 @@ export const SessionTokens = Type.Object({
   refreshToken: Type.String({ description: 'Refresh token (JWT); works once' })
 }, {
   title: 'SessionTokens',
-  description: 'The new pair, and the user\'s profile as it is now.',
+  description: 'The new tokens, and the current profile of the user.',
   examples: [{ id: 1, email: 'guest@keygenqt.com', role: 'GUEST', token: 'eyJ…', refreshToken: 'eyJ…' }]
 })
 

@@ -16,7 +16,7 @@ export const OpenSessionRequest = Type.Object({
 })
 
 /** The same five keys as a refresh. */
-export const OpenedSession = { ...SessionTokens, description: 'The first pair of the new session.' }
+export const OpenedSession = { ...SessionTokens, description: 'The first tokens of the new session.' }
 
 export const UserParams = Type.Object({ userId: UserIdParam })
 
@@ -27,11 +27,11 @@ const Time = (description: string): TString => Type.String({ format: 'date-time'
 export const SessionList = Type.Object({
   sessions: Type.Array(Type.Object({
     sid: SessionId,
-    label: Type.Union([Type.String(), Type.Null()], { description: 'As given when it was opened' }),
-    generation: Type.Integer({ minimum: 1, description: '1 when opened, one more with every refresh' }),
-    createdAt: Time('When it was opened'),
-    lastUsedAt: Time('When it was refreshed last'),
-    expiresAt: Time('When it ends unless it is refreshed')
+    label: Type.Union([Type.String(), Type.Null()], { description: 'As given when the session was opened' }),
+    generation: Type.Integer({ minimum: 1, description: '1 when the session is opened; each refresh adds 1' }),
+    createdAt: Time('When the session was opened'),
+    lastUsedAt: Time('When the session was last refreshed'),
+    expiresAt: Time('When the session ends unless it is refreshed')
   }))
 }, {
   title: 'SessionList',

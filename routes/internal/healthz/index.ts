@@ -7,8 +7,8 @@ const route: FastifyPluginAsyncTypebox = async app => {
     schema: {
       operationId: 'checkAlive',
       tags: ['Health'],
-      summary: 'Is the process alive?',
-      description: 'Says nothing about Redis: a process that restarts would not bring it back.',
+      summary: 'Check that the process is alive',
+      description: 'Does not check Redis: restarting the process would not repair Redis.',
       response: { 200: Alive }
     }
   }, async () => ({ status: 'ok' as const }))

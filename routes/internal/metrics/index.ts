@@ -9,8 +9,8 @@ const route: FastifyPluginAsyncTypebox = async app => {
     schema: {
       operationId: 'getMetrics',
       tags: ['Health'],
-      summary: 'How is the process doing?',
-      description: 'For Prometheus. Nothing in it is about one user, session or client.',
+      summary: 'Read the metrics of the process',
+      description: 'For Prometheus. No metric identifies a user, session or client.',
       produces: ['text/plain'],
       response: { 200: MetricsText }
     }

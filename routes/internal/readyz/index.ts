@@ -8,7 +8,7 @@ const route: FastifyPluginAsyncTypebox = async app => {
     schema: {
       operationId: 'checkReady',
       tags: ['Health'],
-      summary: 'Should it get requests?',
+      summary: 'Check that the process can serve requests',
       description: 'For load balancers and rolling restarts.',
       response: { 200: Ready, 503: NotReady }
     }

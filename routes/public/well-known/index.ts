@@ -15,7 +15,7 @@ const route: FastifyPluginAsyncTypebox = async app => {
       operationId: 'getKeys',
       tags: ['Tokens'],
       summary: 'The public keys of access tokens',
-      description: 'A JWK set (RFC 7517) for verifiers, empty while secrets sign. May be kept as long as `Cache-Control` says; ' +
+      description: 'A JWK set (RFC 7517) for verifiers; empty while secrets sign. Cache it for as long as `Cache-Control` says; ' +
         'fetch it again for a `kid` that is not in it.',
       response: { 200: JwkSet }
     }

@@ -14,9 +14,9 @@ const route: FastifyPluginAsyncTypebox = async app => {
     schema: {
       operationId: 'introspectToken',
       tags: ['Tokens'],
-      summary: 'Is this token good, and whose is it?',
+      summary: 'Check a token and find its user',
       description: 'RFC 7662. A refresh token is active only with `token_type_hint=refresh_token`, and only while a refresh from its own ' +
-        'device would succeed; an access token is active under every hint. Asking changes nothing.',
+        'device would succeed; an access token is active under every hint. Introspection does not use up the token.',
       consumes: ['application/x-www-form-urlencoded'],
       body: IntrospectionRequest,
       response: { 200: Introspection, 400: ErrorResponse, 401: ErrorResponse, 500: ErrorResponse }

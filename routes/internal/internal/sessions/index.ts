@@ -9,9 +9,9 @@ const route: FastifyPluginAsyncTypebox = async app => {
       operationId: 'openSession',
       tags: ['Sessions'],
       summary: 'Open a session',
-      description: 'For the login service, once it knows the user. An older session of the same user and device is replaced; over ' +
-        '`MAX_SESSIONS_PER_USER` the least recently used one ends. Sets the profile that refreshes answer with, unless it was ' +
-        'changed after `authenticatedAt`: then the changed profile stays, and is in the answer.',
+      description: 'For the login service, after it has identified the user. Replaces an older session of the same user and device; beyond ' +
+        '`MAX_SESSIONS_PER_USER`, ends the least recently used session. Sets the profile that refreshes return; a profile that was ' +
+        'changed after `authenticatedAt` stays, and is returned.',
       body: OpenSessionRequest,
       response: {
         201: OpenedSession,

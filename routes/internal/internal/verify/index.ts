@@ -16,7 +16,7 @@ const errors = {
 const text = { type: 'string' }
 
 const Identified = Type.Null({
-  description: 'Who it is, in headers for the API behind the gateway.',
+  description: 'The user and the session, in headers for the API behind the gateway.',
   headers: { 'X-User-Id': text, 'X-User-Role': text, 'X-Session-Id': text }
 })
 
@@ -53,9 +53,9 @@ const routes: FastifyPluginAsyncTypebox = async app => {
     schema: {
       operationId: 'verifyForGateway',
       tags: ['Tokens'],
-      summary: 'May this request pass the gateway?',
+      summary: 'Check a request for a gateway',
       description: 'For nginx `auth_request` and Traefik `forwardAuth`: the client\'s access token comes in `Authorization`. ' +
-        'Envoy asks with its client\'s own path and method behind this path and is answered 200.',
+        'Envoy appends its client\'s path to this path, uses its client\'s method, and gets a 200.',
       response: { 204: Identified, ...errors }
     }
   }, async (request, reply) => {

@@ -8,9 +8,9 @@ const route: FastifyPluginAsyncTypebox = async app => {
     schema: {
       operationId: 'updateProfile',
       tags: ['Users'],
-      summary: 'Change what the next refresh answers with',
-      description: 'At least one of `email` and `role`. Holds against a log-in under way that gives its `authenticatedAt`, for ten ' +
-        'minutes also when the user has no session and the answer is 404.',
+      summary: 'Change the profile that the next refresh returns',
+      description: 'At least one of `email` and `role`. A log-in in progress that sends its `authenticatedAt` does not overwrite the change; ' +
+        'for ten minutes this also holds when the user has no session and the answer is 404.',
       params: UserParams,
       body: ProfilePatch,
       response: { 204: Type.Null({ description: 'Changed.' }), 400: ErrorResponse, 401: ErrorResponse, 404: { ...ErrorResponse, description: 'The user has no session.' }, 500: ErrorResponse }

@@ -8,20 +8,20 @@ import type { RefreshClaims } from '#src/tokens/claims'
 
 const Refused = {
   ...ErrorResponse,
-  description: 'Everything that is the caller\'s: a body that is not as documented, and a token that is forged, expired, unknown, ' +
-    'revoked, reused or sent from another device. One answer for all; ask for a log-in.'
+  description: 'Every client error gets this answer: a body that is not as documented, and a token that is forged, expired, unknown, revoked, ' +
+    'reused or sent from another device. Ask the user to log in.'
 }
 
 const Unavailable = {
   ...ErrorResponse,
-  description: 'Everything that is ours. It never means that the session is gone: keep the token and try again.',
+  description: 'Every failure of the service. The session is not gone: keep the token and try again.',
   headers: { 'Retry-After': { type: 'integer', minimum: 1, description: 'Seconds to wait, when the request was turned away because of overload' } }
 }
 
 const TooMany = {
   ...ErrorResponse,
-  description: 'Only when rate limiting is on (`RATE_LIMIT_PER_ADDRESS`, `RATE_LIMIT_PER_SESSION`): too many requests of this address or ' +
-    'this session. The session lives on: keep the token and try again after the seconds in `Retry-After`.',
+  description: 'Only when rate limiting is on (`RATE_LIMIT_PER_ADDRESS`, `RATE_LIMIT_PER_SESSION`): too many requests from this address or ' +
+    'for this session. The session continues: keep the token and try again after the seconds in `Retry-After`.',
   headers: { 'Retry-After': { type: 'integer', minimum: 1, description: 'Seconds until the rate allows requests again' } }
 }
 
@@ -33,9 +33,9 @@ const route: FastifyPluginAsyncTypebox = async app => {
     schema: {
       operationId: 'refresh',
       tags: ['Refresh'],
-      summary: 'Trade a refresh token for a new pair',
-      description: 'Every refresh token works once. A client that lost the answer repeats its request and gets the same one, for ' +
-        '`REFRESH_RETRY_WINDOW` seconds; after that a token that was used already ends its session. Unknown fields are ignored.',
+      summary: 'Trade a refresh token for new tokens',
+      description: 'Each refresh token works once. For `REFRESH_RETRY_WINDOW` seconds, a client that lost the answer can repeat its request and ' +
+        'gets the same session again; after that, a used token ends its session. Unknown fields are ignored.',
       body: RefreshRequest,
       response: { 200: SessionTokens, 400: Refused, 429: TooMany, 500: Unavailable }
     }

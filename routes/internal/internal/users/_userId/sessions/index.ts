@@ -2,7 +2,7 @@ import { Type, type FastifyPluginAsyncTypebox } from '@fastify/type-provider-typ
 import { toListed, SessionList, SessionParams, UserParams } from '#src/schemas/sessions'
 import { ErrorResponse } from '#src/schemas/error'
 
-const Ended = Type.Null({ description: 'No such session lives.' })
+const Ended = Type.Null({ description: 'The session, or every session, has ended.' })
 
 const errors = { 400: ErrorResponse, 401: ErrorResponse, 500: ErrorResponse }
 
@@ -12,7 +12,7 @@ const routes: FastifyPluginAsyncTypebox = async app => {
       operationId: 'listSessions',
       tags: ['Sessions'],
       summary: 'List the sessions of a user',
-      description: 'The live ones, the last used first. A user without any has an empty list.',
+      description: 'Live sessions, the last used first. The list is empty for a user without sessions.',
       params: UserParams,
       response: { 200: SessionList, ...errors }
     }
@@ -25,8 +25,8 @@ const routes: FastifyPluginAsyncTypebox = async app => {
       operationId: 'endSession',
       tags: ['Sessions'],
       summary: 'Log out one device',
-      description: 'Idempotent. Once it has answered, no refresh of the session succeeds; its access tokens live on to their `exp` ' +
-        'wherever nobody looks the session up.',
+      description: 'Idempotent. After the answer, no refresh of the session succeeds. Its access tokens stay valid until their `exp` ' +
+        'for services that do not look up the session.',
       params: SessionParams,
       response: { 204: Ended, ...errors }
     }
@@ -40,7 +40,7 @@ const routes: FastifyPluginAsyncTypebox = async app => {
       operationId: 'endAllSessions',
       tags: ['Sessions'],
       summary: 'Log out everywhere',
-      description: 'Ends every session of the user, and every log-in under way that gives its `authenticatedAt`. Idempotent.',
+      description: 'Ends every session of the user, and refuses every log-in in progress that sends its `authenticatedAt`. Idempotent.',
       params: UserParams,
       response: { 204: Ended, ...errors }
     }
