@@ -1,19 +1,19 @@
 import { execFileSync } from 'node:child_process'
-import { readFile } from 'node:fs/promises'
+import { access, readdir, readFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import t from 'tap'
 import { Environment } from '#src/config/environment'
 import { startService, tempFolder } from './helper.ts'
 
-/** The README's tour prints what the README says, and its table of variables is the schema's. */
+/** The examples of the README print the documented output, the table of variables matches the schema, and every link resolves. */
 
-t.test('the tour', async t => {
-  const readme = await readFile('README.md', 'utf8')
-  const tour = /## A two-minute tour\n([^]*?)\n## /.exec(readme)![1]!
+t.test('the tour of the README, and its continuation in docs/internal-api.md', async t => {
+  const tour = await section('README.md', 'A two-minute tour') + await section('docs/internal-api.md', 'An example')
   const blocks = [...tour.matchAll(/```(\w+)\n([^]*?)```/g)].map(([, language, text]) => ({ language, text: text! }))
   const DATA_DIR = await tempFolder(t)
   const service = await startService(t, { DATA_DIR, LOG_LEVEL: 'info' })
 
-  // All in one shell, as a reader would; a form feed after each block tells their outputs apart.
+  // One shell runs all blocks; a form feed after each block separates their outputs.
   const script = blocks.filter(({ language }) => language === 'sh').map(({ text }) => `${text}\nprintf '\\f'\n`).join('')
     .replaceAll('localhost:3000', new URL(service.publicUrl).host)
     .replaceAll('localhost:3001', new URL(service.internalUrl).host)
@@ -27,9 +27,49 @@ t.test('the tour', async t => {
   await service.exited
 })
 
-t.test('every variable of the schema is in the README, and no other', async t => {
-  const readme = await readFile('README.md', 'utf8')
-  const table = /## Configuration\n([^]*?)\n## /.exec(readme)![1]!
-  const documented = table.split('\n').flatMap(row => [...(row.split('|')[1] ?? '').matchAll(/`([A-Z_]+)`/g)].map(([, name]) => name!))
+t.test('docs/configuration.md lists every variable of the schema, and no other', async t => {
+  const rows = (await readFile('docs/configuration.md', 'utf8')).split('\n')
+  const documented = rows.flatMap(row => [...(row.split('|')[1] ?? '').matchAll(/`([A-Z_]+)`/g)].map(([, name]) => name!))
   t.same(documented.sort(), Object.keys(Environment.properties).sort())
 })
+
+t.test('every relative link of every page leads to a file, and to a heading of it', async t => {
+  for (const page of await pages()) {
+    for (const link of linksOf(await readFile(page, 'utf8'))) {
+      const [path = '', anchor] = link.split('#')
+      const file = path === '' ? page : join(dirname(page), path)
+      await t.resolves(access(file), `${page}: ${link}`)
+      if (anchor !== undefined) t.ok(anchorsOf(await readFile(file, 'utf8')).includes(anchor), `${page}: ${link}`)
+    }
+  }
+})
+
+t.test('docs/README.md lists every page of docs', async t => {
+  const listed = linksOf(await readFile('docs/README.md', 'utf8'))
+  const inDocs = (await readdir('docs')).filter(name => name.endsWith('.md'))
+  t.same(inDocs.filter(name => !listed.includes(name)), ['README.md'])
+})
+
+async function section (page: string, heading: string): Promise<string> {
+  const text = await readFile(page, 'utf8')
+  return new RegExp(`## ${heading}\n([^]*?)\n## `).exec(text)![1]!
+}
+
+/** The paths of all Markdown pages. */
+async function pages (): Promise<string[]> {
+  const folders = ['.', 'bench', 'docs', 'examples']
+  const pages = await Promise.all(folders.map(async folder => (await readdir(folder)).map(name => join(folder, name))))
+  return pages.flat().filter(path => path.endsWith('.md'))
+}
+
+/** The relative links of a page, inline or by reference. */
+function linksOf (text: string): string[] {
+  const prose = text.replace(/^```[^]*?^```/gm, '')
+  const links = [...prose.matchAll(/\]\(([^)\s]+)\)|^\[[^\]]+\]: (\S+)$/gm)].map(([, inline, reference]) => inline ?? reference!)
+  return links.filter(link => !/^[a-z]+:/.test(link))
+}
+
+/** The anchors of a page's headings, as GitHub makes them. */
+function anchorsOf (text: string): string[] {
+  return [...text.matchAll(/^#+ (.+)$/gm)].map(([, heading]) => heading!.toLowerCase().replace(/[^\w -]/g, '').replaceAll(' ', '-'))
+}

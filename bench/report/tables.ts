@@ -35,9 +35,9 @@ export function fullReport (results: Results): string {
   ].filter(text => text !== undefined).join('\n\n')
 }
 
-/** One table of all contenders, for the project's README. */
+/** Three figures of all contenders, for the project's README. */
 export function summary (results: Results): string {
-  const { speed, race, memory, growth } = results
+  const { speed, race, memory } = results
   const names = measured({ ...memory?.results, ...speed?.results })
   const rows = names.map(name => {
     const of = speed?.results[name]
@@ -45,17 +45,11 @@ export function summary (results: Results): string {
     return [
       titles[name],
       of?.toCeiling === undefined ? '' : `${of.toCeiling.median.toFixed(2)}`,
-      of === undefined ? '' : milliseconds(of.latency.p99.median),
       cell(memory?.results[name], ({ perUser }) => bytes(perUser)),
-      cell(growth?.results[name], ({ bytesPerRotation }) => bytes(Math.max(0, bytesPerRotation))),
-      cell(raced, ({ doubleSpent }) => integer(doubleSpent)),
-      cell(raced, ({ lostSessions, rounds }) => `${lostSessions} of ${rounds}`)
+      cell(raced, ({ doubleSpent, lostSessions, rounds }) => `${integer(doubleSpent)} and ${lostSessions} of ${rounds}`)
     ]
   })
-  const head = [
-    '', 'speed, ceiling = 1', 'p99 at half load', 'Redis memory a session', 'left behind by a refresh', 'tokens double-spent in races',
-    'sessions lost in them'
-  ]
+  const head = ['', 'speed, ceiling = 1', 'Redis memory a session', 'tokens double-spent and sessions lost in races']
   return `${markdownTable(head, rows)}\n\n${provenance(results)}`
 }
 
