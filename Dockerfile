@@ -1,4 +1,4 @@
-# Build: all packages, TypeScript to JavaScript, then production packages alone.
+# Build: install all packages, compile TypeScript to JavaScript, then keep only production packages.
 FROM node:22-alpine AS build
 WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
@@ -9,7 +9,7 @@ COPY plugins ./plugins
 COPY routes ./routes
 RUN npm run compile && npm prune --omit=dev
 
-# Run: no compiler, no package manager's cache, not as root, nothing to write to.
+# Run: without compiler and package cache, not as root, with no folder to write to.
 FROM node:22-alpine
 WORKDIR /app
 ENV NODE_ENV=production \
@@ -17,7 +17,7 @@ ENV NODE_ENV=production \
 COPY --from=build /app/package.json ./
 COPY --from=build /app/node_modules ./node_modules
 COPY --from=build /app/dist ./dist
-# The command line by its name: docker compose exec replica-1 refresh-token-service doctor
+# The command line on the PATH: docker compose exec replica-1 refresh-token-service doctor
 RUN ln -s /app/dist/src/cli/main.js /usr/local/bin/refresh-token-service
 USER node
 EXPOSE 3000 3001

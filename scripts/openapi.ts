@@ -11,8 +11,8 @@ import { apiDocument, toText } from '#src/openapi/document'
 import { planEmbeddedRedis, startEmbeddedRedis } from '#src/embedded/embedded'
 import type { Listeners } from '#src/listeners'
 
-// `npm run openapi`: writes docs/openapi.json from the routes, as both listeners have them. They are built for real, on a
-// Redis of their own, and never listen.
+// `npm run openapi`: writes docs/openapi.json from the routes of both listeners. Builds the real apps on a Redis of their own;
+// the apps never listen.
 
 const DATA_DIR = await mkdtemp(join(tmpdir(), 'rts-openapi-'))
 const config = await withDevelopmentSecrets(loadConfig({ DATA_DIR, LOG_LEVEL: 'warn' }))

@@ -1,5 +1,5 @@
-// Runs first in every npm script and installs what is missing: `node scripts/setup.mjs packages redis`. An old Node must be able
-// to read this file, which refuses it in one sentence before anything is installed. All else is in setup/.
+// Runs first in every npm script and installs missing packages and tools: `node scripts/setup.mjs packages redis`. Refuses an old
+// Node with one sentence before installing anything, so an old Node must be able to parse this file. The rest is in setup/.
 import { readFileSync } from 'node:fs'
 
 const { engines } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'))

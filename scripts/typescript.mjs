@@ -1,9 +1,9 @@
 // Lets Node run the TypeScript sources: `node --import ./scripts/typescript.mjs src/server.ts`. Not for production,
-// which runs what `npm run build` made.
+// which runs the output of `npm run build`.
 import 'tsx'
 
-// @fastify/autoload knows tsx by its command alone.
+// @fastify/autoload detects tsx only when the process is started by the tsx command.
 process.env.FASTIFY_AUTOLOAD_TYPESCRIPT = '1'
 
-// Debian keeps nginx and HAProxy, which the tests start, where the PATH of ordinary users does not lead.
+// The tests start nginx and HAProxy. Debian installs them in folders that are not on the PATH of ordinary users.
 process.env.PATH += ':/usr/local/sbin:/usr/sbin:/sbin'

@@ -4,7 +4,7 @@ import { constants } from 'node:os'
 import { text } from 'node:stream/consumers'
 import { lockDescriptor } from './lock.mjs'
 
-/** Milliseconds between two looks at the parent process. */
+/** Milliseconds between two checks of the parent process. */
 const INTERVAL = 200
 /** Milliseconds until a command that ignores an interrupt is killed. */
 const GRACE = 2_000
@@ -14,8 +14,8 @@ let signalCommand
 let interrupted
 
 /**
- * Ends this process, and first the command that it runs, at an interrupt or when its parent ended: a shell that is
- * killed passes no signal on.
+ * At an interrupt, or when the parent has ended, ends the running command and then this process. A killed shell passes no
+ * signal on, so the parent is checked.
  */
 export function endWithParent () {
   const parent = process.ppid
@@ -35,14 +35,14 @@ function exit () {
 }
 
 /**
- * Runs a shell command, whose output is shown only when it fails; then this process ends. `prefix` is `sudo -n ` when the command
- * runs as root, whom this process may not signal. An interrupted package manager is left to finish its step: killed, it
- * would need a repair.
+ * Runs a shell command. When the command fails, shows its output and ends this process. `prefix` is `sudo -n ` when the command
+ * runs as root, because this process may not signal root's processes. An interrupted package manager (`system`) may finish its
+ * step: killed, it would need a repair.
  */
 export async function run (command, { env = {}, prefix = '', system = false } = {}) {
   const child = spawn('sh', ['-c', command], {
     env: { ...process.env, ...env },
-    // A process group of its own, so that one signal reaches all of it.
+    // A process group of its own, so that one signal reaches all its processes.
     detached: true,
     stdio: ['ignore', 'pipe', 'pipe', lockDescriptor()]
   })

@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 const FILE = '.setup.lock'
 /** Milliseconds between two attempts to get the lock. */
 const INTERVAL = 200
-/** open() of macOS locks with this flag; Node has no name for it. */
+/** With this flag, open() of macOS takes a lock; Node has no constant for it. */
 const O_EXLOCK = 0x20
 
 let descriptor
@@ -14,8 +14,8 @@ let descriptor
 export const lockDescriptor = () => descriptor ?? 'ignore'
 
 /**
- * Waits until no other command installs in this folder. The kernel keeps the lock for this process and its commands, and
- * frees it with the last of them, however they end.
+ * Waits until no other command installs in this folder, then takes the lock. This process and its commands share the lock; the
+ * kernel frees it when the last of them ends, in any way.
  */
 export async function lock () {
   let said
@@ -27,7 +27,7 @@ export async function lock () {
   writeFileSync(FILE, '')
 }
 
-/** Prints what is done now; also for the commands that wait for it. */
+/** Prints the current step, and records it for the commands that wait for the lock. */
 export function announce (text) {
   console.log(text)
   writeFileSync(FILE, `npm run ${process.env.npm_lifecycle_event ?? 'setup'} (process ${process.pid}): ${text}\n`)
@@ -43,7 +43,7 @@ function tryLock () {
     }
   }
   const opened = openSync(FILE, 'a')
-  // flock(1) locks the open file that it shares with this process, and leaves it locked. Without it, there is no lock.
+  // flock(1) locks the open file that it shares with this process, and leaves it locked. Without flock(1), there is no lock.
   if (spawnSync('flock', ['-n', '3'], { stdio: ['ignore', 'ignore', 'ignore', opened] }).status !== 1) return opened
   closeSync(opened)
 }

@@ -1,4 +1,4 @@
-// Imports nothing but Node: it runs before any package is installed.
+// Imports only Node's modules and its own: it runs before any package is installed.
 import { join } from 'node:path'
 import { endWithParent } from './command.mjs'
 import { lock } from './lock.mjs'

@@ -3,13 +3,13 @@ import { join } from 'node:path'
 import { run } from './command.mjs'
 import { announce } from './lock.mjs'
 
-/** Runs `npm ci` in a folder, unless npm finished installing all that its lock file lists, development packages included. */
+/** Runs `npm ci` in a folder, unless all packages of its lock file are installed, development packages included. */
 export async function installPackages (folder) {
   const modules = join(folder, 'node_modules')
   const lockFile = join(folder, 'package-lock.json')
-  // Packages behind a link belong to another folder, and npm ci would remove them first.
+  // A linked node_modules belongs to another folder, and npm ci would first remove its packages.
   if (lstatSync(modules, { throwIfNoEntry: false })?.isSymbolicLink()) return
-  // npm writes it last, so an interrupted npm ci leaves none, or the one that did not do before.
+  // npm writes this file last, so an interrupted npm ci leaves no file, or the old one that did not match before.
   const installed = packagesOf(join(modules, '.package-lock.json'))
   const isInstalled = ([path, { version, optional, devOptional }]) =>
     path === '' || optional || devOptional || installed?.[path]?.version === version
@@ -18,7 +18,7 @@ export async function installPackages (folder) {
   await run(`npm ci${folder === '.' ? '' : ` --prefix ${folder}`} --include=dev --no-audit --no-fund --loglevel=error`)
 }
 
-/** Runs `tap build`, unless it was done for this .taprc. npm ci removes both the build and the mark. */
+/** Runs `tap build`, unless the last build was for this .taprc. npm ci removes both the build and the mark. */
 export async function buildTap () {
   const mark = 'node_modules/.tap-built'
   const settings = readFileSync('.taprc', 'utf8')

@@ -4,10 +4,10 @@ import { delimiter, join } from 'node:path'
 import { giveUp, run } from './command.mjs'
 import { announce } from './lock.mjs'
 
-/** Where each command of an "a || b" begins. */
+/** Matches the start of each command in "a || b". */
 const eachCommand = /^|(?<=\|\| )/g
 
-/** What can be installed: any of the binaries will do; the commands are each manager's, tried in turn. */
+/** The tools to install. Any one of `binaries` is enough. `packages` lists each manager's packages, tried in turn. */
 const tools = {
   redis: {
     title: 'a Redis server',
@@ -47,10 +47,10 @@ const tools = {
   }
 }
 
-/** A PATH for the packages' scripts, on which they start no service and enable none. */
+/** The PATH for packages' install scripts; with it they start and enable no services. */
 const noServices = `${join(import.meta.dirname, 'no-services')}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin`
 
-/** The package managers known here; the first one on the machine is used. Debian's alone starts services. */
+/** The supported package managers; the first one on the machine is used. Only Debian's starts services. */
 const managers = [
   {
     name: 'apt-get',
@@ -62,7 +62,7 @@ const managers = [
   { name: 'brew', install: 'brew install', asUser: true }
 ]
 
-/** Installs a tool of the table with the system's package manager, unless it is there or not needed. */
+/** Installs a tool of `tools` with the system's package manager, unless it is installed or not needed. */
 export async function installTool (tool) {
   const { title, binaries, packages, reason, isNeeded = () => true, otherwise } = tools[tool]
   if (!isNeeded() || binaries.some(onPath)) return
@@ -81,7 +81,7 @@ export async function installTool (tool) {
   if (!binaries.some(onPath)) giveUp(`${manager.name} put no ${binaries.join(' or ')} on the PATH.`)
 }
 
-/** Also in the sbin beside each bin: Debian has nginx and HAProxy there, off the PATH of ordinary users. */
+/** Also looks in the sbin beside each bin: Debian installs nginx and HAProxy there, off the PATH of ordinary users. */
 function onPath (name) {
   const folders = (process.env.PATH ?? '').split(delimiter)
   return folders.flatMap(folder => [folder, folder.replace(/bin$/, 'sbin')]).some(folder => {
