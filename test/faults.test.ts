@@ -3,7 +3,7 @@ import { connect, createServer, type AddressInfo } from 'node:net'
 import t, { type Test } from 'tap'
 import { createRedisClock } from '#src/sessions/clock'
 import { createSessionStore } from '#src/sessions/store'
-import { build, claimsOf, guest, startRedis, topology, until, type Service } from './helper.ts'
+import { build, claimsOf, guest, startRedis, topology, until, type Service } from './support/helper.ts'
 
 /** What a real Redis does to a service, and that no client loses its session by it. */
 

@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process'
 import { cp, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
-import { tempFolder } from './helper.ts'
+import { tempFolder } from './support/helper.ts'
 
 /**
  * package-lock.json, checked without the overrides of package.json, which silence npm. They hold packages at the last versions

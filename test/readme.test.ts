@@ -3,7 +3,7 @@ import { access, readdir, readFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import t from 'tap'
 import { Environment } from '#src/config/environment'
-import { startService, tempFolder } from './helper.ts'
+import { startService, tempFolder } from './support/helper.ts'
 
 /** The examples of the README print the documented output, the table of variables matches the schema, and every link resolves. */
 

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { claimsOf, environment, postRefresh, postSession, startRedis, startService, apiKey, type ServiceProcess, type TokensBody } from './helper.ts'
+import { claimsOf, environment, postRefresh, postSession, startRedis, startService, apiKey, type ServiceProcess, type TokensBody } from './support/helper.ts'
 
 /** Races between real processes over real sockets: three replicas on one Redis. */
 

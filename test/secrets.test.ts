@@ -1,7 +1,7 @@
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
-import { apiKey, build, guest, startRedis } from './helper.ts'
+import { apiKey, build, guest, startRedis } from './support/helper.ts'
 
 /** No token, secret or key is written anywhere, whatever happens; at the most talkative level. */
 

@@ -9,7 +9,7 @@ import { assertPrivate, readDevelopmentSecrets } from '#src/config/development-s
 import {
   apiKey, environment, guest, postRefresh, postSession, secret, spawnService, startRedis, startService, tempFolder,
   type PrivateRedis, type TokensBody
-} from './helper.ts'
+} from './support/helper.ts'
 
 /** The process: how it starts, refuses to start, and ends. */
 

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { isFollowing, roleOf, until, type Deployment } from '../../test/redis-servers/deployment.ts'
-import type { RedisCluster } from '../../test/redis-servers/cluster.ts'
-import type { RedisServer } from '../../test/redis-servers/server.ts'
+import { isFollowing, roleOf, until, type Deployment } from '../../test/support/redis/deployment.ts'
+import type { RedisCluster } from '../../test/support/redis/cluster.ts'
+import type { RedisServer } from '../../test/support/redis/server.ts'
 
 /** Faults of Redis. Each resolves when Redis has recovered: a master with its replicas. */
 

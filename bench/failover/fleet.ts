@@ -2,7 +2,7 @@ import { spawn, type ChildProcess } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
-import type { Deployment } from '../../test/redis-servers/deployment.ts'
+import type { Deployment } from '../../test/support/redis/deployment.ts'
 
 /** Three replicas of the service, each in its own process. */
 export interface Fleet {

@@ -8,7 +8,7 @@ import { toJson } from '#src/cli/output'
 import type { Request } from '#src/cli/verb'
 import { verbs } from '#src/cli/verbs'
 import { createSessionStore, type SessionStore } from '#src/sessions/store'
-import { apiKey, secret } from '../helper.ts'
+import { apiKey, secret } from '../support/helper.ts'
 
 export interface Ended {
   code: number | null

@@ -1,6 +1,6 @@
 import t from 'tap'
-import { guest, spawnService, startRedis, tempFolder, type PrivateRedis } from '../helper.ts'
-import { freePort } from '../ports.ts'
+import { guest, spawnService, startRedis, tempFolder, type PrivateRedis } from '../support/helper.ts'
+import { freePort } from '../support/ports.ts'
 import { cli, run, storeOn } from './helper.ts'
 
 /** `sessions` and `revoke`, on a real Redis and with what a service has put there. */

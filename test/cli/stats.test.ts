@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { connect, createServer, type AddressInfo, type Server } from 'node:net'
 import t, { type Test } from 'tap'
-import { guest, startRedis, type PrivateRedis } from '../helper.ts'
+import { guest, startRedis, type PrivateRedis } from '../support/helper.ts'
 import { run, spawnCli, storeOn } from './helper.ts'
 
 /** `stats`, on real servers with records of the store's making. */

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
 import t, { type Test } from 'tap'
-import { build, environment, spawnService, startRedis, topology, type PrivateRedis, type Service } from '../helper.ts'
+import { build, environment, spawnService, startRedis, topology, type PrivateRedis, type Service } from '../support/helper.ts'
 
 /** Two deployments on one Redis: a prefix has one issuer, whatever comes at once or goes wrong. */
 

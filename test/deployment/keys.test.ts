@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { decodeProtectedHeader } from 'jose'
 import t, { type Test } from 'tap'
-import { environment, build, privateKey, secret, startRedis, startService, topology, type PrivateRedis, type Service } from '../helper.ts'
+import { environment, build, privateKey, secret, startRedis, startService, topology, type PrivateRedis, type Service } from '../support/helper.ts'
 
 /** Replicas that do not have the same keys learn of it, and those that rotate them as docs/keys.md says hear nothing. */
 

@@ -1,11 +1,11 @@
-import { EventEmitter, once } from 'node:events'
-import { type Server, connect, type Socket } from 'node:net'
+import { EventEmitter } from 'node:events'
+import type { Server } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
-import t, { type Test } from 'tap'
+import t from 'tap'
 import { limitConnectionsPerAddress } from '#src/overload/connections-per-address'
-import { measurable, measureNow } from '../hostile/memory.ts'
-import { startHaproxy, type Balancer } from '../haproxy.ts'
-import { build, environment, postRefresh, postSession, startRedis, startService, type PrivateRedis, type Service, type ServiceProcess } from '../helper.ts'
+import { measurable, measureNow } from '../support/memory.ts'
+import { build, environment, postRefresh, postSession, startRedis, startService, type PrivateRedis, type ServiceProcess } from '../support/helper.ts'
+import { open, openMany, pipelineUnread, portOf } from '../support/sockets.ts'
 
 /** Clients that take more connections, or memory behind them, than their share: all others notice nothing. */
 
@@ -14,32 +14,6 @@ t.before(async () => { redis = await startRedis(t) })
 
 /** Bytes more than before that a process may hold: most of them are what V8 sets aside when many requests come at once. */
 const MEMORY_SLACK = 150 * 2 ** 20
-
-const portOf = (url: string): number => Number(new URL(url).port)
-
-/** Opens a connection; errors are its end. */
-function open (t: Test, port: number, localAddress = '127.0.0.1'): Socket {
-  const socket = connect({ port, host: '127.0.0.1', localAddress }).on('error', () => {})
-  t.teardown(() => { socket.destroy() })
-  return socket
-}
-
-/** The connections of an address, as far as they are not closed at once, when all have been looked at. */
-async function openMany (t: Test, port: number, count: number): Promise<Socket[]> {
-  const sockets = Array.from({ length: count }, () => open(t, port).setEncoding('latin1'))
-  await Promise.all(sockets.map(async socket => {
-    socket.write('GET / HTTP/1.1\r\nHost: a\r\n\r\n')
-    await Promise.race([once(socket, 'data'), once(socket, 'close')]).catch(() => {})
-  }))
-  return sockets.filter(({ destroyed, readableEnded }) => !destroyed && !readableEnded)
-}
-
-/** Sends a mebibyte of requests on each of many connections and reads nothing. */
-function pipelineUnread (t: Test, port: number, path: string, connections: number): void {
-  const request = `GET ${path} HTTP/1.1\r\nHost: a\r\n\r\n`
-  const requests = Buffer.from(request.repeat(2 ** 20 / request.length))
-  for (let i = 0; i < connections; i++) open(t, port).pause().write(requests)
-}
 
 async function residentMemory ({ internalUrl }: ServiceProcess): Promise<number> {
   const metrics = await (await fetch(`${internalUrl}/metrics`)).text()
@@ -131,36 +105,4 @@ t.test('an IPv6 client counts by its /64, IPv4 in either spelling by its address
   arrive('192.0.2.3')
   t.equal(closed.length, 2)
   t.end()
-})
-
-t.test('HAProxy', async t => {
-  let service: Service
-  let haproxy: Balancer
-  t.before(async () => {
-    service = await build(t, redis, { TRUST_PROXY: '127.0.0.1' })
-    const address = {
-      public: new URL(await service.public.listen({ port: 0, host: '127.0.0.1' })).host,
-      internal: new URL(await service.internal.listen({ port: 0, host: '127.0.0.1' })).host
-    }
-    haproxy = await startHaproxy(t, [address, address, address])
-  })
-
-  t.test('an address has 256 connections, and others are served', async t => {
-    const port = portOf(haproxy.publicUrl)
-    t.equal((await openMany(t, port, 400)).length, 256)
-    const other = open(t, port, '127.0.0.2')
-    other.write('GET / HTTP/1.1\r\nHost: a\r\n\r\n')
-    t.match(String((await once(other, 'data'))[0]), /^HTTP\/1\.1 404 /)
-    t.equal(await haproxy.figure('public/FRONTEND', 'dcon'), '144')
-  })
-
-  t.test('clients who read nothing are disconnected, and others are served', async t => {
-    const port = portOf(haproxy.publicUrl)
-    await haproxy.until('public/FRONTEND', 'scur', count => count === '0')
-    pipelineUnread(t, port, '/api/ps/x', 20)
-    await haproxy.until('public/FRONTEND', 'scur', count => Number(count) >= 20)
-    const { refreshToken } = await service.open()
-    t.equal((await postRefresh(haproxy.publicUrl, refreshToken)).status, 200)
-    await haproxy.until('public/FRONTEND', 'scur', count => Number(count) < 20)
-  })
 })

@@ -2,8 +2,8 @@ import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import t, { type Test } from 'tap'
-import { startChromium } from '../chromium.ts'
-import { build, environment, guest, postSession, startRedis, startService, type Service } from '../helper.ts'
+import { startChromium } from '../support/chromium.ts'
+import { build, environment, guest, postSession, startRedis, startService, type Service } from '../support/helper.ts'
 
 /** Pages of other origins: those of `CORS_ORIGINS` and no other, on the public listener and on no other. */
 

@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { connect } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 import t from 'tap'
-import { build, claimsOf, environment, guest, postRefresh, postSession, startRedis, startService, until, type Service, type TokensBody } from '../helper.ts'
+import { build, claimsOf, environment, guest, postRefresh, postSession, startRedis, startService, until, type Service, type TokensBody } from '../support/helper.ts'
 
 /** More requests than can be answered in time: each hears soon, in the documented words, and no session is lost by it. */
 

@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process'
 import type { LightMyRequestResponse } from 'fastify'
 import t, { type Test } from 'tap'
 import { nameOfSession } from '#src/overload/rate-limit-names'
-import { build, claimsOf, guest, recordKeys, secret, startRedis, until, type PrivateRedis, type Service } from '../helper.ts'
+import { build, claimsOf, guest, recordKeys, secret, startRedis, until, type PrivateRedis, type Service } from '../support/helper.ts'
 
 /** Rates by session and by address, counted in Redis: off unless asked for, and never in the way when Redis is. */
 

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { build, startRedis } from '../helper.ts'
+import { build, startRedis } from '../support/helper.ts'
 
 /** On whatever Redis, as the user that deploy/redis/users.acl has for the service. */
 t.test('rates are counted, by address and by session', async t => {

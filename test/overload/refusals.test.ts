@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { connect } from 'node:net'
 import t from 'tap'
-import { apiKey, build, startRedis } from '../helper.ts'
+import { apiKey, build, startRedis } from '../support/helper.ts'
 
 /** What strangers can cause without a token of ours fills no log: a line a second has the numbers of all. */
 

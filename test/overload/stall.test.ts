@@ -3,7 +3,7 @@ import { request } from 'node:http'
 import { connect, createServer, type AddressInfo } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 import t from 'tap'
-import { environment, guest, postRefresh, postSession, startRedis, startService, until, type TokensBody } from '../helper.ts'
+import { environment, guest, postRefresh, postSession, startRedis, startService, until, type TokensBody } from '../support/helper.ts'
 
 /** Milliseconds that the process stands still: more than those after which its clients count as gone. */
 const STANDSTILL = 1500

@@ -6,8 +6,8 @@ import { pino } from 'pino'
 import t, { type Test } from 'tap'
 import { checkVersion } from '#src/redis/checks'
 import { connectRedis, type RedisSettings } from '#src/redis/connect'
-import { environment, postSession, startRedis, startService, tempFolder } from '../helper.ts'
-import { freePort } from '../ports.ts'
+import { environment, postSession, startRedis, startService, tempFolder } from '../support/helper.ts'
+import { freePort } from '../support/ports.ts'
 
 const log = pino({ level: 'silent' })
 

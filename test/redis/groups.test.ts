@@ -1,14 +1,15 @@
 import { readdir, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Redis } from 'ioredis'
 import { pino } from 'pino'
 import t from 'tap'
 import { checkRedis, neededCommands } from '#src/redis/checks'
 import { connectRedis, type RedisSettings } from '#src/redis/connect'
-import { tempFolder } from '../helper.ts'
-import { startCluster, type RedisCluster } from '../redis-servers/cluster.ts'
-import { startSentinelGroup, type SentinelGroup } from '../redis-servers/sentinel-group.ts'
-import { startTlsRedis } from './tls-server.ts'
+import { tempFolder } from '../support/helper.ts'
+import { startCluster, type RedisCluster } from '../support/redis/cluster.ts'
+import { startSentinelGroup, type SentinelGroup } from '../support/redis/sentinel-group.ts'
+import { startTlsRedis } from '../support/tls-server.ts'
 
 /** Reaching a Sentinel group and a Cluster: what the start says when it can't, and what it finds when it can. */
 
@@ -101,8 +102,8 @@ t.test('a policy that throws sessions away is warned of, and a user who may not 
 })
 
 t.test('what is asked permission for is what the scripts call', async t => {
-  const folder = new URL('../../src/sessions/lua/', import.meta.url)
-  const texts = await Promise.all((await readdir(folder)).map(async name => await readFile(new URL(name, folder), 'utf8')))
+  const folder = 'src/sessions/lua'
+  const texts = await Promise.all((await readdir(folder)).map(async name => await readFile(join(folder, name), 'utf8')))
   const called = texts.flatMap(text => [...text.matchAll(/redis\.p?call\('(\w+)'/g)].map(([, name]) => name))
   const asked = neededCommands({ REDIS_PREFIX: 'rt:' }).map(([name]) => name)
   t.same(new Set(asked), new Set([...called, 'EVALSHA']))

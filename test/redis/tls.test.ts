@@ -2,8 +2,8 @@ import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
 import { loadConfig } from '#src/config/environment'
-import { privateKey, tempFolder } from '../helper.ts'
-import { makeAuthority } from './authority.ts'
+import { privateKey, tempFolder } from '../support/helper.ts'
+import { makeAuthority } from '../support/authority.ts'
 
 /** The files of TLS, as the configuration takes them. */
 

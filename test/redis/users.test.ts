@@ -1,9 +1,9 @@
 import { join } from 'node:path'
 import { Redis } from 'ioredis'
 import t, { type Test } from 'tap'
-import { tempFolder } from '../helper.ts'
-import { makePasswords, redisConf, writeUsers, type Passwords } from '../redis-servers/deploy-files.ts'
-import { startServer, type RedisServer } from '../redis-servers/server.ts'
+import { tempFolder } from '../support/helper.ts'
+import { makePasswords, redisConf, writeUsers, type Passwords } from '../support/redis/deploy-files.ts'
+import { startServer, type RedisServer } from '../support/redis/server.ts'
 
 /** What each user of deploy/redis/users.acl can't do, on a real Redis with that file. Other tests run what each is for. */
 

@@ -7,8 +7,8 @@ import { pino } from 'pino'
 import t, { type Test } from 'tap'
 import { connectRedis } from '#src/redis/connect'
 import { run } from '../cli/helper.ts'
-import { startRedis, tempFolder } from '../helper.ts'
-import { freePort } from '../ports.ts'
+import { startRedis, tempFolder } from '../support/helper.ts'
+import { freePort } from '../support/ports.ts'
 
 /** A REDIS_URL that leads somewhere else than to a Redis that can do the work: the sentence says where, and what to write instead. */
 

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { apiKey, build, claimsOf, guest, startRedis, type Service } from '../helper.ts'
+import { apiKey, build, claimsOf, guest, startRedis, type Service } from '../support/helper.ts'
 
 /** The internal API: its key, its schemas, its answers. */
 

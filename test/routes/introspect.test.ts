@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import * as oauth from 'oauth4webapi'
 import t, { type Test } from 'tap'
-import { apiKey, build, claimsOf, guest, startRedis, type PrivateRedis, type Service, type TokensBody } from '../helper.ts'
+import { apiKey, build, claimsOf, guest, startRedis, type PrivateRedis, type Service, type TokensBody } from '../support/helper.ts'
 
 /** RFC 7662: what a certified client reads of our answers, and that asking changes nothing. */
 

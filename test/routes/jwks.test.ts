@@ -7,7 +7,7 @@ import { parsePrivateKeys } from '#src/tokens/private-keys'
 import {
   build, claimsOf, environment, postRefresh, postSession, privateKey, spawnService, startRedis, startService, tempFolder,
   type PrivateRedis, type ServiceProcess
-} from '../helper.ts'
+} from '../support/helper.ts'
 
 /** The JWKS, and the tokens it is for, as jose sees them: another implementation than the one that signs. */
 

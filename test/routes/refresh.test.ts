@@ -4,7 +4,7 @@ import fc from 'fast-check'
 import Fastify from 'fastify'
 import t from 'tap'
 import errors from '../../plugins/errors.ts'
-import { build, claimsOf, guest, startRedis, type PrivateRedis, type Service } from '../helper.ts'
+import { build, claimsOf, guest, startRedis, type PrivateRedis, type Service } from '../support/helper.ts'
 
 /** The documented endpoint, byte for byte. */
 

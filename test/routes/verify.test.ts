@@ -1,6 +1,6 @@
 import t, { type Test } from 'tap'
 import type { LightMyRequestResponse } from 'fastify'
-import { apiKey, build, claimsOf, guest, startRedis, type PrivateRedis, type Service } from '../helper.ts'
+import { apiKey, build, claimsOf, guest, startRedis, type PrivateRedis, type Service } from '../support/helper.ts'
 
 /** What a gateway is told of its client. */
 

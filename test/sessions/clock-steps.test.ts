@@ -1,7 +1,7 @@
 import t, { type Test } from 'tap'
 import { createSessionStore } from '#src/sessions/store'
-import { guest, startRedis, type PrivateRedis } from '../helper.ts'
-import { setClock, START_MS, turnClock } from '../model/clock.ts'
+import { guest, startRedis, type PrivateRedis } from '../support/helper.ts'
+import { setClock, START_MS, turnClock } from '../support/clock.ts'
 
 /** Redis's clock is set, back or ahead, between a rotation and a used token. */
 

@@ -1,6 +1,6 @@
 import t, { type Test } from 'tap'
 import type { SessionStore } from '#src/sessions/store'
-import { build, guest, startRedis, topology, type PrivateRedis } from '../helper.ts'
+import { build, guest, startRedis, topology, type PrivateRedis } from '../support/helper.ts'
 
 /** Reading one session: what it says, when it says nothing, and that it leaves no trace. */
 

@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { connect, createServer, type AddressInfo } from 'node:net'
 import t from 'tap'
-import { build, claimsOf, guest, startRedis } from '../helper.ts'
+import { build, claimsOf, guest, startRedis } from '../support/helper.ts'
 
 /** A command that names a script by its hash, as ioredis sends it. */
 const BY_HASH = /(?=\*\d+\r\n\$7\r\nevalsha\r\n)/

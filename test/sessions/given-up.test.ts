@@ -1,7 +1,7 @@
 import t from 'tap'
 import { userKey } from '#src/redis/keys'
-import { build, startRedis } from '../helper.ts'
-import { startProxy } from '../linearizability/proxy.ts'
+import { build, startRedis } from '../support/helper.ts'
+import { startProxy } from '../support/proxy.ts'
 
 t.test('a call whose connection was cut is given up when it can have no effect any more, and no sooner', async t => {
   const redis = await startRedis(t)

@@ -1,6 +1,6 @@
 import t, { type Test } from 'tap'
 import type { Redis } from 'ioredis'
-import { build, claimsOf, guest, startRedis, type PrivateRedis, type Service } from '../helper.ts'
+import { build, claimsOf, guest, startRedis, type PrivateRedis, type Service } from '../support/helper.ts'
 
 /** A log-in that checked its password before a log-out everywhere, or before a change of the profile, and opens its session after it. */
 

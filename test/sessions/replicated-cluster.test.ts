@@ -1,6 +1,6 @@
 import t from 'tap'
-import { build, claimsOf, guest, tempFolder, type Service } from '../helper.ts'
-import { startCluster } from '../redis-servers/cluster.ts'
+import { build, claimsOf, guest, tempFolder, type Service } from '../support/helper.ts'
+import { startCluster } from '../support/redis/cluster.ts'
 
 /** REDIS_WAIT_REPLICAS in a Cluster, where a command may have to go elsewhere. */
 

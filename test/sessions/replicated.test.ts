@@ -3,8 +3,8 @@ import { createServer, type AddressInfo } from 'node:net'
 import { once } from 'node:events'
 import { defineReplicatedScripts } from '#src/sessions/replicated'
 import { createSessionStore } from '#src/sessions/store'
-import { build, claimsOf, guest, startRedis, until, type PrivateRedis, type Service, type TokensBody } from '../helper.ts'
-import { scrape } from '../metrics-text.ts'
+import { build, claimsOf, guest, startRedis, until, type PrivateRedis, type Service, type TokensBody } from '../support/helper.ts'
+import { scrape } from '../support/metrics-text.ts'
 
 /** REDIS_WAIT_REPLICAS on a real master with a real replica. */
 

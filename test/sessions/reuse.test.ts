@@ -1,7 +1,7 @@
 import t from 'tap'
 import { createConfirm } from '#src/sessions/reuse'
 import type { Runner } from '#src/sessions/runner'
-import { until } from '../helper.ts'
+import { until } from '../support/helper.ts'
 
 /** How long the service goes on, and for how many sessions; test/sessions/replicated.test.ts has the real replicas. */
 

@@ -2,7 +2,7 @@ import t, { type Test } from 'tap'
 import type { Redis } from 'ioredis'
 import type { SessionStore } from '#src/sessions/store'
 import { hashDevice } from '#src/sessions/record'
-import { build, guest, startRedis, type PrivateRedis } from '../helper.ts'
+import { build, guest, startRedis, type PrivateRedis } from '../support/helper.ts'
 
 /**
  * The rotation table of the design, outcome by outcome, and the record it leaves. Time passes by setting the record

@@ -6,8 +6,8 @@ import jwt from '../../plugins/jwt.ts'
 import { loadConfig, type RunnableConfig } from '#src/config/environment'
 import { parseKeys } from '#src/tokens/keys'
 import { parsePrivateKeys } from '#src/tokens/private-keys'
-import { hasLowerS, twinOf, withLowerS } from '../es256.ts'
-import { environment, privateKey, secret } from '../helper.ts'
+import { hasLowerS, twinOf, withLowerS } from '../support/es256.ts'
+import { environment, privateKey, secret } from '../support/helper.ts'
 
 /** Access tokens: whoever may sign them, and that nothing else is taken for one. */
 

@@ -7,7 +7,7 @@ import t from 'tap'
 import { loadConfig } from '#src/config/environment'
 import { StartError } from '#src/errors'
 import { parsePrivateKeys } from '#src/tokens/private-keys'
-import { privateKey, secret, tempFolder } from '../helper.ts'
+import { privateKey, secret, tempFolder } from '../support/helper.ts'
 
 /** What ACCESS_TOKEN_PRIVATE_KEYS takes, and the sentence for everything that it does not. */
 

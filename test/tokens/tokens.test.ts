@@ -1,12 +1,11 @@
 import { createHmac } from 'node:crypto'
-import { fileURLToPath } from 'node:url'
 import fc from 'fast-check'
 import Fastify, { type FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
 import { loadConfig, type RunnableConfig } from '#src/config/environment'
 import jwt from '../../plugins/jwt.ts'
 import { parseKeys } from '#src/tokens/keys'
-import { claimsOf, environment, secret } from '../helper.ts'
+import { claimsOf, environment, secret } from '../support/helper.ts'
 
 const generation = { id: 7, sid: 'A'.repeat(22), gen: 3, iat: 1_700_000_000, exp: 1_700_000_900 }
 const [secretA, secretB, accessSecret] = [secret(), secret(), secret()]
@@ -142,7 +141,7 @@ t.test('nothing made of other parts gets through', async t => {
 
 t.test('tokens know nothing of Redis or routes', async t => {
   const { readdirSync, readFileSync } = await import('node:fs')
-  const folder = fileURLToPath(new URL('../../src/tokens/', import.meta.url))
+  const folder = 'src/tokens/'
   for (const file of readdirSync(folder)) {
     t.notMatch(readFileSync(folder + file, 'utf8'), /from '(ioredis|fastify|\.\.\/)/, file)
   }

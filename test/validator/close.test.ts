@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { createServer, type AddressInfo, type Socket } from 'node:net'
 import { text } from 'node:stream/consumers'
 import t, { type Test } from 'tap'
-import { secret } from '../helper.ts'
+import { secret } from '../support/helper.ts'
 
 /** A process whose validator is closed ends by itself at once: nothing of the validator keeps its event loop alive. */
 

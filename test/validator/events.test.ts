@@ -6,7 +6,7 @@ import type { SessionCache } from '#src/validator/cache'
 import { createSubscriber, useReader } from '#src/validator/connections'
 import { follow } from '#src/validator/events'
 import { createSessionValidator, type SessionValidator } from '#src/validator/index'
-import { build, claimsOf, guest, startRedis, type PrivateRedis, type Service, type TokensBody } from '../helper.ts'
+import { build, claimsOf, guest, startRedis, type PrivateRedis, type Service, type TokensBody } from '../support/helper.ts'
 import { asksRedis, clientOf, codeOf, optionsFor, readerOf, until, validatorFor } from './helper.ts'
 
 /** Cached answers live for ever here: whatever ends one is an event, or a gap in hearing them. */

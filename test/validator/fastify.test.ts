@@ -1,7 +1,7 @@
 import Fastify, { type FastifyInstance, type LightMyRequestResponse } from 'fastify'
 import t, { type Test } from 'tap'
 import { createSessionValidator, sessionValidation, type SessionValidationOptions } from '#src/validator/index'
-import { build, claimsOf, guest, startRedis, type PrivateRedis, type Service, type TokensBody } from '../helper.ts'
+import { build, claimsOf, guest, startRedis, type PrivateRedis, type Service, type TokensBody } from '../support/helper.ts'
 import { lookups, optionsFor, until, validatorFor } from './helper.ts'
 
 /** The plugin in an app that shares nothing with the service, and does to answers whatever an app may do. */

@@ -4,8 +4,8 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { exportJWK, exportSPKI, generateKeyPair, SignJWT, type CryptoKey, type JWK } from 'jose'
 import t, { type Test } from 'tap'
-import { twinOf, withLowerS } from '../es256.ts'
-import { apiKey, build, claimsOf, privateKey, startRedis, type PrivateRedis, type Service } from '../helper.ts'
+import { twinOf, withLowerS } from '../support/es256.ts'
+import { apiKey, build, claimsOf, privateKey, startRedis, type PrivateRedis, type Service } from '../support/helper.ts'
 import { codeOf, handmade, lookups, until, validatorFor } from './helper.ts'
 
 /** Access tokens with public keys that are fetched. The keys and the signatures are jose's. */

@@ -1,6 +1,6 @@
 import t from 'tap'
 import { createSessionValidator } from '#src/validator/index'
-import { build, guest, startRedis, type PrivateRedis } from '../helper.ts'
+import { build, guest, startRedis, type PrivateRedis } from '../support/helper.ts'
 import { clientOf, codeOf, optionsFor, readerOf, until, validatorFor } from './helper.ts'
 
 /** How a validator gets on with Redis, of whatever topology, as a user who may only read. */

@@ -4,8 +4,8 @@ import fc from 'fast-check'
 import { Cluster, Redis } from 'ioredis'
 import t from 'tap'
 import { createSessionValidator, SessionValidationError, type SessionValidatorOptions } from '#src/validator/index'
-import { build, claimsOf, guest, secret, startRedis, type PrivateRedis } from '../helper.ts'
-import { startTlsRedis } from '../redis/tls-server.ts'
+import { build, claimsOf, guest, secret, startRedis, type PrivateRedis } from '../support/helper.ts'
+import { startTlsRedis } from '../support/tls-server.ts'
 import { codeOf, handmade, lookups, optionsFor, validatorFor } from './helper.ts'
 
 /** The answer and its four refusals, over a real Redis and tokens of the real service. */

@@ -1,0 +1,59 @@
+import { once } from 'node:events'
+import { Agent, request } from 'node:http'
+import { setTimeout as delay } from 'node:timers/promises'
+import t from 'tap'
+import { environment, guest, postRefresh, postSession, startRedis, startService, until, type ServiceProcess, type TokensBody } from '../support/helper.ts'
+
+/** Milliseconds that the process stands still: more than those after which its clients count as gone. */
+const STANDSTILL = 1500
+
+/** How the refreshes that it has answered ended, sorted. */
+async function outcomes ({ internalUrl }: ServiceProcess): Promise<string[]> {
+  const metrics = await (await fetch(`${internalUrl}/metrics`)).text()
+  return [...metrics.matchAll(/^rts_refresh_requests_total\{outcome="(\w+)"\} (\d+)$/gm)]
+    .flatMap(([, outcome, count]) => Array<string>(Number(count)).fill(outcome!)).sort()
+}
+
+t.test('requests that waited in a frozen process take no effect when it goes on', async t => {
+  const redis = await startRedis(t)
+  const env = environment(redis.url, { LOG_LEVEL: 'info' })
+  const [frozen, other] = await Promise.all([startService(t, env), startService(t, env)])
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 })
+  t.teardown(() => { agent.destroy() })
+  const send = async (refreshToken: string, connection: Agent | false): Promise<() => void> => {
+    const sent = request(`${frozen.publicUrl}/api/ps/refresh`, { method: 'POST', agent: connection, headers: { 'content-type': 'application/json' } })
+    sent.on('error', () => {}).on('response', response => response.resume())
+    sent.end(JSON.stringify({ deviceId: guest.deviceId, refreshToken }))
+    await once(sent, 'finish')
+    return () => { sent.destroy() }
+  }
+
+  const sessions = await Promise.all([1, 2].map(async userId => await postSession(frozen.internalUrl, { userId })))
+  const warm = request(`${frozen.publicUrl}/`, { agent }).end()
+  const [response] = await once(warm, 'response')
+  await once(response.resume(), 'end')
+
+  frozen.child.kill('SIGSTOP')
+  // One on a connection that the process knows, one on a connection that only its kernel has accepted.
+  const giveUp = [await send(sessions[0]!.refreshToken, agent), await send(sessions[1]!.refreshToken, false)]
+  await delay(STANDSTILL)
+  for (const close of giveUp) close()
+
+  const refresh = async (refreshToken: string): Promise<string> => {
+    const response = await postRefresh(other.publicUrl, refreshToken)
+    t.equal(response.status, 200)
+    return (await response.json() as TokensBody).refreshToken
+  }
+  // The clients asked another replica, and went on from there.
+  const later = await Promise.all(sessions.map(async ({ refreshToken }) => await refresh(await refresh(refreshToken))))
+  frozen.child.kill('SIGCONT')
+  await until('both requests that waited are answered', async () => (await outcomes(frozen)).length >= 2)
+  t.same(await outcomes(frozen), ['unavailable', 'unavailable'], 'they could take no effect')
+  const last = await Promise.all(later.map(refresh))
+
+  // And what comes now is answered again.
+  await until('refreshes are answered again', async () => (await postRefresh(frozen.publicUrl, last[0]!)).status !== 500)
+  t.equal((await postRefresh(frozen.publicUrl, last[1]!)).status, 200)
+  frozen.child.kill('SIGTERM')
+  t.same(await frozen.exited, [0, null])
+})

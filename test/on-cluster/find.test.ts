@@ -1,2 +1,0 @@
-process.env.TEST_REDIS = 'cluster'
-await import('../sessions/find.test.ts')

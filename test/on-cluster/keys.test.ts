@@ -1,2 +1,0 @@
-process.env.TEST_REDIS = 'cluster'
-await import('../deployment/keys.test.ts')

@@ -1,2 +1,0 @@
-process.env.TEST_REDIS = 'cluster'
-await import('../routes/refresh.test.ts')

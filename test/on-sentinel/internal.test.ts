@@ -1,2 +1,0 @@
-process.env.TEST_REDIS = 'sentinel'
-await import('../routes/internal.test.ts')

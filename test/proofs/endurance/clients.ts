@@ -1,0 +1,131 @@
+import { Agent, request } from 'node:http'
+import { setTimeout as delay } from 'node:timers/promises'
+import { claimsOf, postSession, type ServiceProcess, type TokensBody } from '../../support/helper.ts'
+import { pick, type Random } from '../../support/random.ts'
+
+/** Clients that refresh their sessions without a pause, and do what the documentation tells them to when that fails. */
+
+/** Milliseconds after which a client gives up waiting: longer than the second in which an answer is promised. */
+const PATIENCE = 1500
+
+/**
+ * Milliseconds in which a request that nobody answered may still take effect, when its replica died behind it: no client
+ * uses the successor of a token sooner. Those of this world wait for minutes; these have no other pause.
+ */
+const AFTERMATH = 1000
+
+export interface Client {
+  userId: number
+  deviceId: string
+  /** The token that it holds, and its generation. */
+  token: string
+  gen: number
+  /** The one before it. */
+  ancestor?: string
+}
+
+export interface Tally {
+  requests: number
+  /** By status; `none` for those that nobody answered. */
+  answers: Record<string, number>
+  /** How often a client came to its next token. */
+  refreshes: number
+  /** Sentences about sessions that were lost, and tokens with two successors. */
+  lost: string[]
+  doubleSpent: string[]
+}
+
+export async function openClients (service: ServiceProcess, count: number): Promise<Client[]> {
+  const clients: Client[] = []
+  for (let userId = 1; userId <= count; userId++) {
+    const deviceId = `device of ${userId}`
+    const { refreshToken } = await postSession(service.internalUrl, { userId, deviceId })
+    clients.push({ userId, deviceId, token: refreshToken, gen: 1 })
+  }
+  return clients
+}
+
+/** What a replica says to a token: its successor, or the status of a refusal; `undefined` when there is no answer. */
+type Reply = string | number | undefined
+
+export interface Asker {
+  /** Brings a client to its next token, or says why its session is lost. */
+  refresh (client: Client): Promise<void>
+  close (): void
+}
+
+/** Milliseconds for which nobody is sent to a replica that did not answer, as a load balancer would have it. */
+const SHUNNED = 1000
+
+/** `replicas` is asked anew each time for those that there are. */
+export function createAsker (replicas: () => ServiceProcess[], random: Random, tally: Tally): Asker {
+  const agent = new Agent({ keepAlive: true })
+
+  const shunnedUntil = new Map<ServiceProcess, number>()
+
+  const choose = (services: ServiceProcess[]): ServiceProcess => {
+    const good = services.filter(service => performance.now() > (shunnedUntil.get(service) ?? 0))
+    return pick(random, good.length > 0 ? good : services)
+  }
+
+  const ask = async (service: ServiceProcess, { deviceId }: Client, refreshToken: string): Promise<Reply> => {
+    tally.requests++
+    const reply = await post(agent, `${service.publicUrl}/api/ps/refresh`, JSON.stringify({ deviceId, refreshToken }))
+    if (reply === undefined) shunnedUntil.set(service, performance.now() + SHUNNED)
+    const status = typeof reply === 'string' ? 200 : reply ?? 'none'
+    tally.answers[status] = (tally.answers[status] ?? 0) + 1
+    return reply
+  }
+
+  /** Now and then two tabs at once, at two replicas. */
+  const askOneOrTwo = async (client: Client, token: string): Promise<Reply[]> => {
+    const services = replicas()
+    const first = choose(services)
+    const copies = random() < 0.1 ? [first, choose(services.filter(service => service !== first))] : [first]
+    return await Promise.all(copies.map(async service => await ask(service, client, token)))
+  }
+
+  return {
+    async refresh (client) {
+      // Now and then a tab that is late: its token was used just before.
+      const isLate = client.ancestor !== undefined && random() < 0.05
+      const token = isLate ? client.ancestor! : client.token
+      let successor = isLate ? client.token : undefined
+      for (;;) {
+        const replies = await askOneOrTwo(client, token)
+        if (replies.includes(undefined)) await delay(AFTERMATH)
+        for (const reply of replies) {
+          if (reply === 400) tally.lost.push(`user ${client.userId} at generation ${client.gen}${isLate ? ', by a tab that was late' : ''}`)
+          if (typeof reply !== 'string') continue
+          if (reply !== (successor ?? reply)) tally.doubleSpent.push(`user ${client.userId}, after generation ${client.gen}`)
+          successor = reply
+        }
+        if (replies.includes(400)) return
+        if (replies.some(reply => typeof reply === 'string')) break
+      }
+      if (isLate) return
+      const { gen } = claimsOf(successor!)
+      if (gen !== client.gen + 1) tally.doubleSpent.push(`user ${client.userId}: generation ${gen} after ${client.gen}`)
+      Object.assign(client, { ancestor: client.token, token: successor, gen })
+      tally.refreshes++
+    },
+    close () { agent.destroy() }
+  }
+}
+
+async function post (agent: Agent, url: string, body: string): Promise<Reply> {
+  return await new Promise(resolve => {
+    const headers = { 'content-type': 'application/json', 'content-length': body.length }
+    const sent = request(url, { agent, method: 'POST', headers, signal: AbortSignal.timeout(PATIENCE) })
+    sent.on('error', () => resolve(undefined))
+    sent.on('response', response => {
+      let text = ''
+      response.setEncoding('utf8').on('data', part => { text += part })
+      response.on('close', () => {
+        if (!response.complete) resolve(undefined)
+        else resolve(response.statusCode === 200 ? (JSON.parse(text) as TokensBody).refreshToken : response.statusCode)
+      })
+    })
+    sent.end(body)
+  })
+}

@@ -1,0 +1,120 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import t from 'tap'
+import { userKey } from '#src/redis/keys'
+import { claimsOf, recordKeys } from '../../support/helper.ts'
+import { startReplicas, type Replicas } from '../histories/replicas.ts'
+import { createRandom, pick, type Random } from '../../support/random.ts'
+import { isSoak, seeds } from '../../support/soak.ts'
+import { createAsker, openClients, type Client, type Tally } from './clients.ts'
+
+/**
+ * Three replicas at full load while everything goes wrong that can: no session is lost, and no token has two successors.
+ * The seed chooses the faults; the machine, what they meet.
+ */
+
+/** Milliseconds of the long run; the short one is over when each fault has been there once. */
+const DURATION = 600_000
+
+const CLIENTS = isSoak ? 200 : 100
+
+/** Milliseconds between two faults at the most. */
+const BREATH = isSoak ? 2000 : 500
+
+type Faults = Record<string, (random: Random) => Promise<void>>
+
+/** Redis and its wires; the replicas. One of each at the same time. */
+function faultsOf ({ faults: { none: _, 'a replica is killed': killed, ...others }, redis, services }: Replicas): Faults[] {
+  const stopped = async (random: Random, ms: number): Promise<void> => {
+    const { child } = pick(random, services)
+    child.kill('SIGSTOP')
+    await delay(ms)
+    child.kill('SIGCONT')
+  }
+  return [
+    {
+      ...others,
+      'Redis is killed': async random => {
+        await redis.kill()
+        await delay(500 * random())
+        await redis.start()
+      }
+    },
+    {
+      'a replica is killed': killed!,
+      'a replica stands still for a moment': async random => await stopped(random, 900 * random()),
+      // For longer than its clients wait, too.
+      'a replica stands still': async random => await stopped(random, 1000 + 4000 * random())
+    }
+  ]
+}
+
+/** Has them happen one after the other: in a random order once, or at random until the time is over. Returns how often each did. */
+async function bring (faults: Faults, random: Random, after: () => void): Promise<Record<string, number>> {
+  const counts: Record<string, number> = {}
+  const end = performance.now() + DURATION
+  let left = Object.keys(faults)
+  while (isSoak ? performance.now() < end : left.length > 0) {
+    const name = pick(random, left)
+    await faults[name]!(random)
+    if (!isSoak) left = left.filter(other => other !== name)
+    counts[name] = (counts[name] ?? 0) + 1
+    after()
+    await delay(BREATH * random())
+  }
+  return counts
+}
+
+const list = (counts: Record<string, number>): string => Object.entries(counts).map(([name, count]) => `${name} ${count}`).join(', ')
+
+// The faults take their time, and so do the processes that are started again.
+t.setTimeout(isSoak ? 0 : 240_000)
+
+const seed = seeds([1])[0]!
+
+t.test(`three replicas at full load, seed ${seed}`, { timeout: 0 }, async t => {
+  // Nobody can miss a window of an hour. What Redis has answered is on its disk.
+  const replicas = await startReplicas(t, 3600, ['--appendonly', 'yes', '--appendfsync', 'always'])
+  const { services, redis, prefix } = replicas
+  const clients = await openClients(services[0]!, CLIENTS)
+  const tally: Tally = { requests: 0, answers: {}, refreshes: 0, lost: [], doubleSpent: [] }
+  const asker = createAsker(() => services, createRandom(seed), tally)
+  t.teardown(asker.close)
+
+  const over = new AbortController()
+  const startedAt = performance.now()
+  const live = async (client: Client): Promise<void> => {
+    while (!over.signal.aborted && tally.lost.length === 0) await asker.refresh(client)
+  }
+  const forget = (): void => { for (const { lines } of services) lines.length = 0 }
+  const [faults] = await Promise.all([
+    Promise.all(faultsOf(replicas).map(async (faults, i) => await bring(faults, createRandom(seed + 1 + i), forget)))
+      .finally(() => { over.abort() }),
+    ...clients.map(live)
+  ])
+  const seconds = (performance.now() - startedAt) / 1000
+  const { requests, refreshes } = tally
+  await replicas.heal()
+  for (const client of clients) {
+    const { gen } = client
+    while (client.gen === gen && tally.lost.length === 0) await asker.refresh(client)
+  }
+
+  const rate = Math.round(refreshes / seconds)
+  t.comment(`${CLIENTS} sessions, ${Math.round(seconds)} s, ${requests} requests, ${refreshes} refreshes, ${rate} a second`)
+  t.comment(`answers: ${list(tally.answers)}`)
+  for (const counts of faults) t.comment(`faults: ${list(counts)}`)
+  t.same(Object.keys(tally.answers).filter(status => !['200', '400', '500', 'none'].includes(status)), [], 'answers are as documented')
+  t.same(tally.lost, [], 'sessions lost: 0')
+  t.same(tally.doubleSpent, [], 'double-spent: 0')
+
+  t.equal((await recordKeys(redis)).length, CLIENTS, 'each has its record')
+  for (const { userId, token, gen } of clients) {
+    const record = await redis.client.hgetall(userKey(prefix, userId))
+    const sessions = Object.entries(record).filter(([field]) => field.startsWith('s:'))
+    const told = [[`s:${claimsOf(token).sid}`, gen]]
+    if (JSON.stringify(sessions.map(([field, value]) => [field, Number.parseInt(value)])) !== JSON.stringify(told)) {
+      t.fail(`the record of user ${userId} is not what its client was told last: generation ${gen}`)
+    }
+  }
+  t.ok(refreshes > CLIENTS, 'while clients refreshed all the time')
+})

@@ -1,0 +1,148 @@
+import { createHash } from 'node:crypto'
+import t from 'tap'
+import { claimsOf, environment, recordKeys, startRedis, startService, type PrivateRedis } from '../../support/helper.ts'
+import { createRandom, pick, type Random } from '../../support/random.ts'
+import { isSoak, seeds } from '../../support/soak.ts'
+import type { Attack, Kinds } from './attack.ts'
+import { json, sizes, unicode } from './bodies.ts'
+import { http, idle, late, raws } from './framing.ts'
+import { internal } from './internal.ts'
+import { judge } from './judge.ts'
+import { measurable, measure } from '../../support/memory.ts'
+import { call, openTargets, refresh, type Place, type Targets } from './targets.ts'
+import { tokens } from './tokens.ts'
+import { exchange, request } from './wire.ts'
+
+/**
+ * Hostile requests at a running service: each is answered as documented, and nothing else comes of them. The seed chooses
+ * what is sent; the machine, what arrives at the same time.
+ */
+
+const REQUESTS = isSoak ? 100_000 : 4000
+
+/** Connections at the same time. */
+const CLIENTS = 20
+
+/** Bytes of heap that three tenths of all requests may leave behind: what V8 learns about code that runs more often. */
+const HEAP_SLACK = 2 ** 20
+
+/** How many requests in a hundred are of a class. */
+const classes: Record<string, { share: number, kinds: Kinds }> = {
+  tokens: { share: 32, kinds: tokens },
+  JSON: { share: 16, kinds: json },
+  Unicode: { share: 8, kinds: unicode },
+  sizes: { share: 6, kinds: sizes },
+  bytes: { share: 12, kinds: raws },
+  HTTP: { share: 16, kinds: http },
+  'the internal listener': { share: 10, kinds: internal }
+}
+
+const shares = Object.entries(classes).flatMap(([name, { share }]) => Array<string>(share).fill(name))
+
+interface Report {
+  /** How many there were of each kind, by class. */
+  counts: Record<string, Record<string, number>>
+  /** What was not as documented. */
+  wrong: string[]
+}
+
+async function attack (place: Place, { pieces, ...sending }: Attack): Promise<string | undefined> {
+  try {
+    const answers = await exchange(sending.listener === 'internal' ? place.internal : place.public, { pieces, ...sending })
+    const wrong = judge({ pieces, ...sending }, answers)
+    return wrong && `${wrong}, after ${JSON.stringify(Buffer.concat(pieces).toString('latin1').slice(0, 1500))}`
+  } catch (err) {
+    return `${(err as Error).message}, after ${JSON.stringify(Buffer.concat(pieces).toString('latin1').slice(0, 1500))}`
+  }
+}
+
+async function attackOften (place: Place, targets: Targets, random: Random, requests: number, { counts, wrong }: Report): Promise<void> {
+  let left = requests
+  await Promise.all(Array.from({ length: CLIENTS }, async () => {
+    while (left-- > 0) {
+      const name = pick(random, shares)
+      const kind = pick(random, Object.keys(classes[name]!.kinds))
+      const made = classes[name]!.kinds[kind]!(random, targets)
+      const found = await attack(place, made)
+      if (made.own !== undefined) targets.giveBack(made.own)
+      if (found !== undefined) wrong.push(`${name}, ${kind}: ${found}`)
+      const count = counts[name] ??= {}
+      count[kind] = (count[kind] ?? 0) + 1
+    }
+  }))
+}
+
+/** A digest of all that Redis holds, but for the sessions of odd clients, and the number of all records. */
+async function stored (redis: PrivateRedis, prefix: string, except: Set<number>): Promise<string> {
+  const { client } = redis
+  const keys = await recordKeys(redis)
+  const hash = createHash('sha256')
+  for (const key of keys) {
+    hash.update(key)
+    if (except.has(Number(key.slice(prefix.length)))) continue
+    hash.update(JSON.stringify([Object.entries(await client.hgetall(key)).sort(), await client.expiretime(key)]))
+  }
+  return `${keys.length} ${hash.digest('hex')}`
+}
+
+t.setTimeout(isSoak ? 0 : 240_000)
+
+const seed = seeds([1])[0]!
+
+t.test(`hostile requests, seed ${seed}`, { timeout: 0 }, async t => {
+  const redis = await startRedis(t)
+  const env = environment(redis.url, { NODE_ENV: 'production', SHUTDOWN_DELAY: '0', REFRESH_RETRY_WINDOW: '3600', ...measurable })
+  const service = await startService(t, env)
+  const port = (url: string): number => Number(new URL(url).port)
+  const place: Place = {
+    public: port(service.publicUrl),
+    internal: port(service.internalUrl),
+    refreshSecret: env.REFRESH_TOKEN_SECRETS!,
+    accessSecret: env.ACCESS_TOKEN_SECRETS!
+  }
+  const targets = await openTargets(place)
+  const odd = new Set(targets.bystanders.map(({ userId }) => 1000 + userId))
+  const before = await stored(redis, env.REDIS_PREFIX!, odd)
+  const report: Report = { counts: {}, wrong: [] }
+
+  // The first ones make the service ready for such clients: code, caches and buffers of their size.
+  const slow = Promise.all([...late, idle].map(async one => await attack(place, one)))
+  await attackOften(place, targets, createRandom(seed), REQUESTS * 0.4, report)
+  for (const found of await slow) if (found !== undefined) report.wrong.push(`late: ${found}`)
+  await measure(service)
+  await attackOften(place, targets, createRandom(seed + 1), REQUESTS * 0.3, report)
+  const half = await measure(service)
+  await attackOften(place, targets, createRandom(seed + 2), REQUESTS * 0.3, report)
+  const whole = await measure(service)
+
+  for (const [name, count] of Object.entries(report.counts)) {
+    const sum = Object.values(count).reduce((sum, n) => sum + n)
+    t.comment(`${name}: ${sum} requests (${Object.entries(count).map(([kind, n]) => `${kind} ${n}`).join('; ')})`)
+  }
+  t.same(report.wrong.slice(0, 10), [], `${REQUESTS} hostile requests are answered as documented`)
+
+  t.comment(`heap ${half.heap} → ${whole.heap}, external ${half.external} → ${whole.external} bytes`)
+  t.ok(whole.heap < half.heap + HEAP_SLACK, `the heap does not grow: ${half.heap} → ${whole.heap} bytes`)
+  t.ok(whole.external < half.external + HEAP_SLACK, `nor what is outside of it: ${half.external} → ${whole.external} bytes`)
+  t.equal(whole.sockets, 0, 'no socket stays open')
+
+  t.equal(service.child.exitCode ?? service.child.signalCode, null, 'it is the same process')
+  t.match(await call(place.internal, request('GET', '/healthz')), { status: 200, body: '{"status":"ok"}' }, 'which says that it is well')
+  t.equal((await call(place.internal, request('GET', '/readyz'))).status, 200, 'and ready')
+
+  t.equal(await stored(redis, env.REDIS_PREFIX!, odd), before, 'nothing in Redis has changed')
+  for (const { userId, deviceId, refreshToken } of targets.bystanders) {
+    const { id, refreshToken: next } = await refresh(place.public, { deviceId, refreshToken })
+    const [{ sid, gen }, { sid: nextSid, gen: nextGen }] = [claimsOf(refreshToken), claimsOf(next)]
+    if (id !== userId || nextSid !== sid || nextGen !== gen + 1) t.fail(`the session of user ${userId} is not as it was left`)
+  }
+  const log = service.lines.join('\n')
+  for (const token of targets.bystanders.flatMap(one => [one.token, one.refreshToken, ...one.ancestors])) {
+    const [, payload, signature] = token.split('.') as [string, string, string]
+    if (log.includes(payload) || log.includes(signature)) t.fail('a token is in the log')
+  }
+  const errors = service.lines.map(line => JSON.parse(line)).filter(({ level }) => level >= 40)
+  const refusedGateways = report.counts['the internal listener']!['a gateway without the key']
+  t.equal(errors.filter(({ err }) => err?.code === 'RTS_GATEWAY_REFUSED').length, refusedGateways, 'gateways without the key are told of')
+  t.same(errors.filter(({ err }) => err?.code !== 'RTS_GATEWAY_REFUSED'), [], 'and nothing else is amiss')
+})

@@ -1,0 +1,43 @@
+import { claimsOf } from '../../support/helper.ts'
+import type { Attack } from './attack.ts'
+import type { Answer } from './wire.ts'
+
+/** Every body of an error, on the public listener; the internal one may add which field is wrong. */
+const ERRORS: Record<number, string> = {
+  400: '{"code":400,"message":"Bad Request"}',
+  401: '{"code":401,"message":"Unauthorized"}',
+  404: '{"code":404,"message":"Not Found"}',
+  500: '{"code":500,"message":"Internal Error"}'
+}
+
+const EXPLAINED = /^\{"code":400,"message":"Bad Request: (body|params)[\w/]* must .+"\}$/
+
+/** What is wrong with the answers to an attack, as a sentence; `undefined` when they are as documented. Moves its own session on. */
+export function judge (attack: Attack, answers: Answer[]): string | undefined {
+  const { may = [400], mayBeSilent = false, exactly, own, then } = attack
+  if (then === 'reset') return undefined
+  if (answers.length === 0 && !mayBeSilent) return 'no answer'
+  if (exactly !== undefined && answers.length !== exactly) return `${answers.length} answers: ${answers.map(({ status }) => status).join()}`
+  for (const answer of answers) {
+    const wrong = may.includes(answer.status) ? judgeOne(attack, answer) : `status ${answer.status}`
+    if (wrong !== undefined) return wrong
+    if (own !== undefined && answer.status === 200) {
+      const { refreshToken } = JSON.parse(answer.body)
+      if (claimsOf(refreshToken).gen !== claimsOf(own.refreshToken).gen + 1) return 'not the next generation'
+      own.refreshToken = refreshToken
+    }
+  }
+  return undefined
+}
+
+function judgeOne ({ listener, own, bodiless }: Attack, { status, headers, body }: Answer): string | undefined {
+  if (headers.get('cache-control') !== 'no-store') return `cache-control: ${headers.get('cache-control')}`
+  if (bodiless || status === 204) return body === '' ? undefined : 'a body'
+  if (headers.get('content-type') !== 'application/json; charset=utf-8') return `content-type: ${headers.get('content-type')}`
+  if (status === 200) {
+    if (listener === 'internal') return undefined
+    const { id, ...rest } = JSON.parse(body)
+    return id === own?.userId && Object.keys(rest).join() === 'email,role,token,refreshToken' ? undefined : 'another body'
+  }
+  return body === ERRORS[status] || (listener === 'internal' && status === 400 && EXPLAINED.test(body)) ? undefined : `the body ${body}`
+}

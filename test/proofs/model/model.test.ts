@@ -1,0 +1,57 @@
+import fc from 'fast-check'
+import t from 'tap'
+import { startRedis } from '../../support/helper.ts'
+import { isSoak, seeds } from '../../support/soak.ts'
+import { runProperty } from './runs.ts'
+import { createWorlds } from './world.ts'
+
+/** Compares the store with the model of the design: after any commands in any order, both give the same answers and records. */
+
+/** Runs per seed; each has up to eighty commands. */
+const RUNS = isSoak ? 2000 : 150
+
+/** Every possible outcome, and how often it must occur in the runs of one seed, so that none goes untested. */
+const OUTCOMES: Record<string, number> = {
+  opened: 500,
+  logged_out: 30,
+  ahead: 8,
+  'a newer profile stays': 30,
+  rotated: 500,
+  retried: 20,
+  recovered: 30,
+  forged: 8,
+  unknown: 500,
+  device_mismatch: 10,
+  expired: 30,
+  'too old to recover': 5,
+  reused: 15,
+  'held to the absolute lifetime': 100,
+  'event: logout': 100,
+  'event: reuse': 15,
+  'event: replaced': 100,
+  'event: evicted': 30,
+  'event: expired': 50,
+  'event: profile': 200,
+  'profile updated': 30,
+  'profile of nobody': 10,
+  found: 30,
+  'not found': 50,
+  'the record expired as a whole': 30,
+  'rolled back': 150,
+  'the clock was set back': 50,
+  'made permanent': 50,
+  'secrets rotated': 50
+}
+
+t.test('the store does what the model says', { timeout: 0 }, async t => {
+  // These tests need no persistence.
+  const redis = await startRedis(t, ['--appendonly', 'no'])
+  await Promise.all(seeds([1, 2]).map(async seed => {
+    const worlds = await createWorlds(t, redis, `seed${seed}:`)
+    const seen = new Map<string, number>()
+    await fc.assert(runProperty(worlds, seen), { seed, numRuns: RUNS })
+    t.comment(`seed ${seed}: ${JSON.stringify(Object.fromEntries(seen))}`)
+    t.same([...seen.keys()].sort(), Object.keys(OUTCOMES).sort(), `seed ${seed}: all that can happen, and nothing else`)
+    for (const [name, times] of seen) t.ok(times >= OUTCOMES[name]!, `seed ${seed}: ${name}, ${times} times`)
+  }))
+})

@@ -1,0 +1,186 @@
+import type { Edit } from '../../support/clock.ts'
+
+/**
+ * Small mistakes in the scripts; the model test must catch each one. Not included: the deadline of common.lua, because time
+ * stands still while a script of this test runs (faults.test.ts covers it); and the mistakes that only lives.test.ts catches.
+ */
+
+/** Replaces `from` with `to` in `script`; if that is common.lua or profile.lua, in every script that includes it. */
+export interface Mutant { script: string, from: string, to: string }
+
+/** Returns the edit that makes the mistake. Included files are part of the script's text by then, so they have no name of their own. */
+export function mutate ({ script, from, to }: Mutant): Edit {
+  const included = script === 'common' || script === 'profile'
+  return (lua, name) => included || name === script ? lua.replaceAll(from, () => to) : lua
+}
+
+const rotate: Array<[string, string]> = [
+  ['if not record[1] then', 'if not record[2] then'],
+  ['if device ~= owner then', 'if false then'],
+  ['if now >= expires then return stop', 'if now > expires then return stop'],
+  ['if now >= expires then return stop', 'if now + 1 >= expires then return stop'],
+  ["if now >= expires then return stop('expired', 'expired') end", ''],
+  ["stop('expired', 'expired')", "stop('expired', 'logout')"],
+  ["stop('reused', 'reuse')", "stop('reused', 'logout')"],
+  ['if gen < current then', 'if gen <= current then'],
+  ['if gen < current then', 'if gen < current - 1 then'],
+  ['if gen == current - 1 and', 'if'],
+  ['if gen == current - 1 and', 'if gen == current - 2 and'],
+  ['gen == current - 1 and math.abs(now - rotated) < window', 'false'],
+  ['gen == current - 1 and math.abs(now - rotated) < window', 'gen == current - 1'],
+  ['math.abs(now - rotated) < window', 'math.abs(now - rotated) <= window'],
+  ['math.abs(now - rotated) < window', 'math.abs(now - rotated) < window - 1'],
+  ['math.abs(now - rotated) < window', 'math.abs(now - created) < window'],
+  ['math.abs(now - rotated) < window', 'now - rotated < window'],
+  ["return { 'retried'", "redis.call('HSET', key, field, format(current, created, now, expires, owner)) return { 'retried'"],
+  ["{ 'retried', nowMs, current, rotated", "{ 'retried', nowMs, current, now"],
+  ["{ 'retried', nowMs, current,", "{ 'retried', nowMs, gen,"],
+  ['if gen > current then', 'if false then'],
+  ["if now >= exp then return stop('expired', 'expired') end", ''],
+  ['if now >= exp then', 'if now > exp then'],
+  ["outcome = 'recovered'", "outcome = 'recovered' gen = current"],
+  ['math.min(now + idle, created + absolute)', 'now + idle'],
+  ['math.min(now + idle, created + absolute)', 'created + absolute'],
+  ['math.min(now + idle, created + absolute)', 'math.max(now + idle, created + absolute)'],
+  ['math.min(now + idle, created + absolute)', 'math.min(rotated + idle, created + absolute)'],
+  ['math.min(now + idle, created + absolute)', 'math.min(now + idle, now + absolute)'],
+  ['format(gen + 1, created, now,', 'format(gen, created, now,'],
+  ['format(gen + 1, created, now,', 'format(current + 1, created, now,'],
+  ['format(gen + 1, created, now,', 'format(gen + 1, now, now,'],
+  ['format(gen + 1, created, now,', 'format(gen + 1, created, rotated,'],
+  ["redis.call('EXPIREAT', key, date, 'GT')", "redis.call('EXPIREAT', key, date)"],
+  ["redis.call('EXPIREAT', key, date, 'GT') == 0", 'false'],
+  ["redis.call('EXPIREAT', key, date, 'NX') == 1", 'false'],
+  ["redis.call('EXPIREAT', key, date, 'NX') == 1", 'true'],
+  ['(record[4] or record[5]) and', 'false and'],
+  ['(record[4] or record[5]) and', 'record[4] and'],
+  ['(record[4] or record[5]) and', 'record[5] and'],
+  ['(record[4] or record[5]) and', 'true and'],
+  ["if now >= renewed then return stop('expired', 'expired') end", ''],
+  ['if renewed < expires or', 'if'],
+  ['  remove(sid, reason)\n', '  redis.call(\'DEL\', key) announce(reason, sid)\n'],
+  ['  settle(liveSessions())\n', ''],
+  ['{ outcome, nowMs, gen + 1, now,', '{ outcome, nowMs, gen + 1, rotated,'],
+  ['renewed, record[2], record[3] }\nif', 'renewed, record[3], record[2] }\nif']
+]
+
+const open: Array<[string, string]> = [
+  ['if session.device == device then', 'if false then'],
+  ['if session.device == device then', 'if true then'],
+  ["remove(session.sid, 'replaced')", ''],
+  ["remove(session.sid, 'replaced')", "remove(session.sid, 'evicted')"],
+  ['while #others >= cap do', 'while #others > cap do'],
+  ['while #others >= cap do', 'if #others >= cap then'],
+  ['while #others >= cap do', 'while #others >= cap - 1 and #others > 0 do'],
+  ["remove(table.remove(others).sid, 'evicted')", "remove(table.remove(others, 1).sid, 'evicted')"],
+  ['return a.rotated > b.rotated', 'return a.rotated < b.rotated'],
+  ['if a.rotated ~= b.rotated then return a.rotated > b.rotated end', ''],
+  ['return a.place > b.place', 'return a.place < b.place'],
+  ['now + math.min(idle, absolute)', 'now + idle'],
+  ['now + math.min(idle, absolute)', 'now + absolute'],
+  ['setProfile(email, role, #live > 0)', 'false'],
+  ['setProfile(email, role, #live > 0)', 'setProfile(email, role, true)'],
+  ['if last and authenticatedAt < last then', 'if false then'],
+  ['if last and authenticatedAt < last then', 'if last and authenticatedAt <= last then'],
+  ['if last and authenticatedAt < last then', 'if last and math.floor(authenticatedAt) < math.floor(last) then'],
+  ['if last and authenticatedAt < last then', 'if last then'],
+  ['nowMs / 1000 + 60', 'nowMs / 1000 + 59'],
+  ['authenticatedAt > nowMs / 1000 + 60', 'false'],
+  ['authenticatedAt > nowMs / 1000 + 60', 'authenticatedAt > nowMs / 1000'],
+  ['if #live == 0 then settle(live) end\n', ''],
+  ['if authenticatedAt and profileChangedAt and authenticatedAt < profileChangedAt then', 'if false then'],
+  ['and authenticatedAt < profileChangedAt then', 'and authenticatedAt <= profileChangedAt then'],
+  ['and authenticatedAt < profileChangedAt then', 'then'],
+  ['newer[1] or email, newer[2] or role', "newer[1] or '', newer[2] or ''"],
+  ['newer[1] or email, newer[2] or role', 'newer[1] or email, role'],
+  ['math.min(authenticatedAt or nowMs / 1000, nowMs / 1000)', 'nowMs / 1000'],
+  ['math.min(authenticatedAt or nowMs / 1000, nowMs / 1000)', 'authenticatedAt or nowMs / 1000'],
+  ["if label ~= '' then", 'do'],
+  ["if label ~= '' then", 'if false then'],
+  ['others[#others + 1] = { expires = expires }\n', ''],
+  ['format(1, now, now, expires, device))\nif', 'format(0, now, now, expires, device))\nif']
+]
+
+const common: Array<[string, string]> = [
+  ['local now = tonumber(time[1])', 'local now = tonumber(time[1]) + (tonumber(time[2]) >= 500000 and 1 or 0)'],
+  ["redis.call('HDEL', key, 's:' .. sid, 'l:' .. sid)", "redis.call('HDEL', key, 'l:' .. sid)"],
+  ["redis.call('HDEL', key, 's:' .. sid, 'l:' .. sid)", "redis.call('HDEL', key, 's:' .. sid)"],
+  ['  announce(reason, sid)\nend', 'end'],
+  ['  announce(reason, sid)\nend', '  announce(reason, sid) announce(reason, sid)\nend'],
+  ["'^(%d+):(%d+):(%d+):(%d+):(.*)$'", "'^(%d+):(%d+):(%d+):(%d+):(.?.?.?)'"],
+  ["'%d:%d:%d:%d:%s', gen, created, rotated", "'%d:%d:%d:%d:%s', gen, rotated, created"],
+  ['if not expires or expires <= now then', 'if not expires or expires < now then'],
+  ['if not expires or expires <= now then', 'if false then'],
+  ["remove(sid, 'expired')", "redis.call('HDEL', key, fields[i])"],
+  ['latest = math.max(latest, session.expires)', 'latest = session.expires'],
+  ['if latest > 0 then\n    redis.call', 'if latest > 0 then\n    do return end redis.call'],
+  ['MEMORY = 600', 'MEMORY = 601'],
+  ['loggedOutAt = tonumber(fields[i + 1])', 'loggedOutAt = nil'],
+  ['profileChangedAt = tonumber(fields[i + 1])', 'profileChangedAt = nil'],
+  ['(loggedOutAt or profileChangedAt) and latest + MEMORY or latest', 'latest'],
+  ['(loggedOutAt or profileChangedAt) and latest', 'loggedOutAt and latest'],
+  ['(loggedOutAt or profileChangedAt) and latest', 'profileChangedAt and latest'],
+  ['(loggedOutAt or 0) + MEMORY <= now', 'false'],
+  ['(loggedOutAt or 0) + MEMORY <= now', 'true'],
+  ['(profileChangedAt or 0) + MEMORY <= now', 'false'],
+  ['(profileChangedAt or 0) + MEMORY <= now', 'true'],
+  ["    redis.call('DEL', key)\n    return", '    return'],
+  ["redis.call('HDEL', key, 'loggedOutAt')", ''],
+  ["'email', 'role', 'profileChangedAt')", "'profileChangedAt')"],
+  ["now + MEMORY, 'LT')", 'now + MEMORY)'],
+  ["  redis.call('EXPIREAT', key, now + MEMORY, 'LT')\n", '']
+]
+
+const others: Record<string, Array<[string, string]>> = {
+  profile: [
+    ["if value ~= '' and", 'if'],
+    ['value ~= before[i]', 'true'],
+    ['changed or before[i] ~= false', 'true'],
+    ['changed or before[i] ~= false', 'before[i] ~= false and i == 1'],
+    ['if changed and', 'if'],
+    ['if changed and hasSession then', 'if false then'],
+    ['if changed and hasSession then', 'if changed then'],
+    ['return changed', 'return true'],
+    ['return changed', 'return false'],
+    ["redis.call('HSET', key, 'profileChangedAt', string.format('%.3f', at))", ''],
+    ["string.format('%.3f', at)", "string.format('%d', at)"],
+    ['profileChangedAt = at\n', '']
+  ],
+  revoke: [
+    ["ARGV[5] or 'logout'", "ARGV[5] or 'expired'"],
+    ["remove(session.sid, ARGV[5] or 'logout')", ''],
+    ['if session.sid == ARGV[4] then', 'if true then'],
+    ['settle(others)\n', ''],
+    ['settle(others)\n', 'settle({})\n']
+  ],
+  'revoke-all': [
+    ["redis.call('DEL', key)\nredis", 'redis'],
+    ["redis.call('HSET', key, 'loggedOutAt', string.format('%.3f', nowMs / 1000))\n", ''],
+    ["string.format('%.3f', nowMs / 1000)", 'now'],
+    ["redis.call('EXPIREAT', key, now + MEMORY)\n", ''],
+    ["announce('logout', session.sid)", ''],
+    ["announce('logout', session.sid)", "announce('evicted', session.sid)"]
+  ],
+  list: [
+    ['settle(live)\nlocal rows', 'local rows'],
+    ['session.label, session.gen', "'', session.gen"],
+    ['session.created, session.rotated', 'session.rotated, session.created']
+  ],
+  find: [
+    ['if now >= expires then', 'if now > expires then'],
+    ['if now >= expires then', 'if false then'],
+    ['gen, created, rotated, expires, record', 'gen, rotated, created, expires, record']
+  ],
+  'update-profile': [
+    ['settle(live)\nsetProfile', 'setProfile'],
+    ['settle(live)\nreturn', 'return'],
+    ['if #live == 0 then', 'if false then'],
+    ['setProfile(ARGV[4], ARGV[5],', 'setProfile(ARGV[5], ARGV[4],'],
+    ['rememberChange(nowMs / 1000)\n', ''],
+    ['rememberChange(nowMs / 1000)', 'rememberChange(now)'],
+    ["  redis.call('EXPIREAT', key, now + MEMORY)\n", '']
+  ]
+}
+
+export const mutants: Mutant[] = Object.entries({ rotate, open, common, ...others })
+  .flatMap(([script, changes]) => changes.map(([from, to]) => ({ script, from, to })))

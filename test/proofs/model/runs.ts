@@ -1,0 +1,117 @@
+import assert from 'node:assert/strict'
+import fc from 'fast-check'
+import { START_MS } from '../../support/clock.ts'
+import {
+  changeRules, find, furthest, list, open, refresh, replay, revoke, revokeAll, rotateSecrets, updateProfile, wrongDevice,
+  type Command, type Expected
+} from './commands.ts'
+import { loseRotations, outliveLost, pass, passToEnd, passToExpiry, persist, rollBack, save, setBack } from './happenings.ts'
+import * as model from './model.ts'
+import { KEYRINGS, type World, type Worlds } from './world.ts'
+
+/** Random runs of commands on one user, and the invariants of a whole run. */
+
+/** With a retry window; without one, and a short absolute lifetime; with an absolute lifetime below the idle TTL. */
+export const RULES: model.Rules[] = [
+  { idleTtl: 100, absoluteTtl: 600, retryWindow: 30, maxSessionsPerUser: 3 },
+  { idleTtl: 100, absoluteTtl: 130, retryWindow: 0, maxSessionsPerUser: 2 },
+  { idleTtl: 100, absoluteTtl: 70, retryWindow: 30, maxSessionsPerUser: 2 }
+]
+
+/** The phone is used more than the others, so that its sessions reach higher generations. */
+const device = fc.constantFrom('phone', 'phone', 'phone', 'laptop', 'laptop', 'tablet', 'watch')
+const email = fc.constantFrom('one@keygenqt.com', 'two@keygenqt.com')
+const role = fc.constantFrom('GUEST', 'ADMIN')
+
+const change: fc.Arbitrary<Partial<model.Rules>> = fc.constantFrom(
+  { maxSessionsPerUser: 1 }, { maxSessionsPerUser: 2 }, { maxSessionsPerUser: 3 },
+  { idleTtl: 50 }, { idleTtl: 100 }, { absoluteTtl: 70 }, { absoluteTtl: 600 }, { retryWindow: 0 }, { retryWindow: 30 }
+)
+
+/** Times around every limit of the rules, and fractions of a second. */
+const milliseconds = fc.oneof(
+  { weight: 12, arbitrary: fc.constantFrom(1, 400, 999, 1000, 15_000) },
+  { weight: 4, arbitrary: fc.constantFrom(28_999, 29_000, 30_000, 31_000) },
+  { weight: 2, arbitrary: fc.constantFrom(60_000, 69_999, 99_000) },
+  { weight: 1, arbitrary: fc.constantFrom(99_999, 100_000, 250_000, 599_000, 600_000) }
+)
+
+/** Milliseconds since a log-in began: mostly not given, or short; also an hour, and below 0 for a time in the future. */
+const ago = fc.oneof(
+  { weight: 3, arbitrary: fc.constant(undefined) },
+  { weight: 3, arbitrary: fc.constantFrom(0, 1, 400, 999) },
+  { weight: 3, arbitrary: fc.constantFrom(1000, 15_000, 100_000) },
+  { weight: 1, arbitrary: fc.constantFrom(599_000, 601_000, 3_600_000, -1, -60_000, -60_001) }
+)
+
+/** Refreshes and openings are the most frequent commands. */
+const command: fc.Arbitrary<Command> = fc.oneof(
+  { weight: 6, arbitrary: fc.tuple(device, fc.constantFrom('', 'Pixel 9'), email, role, ago).map(args => open(...args)) },
+  { weight: 12, arbitrary: device.map(device => refresh(device, 0)) },
+  { weight: 4, arbitrary: device.map(device => refresh(device, 1)) },
+  { weight: 1, arbitrary: fc.tuple(device, fc.integer({ min: 2, max: 5 })).map(args => refresh(...args)) },
+  { weight: 2, arbitrary: device.map(furthest) },
+  { weight: 1, arbitrary: fc.nat(99).map(replay) },
+  { weight: 1, arbitrary: fc.tuple(fc.nat(99), device).map(args => wrongDevice(...args)) },
+  { weight: 1, arbitrary: fc.nat(99).map(revoke) },
+  { weight: 3, arbitrary: fc.constantFrom(revokeAll, list, list) },
+  { weight: 1, arbitrary: fc.constant(rotateSecrets) },
+  { weight: 1, arbitrary: fc.record({ email, role }, { requiredKeys: [] }).map(updateProfile) },
+  { weight: 2, arbitrary: fc.nat(99).map(find) },
+  { weight: 1, arbitrary: change.map(changeRules) },
+  { weight: 6, arbitrary: milliseconds.map(pass) },
+  { weight: 1, arbitrary: fc.constantFrom(-1, 0, 0, 1000).map(passToExpiry) },
+  { weight: 1, arbitrary: fc.constantFrom(0, 1).map(passToEnd) },
+  { weight: 1, arbitrary: fc.constantFrom(1, 400, 20_000, 30_000, 3_600_000).map(setBack) },
+  { weight: 1, arbitrary: fc.constant(persist) },
+  { weight: 1, arbitrary: fc.constant(save) },
+  { weight: 1, arbitrary: fc.constantFrom(0, 0, 1, 3).map(rollBack) },
+  { weight: 2, arbitrary: fc.tuple(device, fc.integer({ min: 1, max: 3 })).map(args => loseRotations(...args)) },
+  { weight: 1, arbitrary: device.map(outliveLost) }
+)
+
+/** Runs commands on a new user, then checks every token. */
+export async function runCommands (
+  worlds: Worlds, rules: model.Rules, commands: Iterable<Command>, seen = new Map<string, number>()
+): Promise<void> {
+  const world = worlds(rules)
+  const expected: Expected = { rules, ms: START_MS, user: null, issued: [], snapshots: [], rolledBack: false, seen }
+  await world.turn(START_MS)
+  await fc.asyncModelRun(() => ({ model: expected, real: world }), commands)
+  await checkEveryToken(expected, world)
+}
+
+/**
+ * Checks that every token ever issued gets the model's answer now, and that at most one generation of each session is live.
+ * Unless Redis lost writes, only one token is rotated, only its predecessor is retried, and none is recovered.
+ */
+async function checkEveryToken (expected: Expected, world: World): Promise<void> {
+  const saved = await world.save()
+  const now = Math.floor(expected.ms / 1000)
+  const rotated = new Map<string, Set<string>>()
+  for (const { token, bytes, device } of new Map(expected.issued.map(issued => [issued.bytes, issued])).values()) {
+    const { refreshed } = await world.refresh(bytes, device)
+    const { user, events, reply } = model.refresh(expected.user, expected.rules, now, KEYRINGS[world.keyring]!, token, device)
+    assert.deepEqual(refreshed, reply)
+    await world.check(user, events)
+    if (reply.outcome === 'rotated') {
+      const live = expected.rolledBack ? `${token.gen}` : `${token.gen} of ${token.iat} to ${token.exp}`
+      rotated.set(token.sid, (rotated.get(token.sid) ?? new Set()).add(live))
+    }
+    assert.ok(reply.outcome !== 'recovered' || expected.rolledBack)
+    if (user !== expected.user) await world.restore(saved)
+  }
+  for (const live of rotated.values()) assert.equal(live.size, 1, 'one live generation')
+}
+
+/** The first commands of every random run. */
+const beginning = [open('phone', '', 'one@keygenqt.com', 'GUEST'), pass(1000), open('laptop', 'Pixel 9', 'one@keygenqt.com', 'GUEST')]
+
+/** Random rules and commands; a failure throws the shrunk counterexample. */
+export function runProperty (worlds: Worlds, seen = new Map<string, number>()): fc.IAsyncProperty<unknown[]> {
+  return fc.asyncProperty(
+    fc.constantFrom(RULES[0]!, ...RULES),
+    fc.commands([command], { maxCommands: 80, size: 'max' }),
+    async (rules, commands) => { await runCommands(worlds, rules, [...beginning, ...commands], seen) }
+  )
+}

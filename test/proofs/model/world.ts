@@ -1,0 +1,183 @@
+import { createHash } from 'node:crypto'
+import assert from 'node:assert/strict'
+import Fastify from 'fastify'
+import type { Redis } from 'ioredis'
+import type { Test } from 'tap'
+import jwt from '../../../plugins/jwt.ts'
+import { loadConfig, type RunnableConfig } from '#src/config/environment'
+import { sessionTokens } from '#src/schemas/refresh'
+import { createSessionStore, type SessionStore } from '#src/sessions/store'
+import type { Tokens } from '#src/tokens/tokens'
+import { claimsOf, environment, secret, type PrivateRedis } from '../../support/helper.ts'
+import { setClock, turnClock, type Edit } from '../../support/clock.ts'
+import { expiry, type Announcement, type Opened, type Refreshed, type Rules, type Token, type User } from './model.ts'
+
+/** The system under test, driven step by step: the store on a real Redis whose clock the test sets, and real tokens. */
+
+/** Names of the configured secrets, one list per restart: new key last, new key first, old key removed. */
+export const KEYRINGS = [['a'], ['a', 'b'], ['b', 'a'], ['b'], ['b', 'c'], ['c', 'b'], ['c']]
+
+const secrets: Record<string, string> = { a: secret(), b: secret(), c: secret() }
+
+/** Creates a keyring's tokens as the service does. */
+async function tokensOf (keyring: string[]): Promise<Tokens> {
+  const app = Fastify()
+  app.decorate('config', loadConfig(environment('redis://localhost', {
+    REFRESH_TOKEN_SECRETS: keyring.map(name => secrets[name]!).join(','), ACCESS_TOKEN_SECRETS: secret()
+  })) as RunnableConfig)
+  await app.register(jwt)
+  return app.tokens
+}
+
+const tokensByKeyring = await Promise.all(KEYRINGS.map(tokensOf))
+
+/** Key of the clock. Users' keys end in a number, so it is no user's. */
+const clockOf = (prefix: string): string => `${prefix}clock`
+
+/** The device hash in the record, as design.md defines it. */
+const deviceHash = (deviceId: string): string => createHash('sha256').update(deviceId).digest().subarray(0, 12).toString('base64url')
+
+/** A saved record, as in a Redis snapshot. */
+export interface Snapshot { dump: Buffer | null, expiresAtMs: number }
+
+export interface World {
+  store: SessionStore
+  userId: number
+  /** Index of the keyring in use. */
+  keyring: number
+  /** Switches to a store with other rules. */
+  restart (rules: Rules): void
+  /** Sets the clock. */
+  turn (ms: number): Promise<void>
+  refresh (bytes: string, deviceId: string): Promise<{ refreshed: Refreshed, bytes?: string }>
+  open (
+    device: string, label: string, email: string, role: string, authenticatedAt?: number
+  ): Promise<{ opened: Opened, sid: string, token?: Token, bytes?: string }>
+  /** Removes the key's expiry. */
+  persist (): Promise<void>
+  save (): Promise<Snapshot>
+  restore (snapshot: Snapshot): Promise<void>
+  /** Asserts that the record and the announcements since the last call equal the model's. */
+  check (user: User, events: Announcement[]): Promise<void>
+}
+
+/** Creates worlds on one connection; each has its own user. */
+export type Worlds = (rules: Rules) => World
+
+/** `edit` changes the scripts: mutants show that the tests can fail. */
+export async function createWorlds (t: Test, redis: PrivateRedis, prefix: string, edit?: Edit): Promise<Worlds> {
+  const client = redis.client.duplicate({ lazyConnect: false })
+  client.setMaxListeners(0) // each of the stores below listens
+  turnClock(client, clockOf(prefix), edit)
+  const subscriber = client.duplicate({ lazyConnect: false })
+  t.teardown(() => { for (const connection of [client, subscriber]) connection.disconnect() })
+  const heard: string[] = []
+  subscriber.on('message', (_channel, text) => { heard.push(text) })
+  await subscriber.subscribe(`${prefix}events`)
+  const events = async (): Promise<string[]> => {
+    await subscriber.ping()
+    return heard.splice(0)
+  }
+
+  const stores = new Map<string, SessionStore>()
+  const storeOf = (rules: Rules): SessionStore => {
+    const name = JSON.stringify(rules)
+    const store = stores.get(name) ?? createSessionStore(client, { prefix, ...rules })
+    stores.set(name, store)
+    return store
+  }
+  let users = 0
+  return rules => createWorld(client, storeOf, rules, events, prefix, ++users)
+}
+
+function createWorld (
+  client: Redis, storeOf: (rules: Rules) => SessionStore, rules: Rules, events: () => Promise<string[]>, prefix: string, userId: number
+): World {
+  const key = `${prefix}${userId}`
+  const spelled = new Map<string, string>()
+
+  /** Asserts that a token depends only on its claims and its key: equal ones are equal byte for byte. */
+  function spell (token: Token, bytes: string): void {
+    const meaning = JSON.stringify(token)
+    const known = spelled.get(meaning) ?? bytes
+    assert.equal(bytes, known, 'the same token byte for byte')
+    spelled.set(meaning, known)
+  }
+
+  return {
+    store: storeOf(rules),
+    userId,
+    keyring: 0,
+    restart (rules) {
+      this.store = storeOf(rules)
+    },
+    turn: async ms => await setClock(client, clockOf(prefix), ms, key),
+    async open (device, label, email, role, authenticatedAt) {
+      const input = { userId, deviceId: device, label, email, role, ...authenticatedAt !== undefined && { authenticatedAt } }
+      const session = await this.store.open(input).catch(refusal)
+      if ('outcome' in session) return { opened: session, sid: '' }
+      const { sid, gen, iat, exp } = session.generation
+      const { refreshToken: bytes } = sessionTokens(tokensByKeyring[this.keyring]!, session)
+      const token = { key: KEYRINGS[this.keyring]![0]!, sid, gen, iat, exp }
+      spell(token, bytes)
+      return { opened: { outcome: 'opened', gen, iat, exp, ...session.profile }, sid, token, bytes }
+    },
+    persist: async () => { await client.persist(key) },
+    async refresh (presented, deviceId) {
+      const tokens = tokensByKeyring[this.keyring]!
+      const claims = tokens.verifyRefresh(presented)
+      if (claims === undefined) return { refreshed: { outcome: 'forged' } }
+      const rotation = await this.store.rotate(claims, deviceId)
+      if (!('session' in rotation)) return { refreshed: rotation }
+      const { refreshToken: bytes, email, role } = sessionTokens(tokens, rotation.session)
+      const { id, sid, gen, iat, exp } = claimsOf(bytes)
+      assert.equal(id, userId)
+      const token = { key: KEYRINGS[this.keyring]![0]!, sid, gen, iat, exp }
+      spell(token, bytes)
+      return { refreshed: { outcome: rotation.outcome, token, email, role }, bytes }
+    },
+    async save () {
+      return { dump: await client.dumpBuffer(key), expiresAtMs: await client.pexpiretime(key) }
+    },
+    async restore ({ dump, expiresAtMs }) {
+      if (dump === null) await client.del(key)
+      else await client.restore(key, Math.max(0, expiresAtMs), dump, 'REPLACE', 'ABSTTL') // 0 for no expiry
+    },
+    async check (user, expected) {
+      const [fields, expiresAt, announced] = await Promise.all([client.hgetall(key), client.expiretime(key), events()])
+      assert.deepEqual({ ...fields }, toHash(user), 'the record')
+      assert.equal(expiresAt, expiry(user) ?? (user === null ? -2 : -1), 'the key expires with its last session, or with its memory')
+      const texts = expected.map(event => event.type === 'profile'
+        ? `{"type":"profile","id":${userId}}`
+        : `{"type":"revoked","reason":"${event.reason}","id":${userId},"sid":"${event.sid}"}`)
+      assert.deepEqual(announced.sort(), texts.sort(), 'the announcements')
+    }
+  }
+}
+
+const refusals: Record<string, 'logged_out' | 'ahead'> = { RTS_LOGGED_OUT_SINCE: 'logged_out', RTS_AUTHENTICATED_AHEAD: 'ahead' }
+
+/** The outcome of a refused opening. */
+function refusal (err: Error & { code: string }): { outcome: 'logged_out' | 'ahead' } {
+  const outcome = refusals[err.code]
+  if (outcome === undefined) throw err
+  return { outcome }
+}
+
+/** The record's hash, as design.md defines it. */
+function toHash (user: User): Record<string, string> {
+  if (user === null) return {}
+  const { email, role, loggedOutAt, profileChangedAt } = user
+  const seconds = (ms: number): string => (ms / 1000).toFixed(3)
+  const fields: Record<string, string> = {
+    ...email !== undefined && { email },
+    ...role !== undefined && { role },
+    ...loggedOutAt !== undefined && { loggedOutAt: seconds(loggedOutAt) },
+    ...profileChangedAt !== undefined && { profileChangedAt: seconds(profileChangedAt) }
+  }
+  for (const { sid, device, label, gen, createdAt, rotatedAt, expiresAt } of user.sessions) {
+    fields[`s:${sid}`] = `${gen}:${createdAt}:${rotatedAt}:${expiresAt}:${deviceHash(device)}`
+    if (label !== '') fields[`l:${sid}`] = label
+  }
+  return fields
+}

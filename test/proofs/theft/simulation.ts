@@ -1,0 +1,107 @@
+import * as model from '../model/model.ts'
+import type { Refreshed, Rules, Token, User } from '../model/model.ts'
+
+/**
+ * A client and a thief hold the same token of one session, and both know the device's id. The simulation plays every order of
+ * their steps on the model, which test/proofs/model compares with the real store.
+ */
+
+/** The meaning of each letter. A refresh whose answer is lost has taken effect; its holder keeps the token it has. */
+export const STEPS = {
+  c: 'the client refreshes',
+  l: 'the client refreshes, and the answer is lost',
+  t: 'the thief refreshes',
+  x: 'the thief refreshes, and the answer is lost',
+  h: 'half of the window passes'
+} as const
+
+export type Step = keyof typeof STEPS
+export type Holder = 'client' | 'thief'
+
+export interface Asked { by: Holder, with: Token, reply: Refreshed, isLost: boolean }
+
+/** One step, and the state after it. */
+export interface Moment {
+  /** `undefined` at the theft, when both hold the same token. */
+  step: Step | undefined
+  now: number
+  user: User
+  /** The token that each holds; `undefined` after a refusal. */
+  client: Token | undefined
+  thief: Token | undefined
+  /** Every token of the session so far, including those lost on the way. */
+  made: Token[]
+  /** The request of this step and its answer, if it made one. */
+  asked: Asked | undefined
+}
+
+/** The moments from the theft to now. */
+export type Play = readonly Moment[]
+
+export const DEVICE = 'phone'
+export const SID = 'stolen'
+const OTHER = { sid: 'other', device: 'laptop', label: '', email: 'guest@keygenqt.com', role: 'GUEST' }
+
+export const KEYS = ['key']
+
+/** Two sessions of one user: the one whose token is copied, and another device's. */
+export function theft (rules: Rules): Moment {
+  const { user } = model.open(null, rules, 0, OTHER)
+  const opened = model.open(user, rules, 0, { ...OTHER, sid: SID, device: DEVICE })
+  const { gen, rotatedAt: iat, expiresAt: exp } = opened.user!.sessions.at(-1)!
+  const token = { key: KEYS[0]!, sid: SID, gen, iat, exp }
+  return { step: undefined, now: 0, user: opened.user, client: token, thief: token, made: [token], asked: undefined }
+}
+
+/** The stolen session. */
+export function sessionOf ({ user }: Moment): model.Session | undefined {
+  return user?.sessions.find(({ sid }) => sid === SID)
+}
+
+/** The moment after a step; `undefined` if the holder has no token for it. */
+export function after (moment: Moment, step: Step, rules: Rules): Moment | undefined {
+  switch (step) {
+    case 'h': return { ...moment, step, now: moment.now + Math.max(1, rules.retryWindow / 2), asked: undefined }
+    case 'c': return ask(moment, step, 'client', false, rules)
+    case 'l': return ask(moment, step, 'client', true, rules)
+    case 't': return ask(moment, step, 'thief', false, rules)
+    case 'x': return ask(moment, step, 'thief', true, rules)
+  }
+}
+
+function ask (moment: Moment, step: Step, by: Holder, isLost: boolean, rules: Rules): Moment | undefined {
+  const token = moment[by]
+  if (token === undefined) return undefined
+  const { user, reply } = model.refresh(moment.user, rules, moment.now, KEYS, token, DEVICE)
+  const next: Moment = { ...moment, step, user, asked: { by, with: token, reply, isLost } }
+  if (reply.outcome === 'rotated') next.made = [...moment.made, reply.token]
+  if (!isLost) next[by] = 'token' in reply ? reply.token : undefined
+  return next
+}
+
+/** Plays every order of up to `depth` steps, and calls `visit` with each. Returns the number of plays. */
+export function explore (rules: Rules, depth: number, visit: (play: Play) => void): number {
+  const play: Moment[] = [theft(rules)]
+  let plays = 0
+  const go = (left: number): void => {
+    plays++
+    visit(play)
+    const now = play.at(-1)!
+    // After the session's end one more step is played; further steps could change nothing.
+    if (left === 0 || (play.length > 1 && sessionOf(play.at(-2)!) === undefined)) return
+    for (const step of Object.keys(STEPS) as Step[]) {
+      const next = after(now, step, rules)
+      if (next === undefined) continue
+      play.push(next)
+      go(left - 1)
+      play.pop()
+    }
+  }
+  go(depth)
+  return plays
+}
+
+/** The steps of a play as letters: `cth`. */
+export function spell (play: Play): string {
+  return play.map(({ step }) => step ?? '').join('')
+}

@@ -1,0 +1,103 @@
+import { readFile } from 'node:fs/promises'
+import fc from 'fast-check'
+import t, { type Test } from 'tap'
+import { startRedis } from '../../support/helper.ts'
+import { START_MS } from '../../support/clock.ts'
+import type { Rules } from '../model/model.ts'
+import { createWorlds } from '../model/world.ts'
+import { isSoak, seeds } from '../../support/soak.ts'
+import { always, shortLived, sometimes, withoutWindow, type Sentence } from './sentences.ts'
+import { after, DEVICE, explore, spell, STEPS, theft, type Step } from './simulation.ts'
+
+/** Tests docs/theft.md, sentence by sentence, on every play of up to eight steps; and random plays on the real store. */
+
+const DEPTH = 8
+const rules: Rules = { idleTtl: 2_592_000, absoluteTtl: 31_536_000, retryWindow: 30, maxSessionsPerUser: 50 }
+
+interface Verdict { of: number, against: string | undefined }
+
+/** Checks each sentence on all plays. Returns the number of plays it applies to, and the first play that contradicts it. */
+function judge (rules: Rules, sentences: Record<string, Sentence>): Map<string, Verdict> {
+  const verdicts = new Map<string, Verdict>(Object.keys(sentences).map(id => [id, { of: 0, against: undefined }]))
+  const all = Object.entries(sentences).map(([id, sentence]) => ({ sentence, verdict: verdicts.get(id)! }))
+  explore(rules, DEPTH, play => {
+    for (const { sentence, verdict } of all) {
+      const isTrue = sentence(play, rules)
+      if (isTrue === undefined) continue
+      verdict.of++
+      if (!isTrue) verdict.against ??= spell(play)
+    }
+  })
+  return verdicts
+}
+
+function assertAll (t: Test, verdicts: Map<string, Verdict>, suffix = ''): void {
+  for (const [id, { of, against }] of verdicts) {
+    t.test(`${id}${suffix}`, async t => {
+      t.equal(against, undefined)
+      t.ok(of > 0, `true of ${of} plays`)
+    })
+  }
+}
+
+t.test('every sentence of the page has its test, and every test its sentence', async t => {
+  const page = await readFile('docs/theft.md', 'utf8')
+  const documented = [...page.matchAll(/^\| `([a-z-]+)` \|/gm)].map(([, id]) => id!)
+  t.same(documented.sort(), Object.keys({ ...always, ...withoutWindow, ...shortLived, ...sometimes }).sort())
+})
+
+t.test('always', async t => {
+  assertAll(t, judge(rules, always))
+})
+
+t.test('without a window', async t => {
+  const { 'same-token': inWindow, 'one-sided': together, ...rest } = always
+  const noWindow = { ...rules, retryWindow: 0 }
+  assertAll(t, judge(noWindow, { ...rest, ...withoutWindow }), ', window 0')
+  const verdicts = judge(noWindow, { inWindow: inWindow!, together: together! })
+  t.same([...verdicts.values()], [{ of: 0, against: undefined }, { of: 0, against: undefined }], 'the others have nothing to speak of')
+})
+
+t.test('to the absolute end', async t => {
+  assertAll(t, judge({ ...rules, idleTtl: 100, absoluteTtl: 40 }, shortLived))
+})
+
+t.test('sometimes', async t => {
+  const shown = new Map<string, string>()
+  explore(rules, DEPTH, play => {
+    for (const [id, isShown] of Object.entries(sometimes)) if (!shown.has(id) && isShown(play)) shown.set(id, spell(play))
+  })
+  for (const id of Object.keys(sometimes)) t.test(id, async t => { t.type(shown.get(id), 'string', shown.get(id)!) })
+})
+
+t.test('the real store plays the same', { timeout: 0 }, async t => {
+  const redis = await startRedis(t, ['--appendonly', 'no'])
+  const worlds = await createWorlds(t, redis, 'theft:')
+  const property = fc.asyncProperty(
+    fc.constantFrom(rules, { ...rules, retryWindow: 0 }),
+    fc.array(fc.constantFrom(...Object.keys(STEPS) as Step[]), { minLength: DEPTH, maxLength: DEPTH }),
+    async (rules, steps) => {
+      const play = [theft(rules)]
+      for (const step of steps) {
+        const next = after(play.at(-1)!, step, rules)
+        if (next !== undefined) play.push(next)
+      }
+      const world = worlds(rules)
+      await world.turn(START_MS)
+      const { bytes } = await world.open(DEVICE, '', 'guest@keygenqt.com', 'GUEST')
+      const holds: Record<string, string | undefined> = { client: bytes, thief: bytes }
+      for (const moment of play.slice(1)) {
+        await world.turn(START_MS + moment.now * 1000)
+        if (moment.asked !== undefined) {
+          const { by, reply, isLost } = moment.asked
+          const { refreshed, bytes } = await world.refresh(holds[by]!, DEVICE)
+          if (refreshed.outcome !== reply.outcome) throw new Error(`${spell(play)}: ${refreshed.outcome} for ${reply.outcome}`)
+          if (!isLost) holds[by] = bytes
+        }
+        const isCommon = moment.client !== undefined && JSON.stringify(moment.client) === JSON.stringify(moment.thief)
+        if (isCommon !== (holds.client !== undefined && holds.client === holds.thief)) throw new Error(`${spell(play)}: not the same tokens`)
+      }
+    }
+  )
+  for (const seed of seeds([1])) await t.resolves(fc.assert(property, { seed, numRuns: isSoak ? 5000 : 200 }), `seed ${seed}`)
+})

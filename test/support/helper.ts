@@ -1,0 +1,195 @@
+import { spawn, type ChildProcess } from 'node:child_process'
+import { generateKeyPairSync, randomBytes } from 'node:crypto'
+import { once } from 'node:events'
+import { createInterface } from 'node:readline'
+import { Writable } from 'node:stream'
+import { setTimeout as delay } from 'node:timers/promises'
+import type { FastifyInstance, LightMyRequestResponse } from 'fastify'
+import type { Test } from 'tap'
+import { buildApp } from '#src/app'
+import { loadConfig, type RunnableConfig } from '#src/config/environment'
+import { createHealth, type Health } from '#src/health'
+import { createLogger } from '#src/log/log'
+import { createMetrics, type Metrics } from '#src/metrics/metrics'
+import type { Listeners } from '#src/listeners'
+import type { PrivateRedis } from './redis/index.ts'
+
+export { startRedis, tempFolder, topology, type PrivateRedis } from './redis/index.ts'
+
+/** Made at every run: a repository is no place for secrets, not even for tests. */
+export const secret = (): string => randomBytes(64).toString('base64url')
+
+/** A private key for access tokens, PEM (PKCS #8); likewise made at every run. */
+export function privateKey (algorithm: 'EdDSA' | 'ES256' | 'RS256'): string {
+  const { privateKey } = algorithm === 'EdDSA'
+    ? generateKeyPairSync('ed25519')
+    : algorithm === 'ES256' ? generateKeyPairSync('ec', { namedCurve: 'P-256' }) : generateKeyPairSync('rsa', { modulusLength: 2048 })
+  return privateKey.export({ type: 'pkcs8', format: 'pem' }) as string
+}
+
+export const apiKey = randomBytes(32).toString('base64url')
+
+export interface TokensBody {
+  id: number
+  email: string
+  role: string
+  token: string
+  refreshToken: string
+}
+
+export interface Service {
+  config: RunnableConfig & { ACCESS_TOKEN_SECRETS: string }
+  health: Health
+  metrics: Metrics
+  public: FastifyInstance
+  internal: FastifyInstance
+  listeners: Listeners
+  /** Everything logged so far, parsed. */
+  log: Array<Record<string, unknown>>
+  /** Opens a session through the internal API. */
+  open (overrides?: object): Promise<TokensBody>
+  /** The documented request. */
+  refresh (refreshToken: string, deviceId?: string): Promise<LightMyRequestResponse>
+  /** Any request on the internal listener, with the API key. */
+  call (method: 'GET' | 'POST' | 'DELETE' | 'PATCH', url: string, payload?: object): Promise<LightMyRequestResponse>
+}
+
+export const guest = { userId: 1, email: 'guest@keygenqt.com', role: 'GUEST', deviceId: 'Unique key' }
+
+/** The environment of a service on a Redis, with a prefix and secrets of its own. */
+export function environment (redisUrl: string, overrides: Record<string, string> = {}): Record<string, string> {
+  return {
+    REDIS_URL: redisUrl,
+    // One that users.acl of deploy/redis lets the service use.
+    REDIS_PREFIX: `rt:${randomBytes(6).toString('hex')}:`,
+    ACCESS_TOKEN_SECRETS: secret(),
+    REFRESH_TOKEN_SECRETS: secret(),
+    INTERNAL_API_KEY: apiKey,
+    LOG_LEVEL: 'trace',
+    ...overrides
+  }
+}
+
+/** Asks every 10 ms until it is so; rejects after `seconds` with what should have come, which a runner's time-out could not say. */
+export async function until (expected: string, isSo: () => boolean | Promise<boolean>, seconds = 20): Promise<void> {
+  const end = performance.now() + seconds * 1000
+  while (!await isSo()) {
+    if (performance.now() > end) throw new Error(`not within ${seconds} s: ${expected}`)
+    await delay(10)
+  }
+}
+
+/** Builds both listeners of one service in this process; they close with the test. */
+export async function build (t: Test, redis: Pick<PrivateRedis, 'url'> & Partial<PrivateRedis>, overrides: Record<string, string> = {}): Promise<Service> {
+  const config = loadConfig(environment(redis.url, { ...redis.env, ...overrides })) as RunnableConfig
+  const log: Array<Record<string, unknown>> = []
+  const logger = createLogger(config.LOG_LEVEL, new Writable({
+    write (line, _encoding, done) {
+      log.push(JSON.parse(line))
+      done()
+    }
+  }))
+  const health = createHealth()
+  const metrics = createMetrics(health)
+  const listeners: Listeners = {}
+  const publicApp = await buildApp('public', { config, health, metrics, logger, listeners })
+  t.teardown(async () => await publicApp.close())
+  const internalApp = await buildApp('internal', { config, health, metrics, logger, listeners })
+  t.teardown(async () => await internalApp.close())
+
+  const call: Service['call'] = async (method, url, payload) => await internalApp.inject({
+    method, url, headers: { authorization: `Bearer ${apiKey}` }, ...(payload === undefined ? {} : { payload })
+  })
+  return {
+    config: config as Service['config'],
+    health,
+    metrics,
+    log,
+    public: publicApp,
+    internal: internalApp,
+    listeners,
+    call,
+    open: async (overrides = {}) => {
+      const response = await call('POST', '/internal/sessions', { ...guest, ...overrides })
+      if (response.statusCode !== 201) throw new Error(`open: ${response.statusCode} ${response.body}`)
+      return response.json()
+    },
+    refresh: async (refreshToken, deviceId = guest.deviceId) =>
+      await publicApp.inject({ method: 'POST', url: '/api/ps/refresh', payload: { deviceId, refreshToken } })
+  }
+}
+
+/** All keys but those in which replicas keep what they have in common. */
+export async function recordKeys ({ client }: Pick<PrivateRedis, 'client'>): Promise<string[]> {
+  return (await client.keys('*')).filter(key => !key.includes(':meta:')).sort()
+}
+
+/** The claims of a JWT, unverified. */
+export function claimsOf (token: string): { id: number, sid: string, gen: number, iat: number, exp: number, iss: string, sub: string } {
+  return JSON.parse(Buffer.from(token.split('.')[1]!, 'base64url').toString())
+}
+
+/** A running process of the service. */
+export interface ServiceProcess {
+  child: ChildProcess
+  publicUrl: string
+  internalUrl: string
+  /** Lines of the log so far. */
+  lines: string[]
+  /** Resolves with a line that contains the text, already logged or to come; rejects after a minute. */
+  line (text: string): Promise<string>
+  exited: Promise<[code: number | null, signal: string | null]>
+}
+
+/** Starts `src/server.ts` as a process, without waiting for it. Ports are chosen by the system. */
+export function spawnService (t: Test, env: Record<string, string>): { child: ChildProcess, lines: string[], errors: string[], line: ServiceProcess['line'], exited: ServiceProcess['exited'] } {
+  const child = spawn(process.execPath, ['--import', './scripts/typescript.mjs', 'src/server.ts'], {
+    env: { PATH: process.env.PATH, PORT: '0', INTERNAL_PORT: '0', ...env },
+    stdio: ['ignore', 'pipe', 'pipe']
+  })
+  const lines: string[] = []
+  const errors: string[] = []
+  const output = createInterface(child.stdout!).on('line', line => lines.push(line))
+  createInterface(child.stderr!).on('line', line => errors.push(line))
+  const exited = once(child, 'close') as ServiceProcess['exited']
+  t.teardown(async () => {
+    child.kill('SIGKILL')
+    await exited
+  })
+  const line: ServiceProcess['line'] = async text => {
+    const late = AbortSignal.timeout(60_000)
+    for (;;) {
+      const found = lines.find(line => line.includes(text))
+      if (found !== undefined) return found
+      const next = once(output, 'line', { signal: late }).catch(() => { throw new Error(`no line with «${text}» within a minute, after:\n${lines.slice(-5).join('\n')}`) })
+      await Promise.race([next, exited.then(() => { throw new Error(`ended before «${text}»: ${errors.join('\n')}`) })])
+    }
+  }
+  return { child, lines, errors, line, exited }
+}
+
+/** Starts `src/server.ts` as a process and waits until it serves. */
+export async function startService (t: Test, env: Record<string, string>): Promise<ServiceProcess> {
+  const { child, lines, line, exited } = spawnService(t, env)
+  const ready = JSON.parse(await line('refresh-token-service is ready'))
+  return { child, lines, line, exited, publicUrl: ready.public, internalUrl: ready.internal }
+}
+
+/** The documented request, to a running process. */
+export async function postRefresh (url: string, refreshToken: string, deviceId = guest.deviceId): Promise<Response> {
+  return await fetch(`${url}/api/ps/refresh`, {
+    method: 'POST',
+    headers: { 'Content-Type': 'application/json' },
+    body: JSON.stringify({ deviceId, refreshToken })
+  })
+}
+
+/** Opens a session at a running process. */
+export async function postSession (url: string, overrides: object = {}): Promise<TokensBody> {
+  const response = await fetch(`${url}/internal/sessions`, {
+    method: 'POST',
+    headers: { 'Content-Type': 'application/json', Authorization: `Bearer ${apiKey}` },
+    body: JSON.stringify({ ...guest, ...overrides })
+  })
+  return await response.json() as TokensBody
+}

@@ -1,0 +1,96 @@
+import { execFileSync, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
+import { cp, mkdir, readFile, readdir, symlink } from 'node:fs/promises'
+import { createServer, type RequestListener } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { join, resolve } from 'node:path'
+import t, { type Test } from 'tap'
+import type { ProfileResult } from '../../bench/parts/profile.ts'
+import { tempFolder } from '../support/helper.ts'
+
+/**
+ * `npm run bench` still works: a run of a few refreshes, of the contenders that need no packages of their own. What it
+ * measures then means nothing, and nothing is asserted about it.
+ */
+
+// Two dozen processes are started, one after another.
+t.setTimeout(600_000)
+
+/** A copy of the bench beside a fresh build, so that neither the working tree's build nor its results are touched. */
+async function copy (t: Test): Promise<string> {
+  const folder = await tempFolder(t)
+  for (const name of ['node_modules', 'package.json', 'tsconfig.json', 'tsconfig.build.json', 'src', 'plugins', 'routes']) {
+    await symlink(resolve(name), join(folder, name))
+  }
+  await mkdir(join(folder, 'bench'))
+  for (const name of ['scripts', ...(await readdir('bench')).filter(name => name !== 'node_modules').map(name => `bench/${name}`)]) {
+    await cp(name, join(folder, name), { recursive: true })
+  }
+  return folder
+}
+
+t.test('the bench', async t => {
+  const folder = await copy(t)
+  const { scripts } = JSON.parse(await readFile('package.json', 'utf8'))
+  const PATH = `${resolve('node_modules/.bin')}:${process.env.PATH}`
+  execFileSync('sh', ['-c', scripts.compile], { cwd: folder, env: { PATH } })
+  const results = join(folder, 'results')
+  const bench = (...args: string[]) =>
+    spawnSync(process.execPath, ['--import', './scripts/typescript.mjs', 'bench/run.ts', '--results', results, ...args], {
+      cwd: folder, env: { PATH }, encoding: 'utf8'
+    })
+  // The others are of the same pieces.
+  const parts = ['speed', 'race', 'growth', 'profile']
+
+  await t.test('runs its parts and writes a file for each, tables and plots', async t => {
+    const { status, stdout, stderr } = bench('--quick', '--only', 'ours,ceiling', ...parts)
+    t.equal(status, 0, stderr)
+    t.match(stdout, /^Throughput, by the ceiling's: .*, not judged by a quick run$/m)
+    t.notMatch(stdout, 'MISSED', 'a quick run misses no goal')
+    t.match(stdout, /^met +Tokens double-spent, 3 races of 8 copies: 0/m)
+    t.same((await readdir(results)).sort(), [
+      ...parts.map(part => `${part}.json`), 'report.md', 'summary.md', 'growth.svg', 'latency.svg', 'speed.svg'
+    ].sort())
+    const { machine, results: { ours, ceiling } } = JSON.parse(await readFile(join(results, 'speed.json'), 'utf8'))
+    t.match(machine, { node: process.versions.node, packages: { fastify: String } })
+    t.ok(ours.refreshes > 0 && ceiling.refreshes > 0)
+    t.match(JSON.parse(await readFile(join(results, 'race.json'), 'utf8')), { results: { ours: { doubleSpent: 0, lostSessions: 0 } } })
+    // 16 users, and two keys that the replicas of a deployment share.
+    t.match(JSON.parse(await readFile(join(results, 'growth.json'), 'utf8')), { results: { ours: { points: Array(3).fill({ keys: 18 }) } } })
+
+    const { cpu, parts: shares } = JSON.parse(await readFile(join(results, 'profile.json'), 'utf8')).results as ProfileResult
+    t.ok(Math.abs(shares.reduce((sum, part) => sum + part.cpu, 0) - cpu) < 1e-6)
+    t.ok(['HTTP', 'Redis client', 'verify', 'sign'].every(part => shares.some(({ name }) => name === part)))
+
+    const report = await readFile(join(results, 'report.md'), 'utf8')
+    for (const text of ['| refresh-token-service | ', '| ceiling | ', '![Latency', 'its figures mean nothing']) t.match(report, text)
+    t.notMatch(report, /NaN|undefined|Infinity/)
+    t.match(await readFile(join(results, 'speed.svg'), 'utf8'), /^<svg [^]*refresh-token-service[^]*<\/svg>\n$/)
+  })
+
+  await t.test('says what it knows when asked for something else', async t => {
+    t.match(bench('start', '--only', 'us'), { status: 1, stderr: /^Parts: speed, race, .*, report\. Contenders \(--only\): ours, ceiling, / })
+  })
+})
+
+t.test('a run with a wrong answer has no figures', async t => {
+  const { startLoad } = await import(join(await copy(t), 'bench/harness/load.ts'))
+  const token = 'a token of the session'
+  const answers: Record<string, RequestListener> = {
+    'the same token again': (_request, response) => { response.end(JSON.stringify({ refreshToken: token })) },
+    'no token': (_request, response) => { response.end('{}') },
+    'another status': (_request, response) => { response.writeHead(500).end('{"refreshToken":"another token of the session"}') },
+    'no answer': (_request, response) => { response.destroy() }
+  }
+  const load = startLoad(false)
+  t.teardown(load.stop)
+  for (const [title, listener] of Object.entries(answers)) {
+    const server = createServer(listener).listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    const urls = [`http://127.0.0.1:${(server.address() as AddressInfo).port}`]
+    const protocol = { path: '/', contentType: 'application/json', before: '"', after: '"', field: 'refreshToken', rotates: true }
+    await load.sessions({ name: 'ours', urls, protocol }, [token], title)
+    await t.rejects(load.count(title, { connections: 1, count: 3 }), { message: `${title}: 3 of 3 answers were wrong; the first:\n` }, title)
+    server.close()
+  }
+})

@@ -1,0 +1,146 @@
+import { execFileSync } from 'node:child_process'
+import type { AddressInfo } from 'node:net'
+import { chromium, type Locator, type Page } from 'playwright-core'
+import t, { type Test } from 'tap'
+import { apiKey, build, environment, guest, startRedis, startService, tempFolder, type Service, type TokensBody } from '../support/helper.ts'
+
+/** The API page on the internal listener, in a real browser, and the one origin that it needs the public listener to allow. */
+
+const executablePath = execFileSync('sh', ['-c', 'command -v chromium || command -v chromium-browser || command -v google-chrome'],
+  { encoding: 'utf8' }).trim()
+
+const flags = [
+  '--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
+  '--disable-background-networking', '--disable-component-update', '--disable-sync'
+]
+
+/** A page in a browser with an empty profile of its own. */
+async function openPage (t: Test): Promise<Page> {
+  const browser = await chromium.launchPersistentContext(await tempFolder(t), { executablePath, args: flags })
+  t.teardown(async () => await browser.close())
+  return browser.pages()[0]!
+}
+
+/** Opens the operation's panel, puts a body in, sends it, and returns the status and the body that the page shows. */
+async function tryOut (page: Page, operationId: string, body: object): Promise<{ status: string, answer: TokensBody }> {
+  const panel: Locator = page.locator(`[id$="-${operationId}"]`)
+  await panel.locator('.opblock-summary-control').click()
+  await panel.getByRole('button', { name: 'Try it out' }).click()
+  await panel.locator('textarea').fill(JSON.stringify(body))
+  await panel.getByRole('button', { name: 'Execute' }).click()
+  const live = panel.locator('.live-responses-table')
+  const status = (await live.locator('tbody .response-col_status').innerText()).trim()
+  return { status, answer: JSON.parse(await live.locator('tbody .highlight-code pre').first().innerText()) }
+}
+
+t.test('the page opens a session and refreshes it', async t => {
+  const redis = await startRedis(t)
+  const service = await startService(t, { ...environment(redis.url), LOG_LEVEL: 'info' })
+  const page = await openPage(t)
+  const trouble: string[] = []
+  const requested: string[] = []
+  page.on('console', message => { if (message.type() === 'error') trouble.push(message.text()) })
+  page.on('pageerror', err => trouble.push(err.message))
+  page.on('request', request => requested.push(new URL(request.url()).origin))
+
+  await page.goto(`${service.internalUrl}/docs`)
+  await page.locator('.opblock').first().waitFor()
+  const document = await (await fetch(`${service.internalUrl}/docs/json`)).json() as { paths: object }
+  t.equal(await page.locator('.opblock').count(), Object.values(document.paths).flatMap(item => Object.keys(item))
+    .filter(key => key !== 'servers').length, 'every operation is there')
+
+  await page.locator('.auth-wrapper .authorize').first().click()
+  await page.locator('#auth-bearer-value').fill(apiKey)
+  await page.locator('form', { has: page.locator('#auth-bearer-value') }).locator('.authorize').click()
+  await page.locator('.auth-btn-wrapper .btn-done').first().click()
+
+  const opened = await tryOut(page, 'openSession', guest)
+  t.equal(opened.status, '201')
+  t.match(opened.answer, { id: guest.userId, email: guest.email, role: guest.role })
+  const refreshed = await tryOut(page, 'refresh', { deviceId: guest.deviceId, refreshToken: opened.answer.refreshToken })
+  t.equal(refreshed.status, '200')
+  t.match(refreshed.answer, { id: guest.userId, refreshToken: /^eyJ/ })
+  t.not(refreshed.answer.refreshToken, opened.answer.refreshToken)
+
+  t.same(trouble, [], 'the browser had nothing to say')
+  t.same([...new Set(requested)].sort(), [service.internalUrl, service.publicUrl].sort(), 'nothing came from elsewhere')
+})
+
+/** A browser's question before the POST that the page sends (the Fetch standard's CORS-preflight). */
+async function preflight (service: Service, origin: string, url = '/api/ps/refresh'): Promise<{ status: number, headers: Record<string, unknown> }> {
+  const { statusCode, headers } = await service.public.inject({
+    method: 'OPTIONS',
+    url,
+    headers: { origin, 'access-control-request-method': 'POST', 'access-control-request-headers': 'content-type' }
+  })
+  const cors = Object.entries(headers).filter(([name]) => name === 'vary' || name.startsWith('access-control-'))
+  return { status: statusCode, headers: Object.fromEntries(cors) }
+}
+
+t.test('in development the public listener allows the page\'s origin, and no other', async t => {
+  const redis = await startRedis(t)
+  const service = await build(t, redis)
+  t.match(await preflight(service, 'http://localhost:3001'), { status: 404 }, 'not before the internal listener listens')
+  await service.internal.listen({ host: '127.0.0.1', port: 0 })
+  const { port } = service.internal.server.address() as AddressInfo
+
+  for (const host of ['localhost', '127.0.0.1', '[::1]']) {
+    t.same(await preflight(service, `http://${host}:${port}`), {
+      status: 204,
+      headers: {
+        vary: 'Origin',
+        'access-control-allow-origin': `http://${host}:${port}`,
+        'access-control-allow-methods': 'GET, POST',
+        'access-control-allow-headers': 'content-type',
+        'access-control-max-age': '600'
+      }
+    })
+  }
+  for (const origin of [`http://localhost:${port + 1}`, 'http://localhost', `https://localhost:${port}`, `http://localhost.example:${port}`, 'null']) {
+    t.same(await preflight(service, origin), { status: 404, headers: { vary: 'Origin' } }, origin)
+  }
+
+  const origin = `http://localhost:${port}`
+  const post = await service.public.inject({ method: 'POST', url: '/api/ps/refresh', headers: { origin }, payload: {} })
+  t.equal(post.statusCode, 400)
+  t.equal(post.headers['access-control-allow-origin'], origin, 'refusals can be read too')
+  const plain = await service.public.inject({ method: 'OPTIONS', url: '/api/ps/refresh', headers: { origin } })
+  t.equal(plain.statusCode, 404, 'an OPTIONS that is no preflight is nothing')
+})
+
+t.test('a host of the operator\'s counts, an IPv6 one too', async t => {
+  const service = await build(t, await startRedis(t), { INTERNAL_HOST: '::ffff:127.0.0.1' })
+  await service.internal.listen({ host: '127.0.0.1', port: 0 })
+  const { port } = service.internal.server.address() as AddressInfo
+  t.match(await preflight(service, `http://[::ffff:127.0.0.1]:${port}`), { status: 204 })
+})
+
+t.test('in production there is no such thing', async t => {
+  const service = await build(t, await startRedis(t), { NODE_ENV: 'production' })
+  await service.internal.listen({ host: '127.0.0.1', port: 0 })
+  const { port } = service.internal.server.address() as AddressInfo
+  const origin = `http://localhost:${port}`
+  t.same(await preflight(service, origin), { status: 404, headers: {} })
+  const { refreshToken } = await service.open()
+  const { statusCode, headers } = await service.public.inject({
+    method: 'POST', url: '/api/ps/refresh', headers: { origin }, payload: { deviceId: guest.deviceId, refreshToken }
+  })
+  t.equal(statusCode, 200)
+  t.same(Object.keys(headers).filter(name => name === 'vary' || name.startsWith('access-control-')), [])
+  t.equal((await service.internal.inject('/docs')).statusCode, 200, 'the page itself is there to read')
+})
+
+t.test('the page keeps to itself', async t => {
+  const service = await build(t, await startRedis(t), { PORT: '3456' })
+  const { statusCode, headers } = await service.internal.inject('/docs')
+  t.equal(statusCode, 200, 'without a key')
+  t.match(headers['content-security-policy'], /default-src 'self';.*frame-ancestors 'none'/)
+  const missing = await service.internal.inject('/docs/static/nothing.js')
+  t.equal(missing.statusCode, 404)
+  t.same(missing.json(), { code: 404, message: 'Not Found' }, 'our own error for a file that is not there')
+  t.equal((await service.public.inject('/docs')).statusCode, 404, 'nor is it on the public listener')
+
+  const document = (await service.internal.inject({ url: '/docs/json', headers: { host: 'machine:9001' } })).json()
+  t.same(document.paths['/readyz'].servers[0].url, 'http://machine:9001', 'the listener that the reader came to')
+  t.same(document.paths['/api/ps/refresh'].servers[0].url, 'http://machine:3456', 'and the other one, beside it')
+})

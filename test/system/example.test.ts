@@ -1,0 +1,367 @@
+import { execFileSync, spawn } from 'node:child_process'
+import { EventEmitter, once } from 'node:events'
+import { cp, readdir, readFile, symlink } from 'node:fs/promises'
+import { createServer as createHttpServer } from 'node:http'
+import { createServer, type AddressInfo, type Server } from 'node:net'
+import { join, resolve } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import { pathToFileURL } from 'node:url'
+import type { BrowserContext, Page } from 'playwright-core'
+import t, { type Test } from 'tap'
+import { startChromium } from '../support/chromium.ts'
+import { claimsOf, tempFolder, type TokensBody } from '../support/helper.ts'
+
+/** The example as `npm run example` runs it, walked through by a real browser. */
+
+// A compiler and a browser with many tabs, beside all other tests.
+t.setTimeout(300_000)
+
+const folder = await copyRepository(t)
+const command = await compile()
+const browser = await startChromium(t)
+
+/** A copy of the repository, so that compiling disturbs no other test. Links would not do: Node and tsc run what is behind them, there. */
+async function copyRepository (t: Test): Promise<string> {
+  const folder = await tempFolder(t)
+  for (const name of ['package.json', 'tsconfig.json', 'tsconfig.build.json', 'src', 'plugins', 'routes', 'examples']) {
+    await cp(name, join(folder, name), { recursive: true, filter: source => !source.endsWith('.data') })
+  }
+  await symlink(resolve('node_modules'), join(folder, 'node_modules'))
+  return folder
+}
+
+/** Does what package.json's command does but for the set-up; returns the command that is left. */
+async function compile (): Promise<string> {
+  const { scripts } = JSON.parse(await readFile('package.json', 'utf8'))
+  const [, setup, rest] = /^(node scripts\/setup.mjs packages redis) && npm run compile && (exec node .*)$/.exec(scripts.example)!
+  if (setup === undefined) throw new Error(`another command than expected: ${scripts.example}`)
+  execFileSync('sh', ['-c', scripts.compile], { cwd: folder, env: { PATH: `${resolve('node_modules/.bin')}:${process.env.PATH}` } })
+  return rest!
+}
+
+interface Run {
+  /** Everything printed so far. */
+  output: { text: string }
+  /** Resolves when this has been printed. */
+  printed (text: string): Promise<void>
+  end (signal: NodeJS.Signals): void
+  /** The exit code, once every process of the example has ended: they share its standard error. */
+  closed: Promise<number | null>
+}
+
+async function run (t: Test, env: Record<string, string> = {}): Promise<Run> {
+  const child = spawn('sh', ['-c', command], {
+    cwd: folder,
+    env: { PATH: process.env.PATH, PORT: '0', DATA_DIR: await tempFolder(t), ...env },
+    stdio: ['ignore', 'pipe', 'pipe']
+  })
+  const output = { text: '' }
+  for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', chunk => { output.text += chunk })
+  const closed = once(child, 'close').then(([code]) => code)
+  t.teardown(async () => {
+    child.kill('SIGTERM')
+    await closed
+  })
+  const printed = async (text: string): Promise<void> => {
+    while (!output.text.includes(text)) {
+      await Promise.race([once(child.stdout, 'data'), closed.then(() => { throw new Error(`ended before «${text}»: ${output.text}`) })])
+    }
+  }
+  return { output, printed, end: signal => { child.kill(signal) }, closed }
+}
+
+interface Example extends Run {
+  url: string
+  email: string
+  password: string
+  /** A request to the internal API. */
+  internal (method: string, path: string, body?: object): Promise<number>
+}
+
+async function startExample (t: Test, env: Record<string, string> = {}): Promise<Example> {
+  const DATA_DIR = await tempFolder(t)
+  const running = await run(t, { DATA_DIR, ...env })
+  await running.printed('Ctrl-C')
+  const [, url, email, password, internalUrl] =
+    /The page: +(\S+)\nLog in with: +(\S+) and (\S+)\nInternal API: +(\S+) /.exec(running.output.text)!
+  const [, key] = /INTERNAL_API_KEY=(.+)/.exec(await readFile(join(DATA_DIR, 'secrets.env'), 'utf8'))!
+  return {
+    ...running,
+    url: url!,
+    email: email!,
+    password: password!,
+    internal: async (method, path, body) => (await fetch(`${internalUrl}/internal${path}`, {
+      method,
+      headers: { Authorization: `Bearer ${key}`, 'Content-Type': 'application/json' },
+      body: body === undefined ? null : JSON.stringify(body)
+    })).status
+  }
+}
+
+/** Two tabs of a browser that has never been here. */
+interface Tabs {
+  context: BrowserContext
+  one: Page
+  two: Page
+  /** How many refreshes they were answered together; not those that a busy machine had them repeat. */
+  refreshes (): number
+}
+
+async function openTabs (t: Test, { url }: Example): Promise<Tabs> {
+  const context = await browser.newContext()
+  t.teardown(async () => await context.close())
+  let count = 0
+  context.on('response', response => { if (response.url().endsWith('/api/ps/refresh') && response.status() < 500) count++ })
+  const [one, two] = [await context.newPage(), await context.newPage()]
+  for (const tab of [one, two]) await tab.goto(url)
+  return { context, one, two, refreshes: () => count }
+}
+
+/** Presses a button and returns what the page says then. */
+async function press (tab: Page, name: string): Promise<string> {
+  await tab.getByRole('button', { name }).click()
+  return await message(tab)
+}
+
+async function message (tab: Page): Promise<string> {
+  const output = tab.locator('output')
+  await output.filter({ hasNotText: /^…?$/ }).waitFor()
+  return await output.innerText()
+}
+
+async function logIn (tab: Page, { email, password }: { email: string, password: string }): Promise<string> {
+  await tab.getByLabel('E-mail').fill(email)
+  await tab.getByLabel('Password').fill(password)
+  return await press(tab, 'Log in')
+}
+
+const shows = async (tab: Page, what: 'form' | 'main'): Promise<void> => {
+  await tab.locator(what).waitFor()
+  await tab.locator(what === 'form' ? 'main' : 'form').waitFor({ state: 'hidden' })
+}
+
+/** What the browser keeps; the same in every tab. */
+async function stored (tab: Page): Promise<TokensBody> {
+  return JSON.parse(await tab.evaluate("localStorage.getItem('session')"))
+}
+
+/** Makes the API refuse the access token of all tabs, as if its time were over. */
+async function spoilAccessToken (tab: Page): Promise<void> {
+  const session = JSON.stringify({ ...await stored(tab), token: 'spoilt' })
+  await tab.evaluate(`localStorage.setItem('session', ${JSON.stringify(session)})`)
+}
+
+/** Waits until the API answers this to an access token: time must pass for it, or word must come that something changed. */
+async function apiAnswers ({ url }: Example, expected: number, token: string, path = 'api/me'): Promise<void> {
+  const ask = async (): Promise<Response> => await fetch(url + path, { headers: { Authorization: `Bearer ${token}` } })
+  while ((await ask()).status !== expected) await delay(20)
+}
+
+/** Listens until the test ends. */
+async function address (t: Test, server: Server): Promise<string> {
+  await once(server.listen(0, '127.0.0.1'), 'listening')
+  t.teardown(() => { server.close() })
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+}
+
+const me = '200 {"email":"ada@example.com","role":"USER"}'
+
+t.test('two tabs: both go on when the access token expires, and a log-out in one is one in both', async t => {
+  // Seconds: short enough to wait for, long enough for a slow machine to use a fresh token.
+  const example = await startExample(t, { ACCESS_TOKEN_TTL: '5' })
+  const { one, two, refreshes } = await openTabs(t, example)
+  t.equal(await logIn(one, example), 'Welcome.')
+  for (const tab of [one, two]) {
+    await shows(tab, 'main')
+    t.equal(await press(tab, 'Who am I?'), me)
+  }
+
+  const before = { ...await stored(one), refreshes: refreshes() }
+  await apiAnswers(example, 401, before.token)
+  t.same(await Promise.all([press(one, 'Who am I?'), press(two, 'Who am I?')]), [me, me])
+  // Usually one request for both. Where the browser shows tab two the new tokens late, tab two sends the same refresh token.
+  t.ok([1, 2].includes(refreshes() - before.refreshes))
+  t.equal(claimsOf((await stored(two)).refreshToken).gen - claimsOf(before.refreshToken).gen, 1, 'one new generation for both')
+
+  t.equal(await press(one, 'Log out'), 'Good-bye.')
+  for (const tab of [one, two]) {
+    await shows(tab, 'form')
+    t.equal(await stored(tab), null)
+  }
+  example.end('SIGINT')
+  t.equal(await example.closed, 0)
+})
+
+t.test('the product', async t => {
+  const example = await startExample(t)
+
+  t.test('a wrong password and an unknown address look the same', async t => {
+    const { one } = await openTabs(t, example)
+    for (const credentials of [{ ...example, password: 'wrong' }, { ...example, email: 'eve@example.com' }]) {
+      t.equal(await logIn(one, credentials), 'Wrong e-mail or password.')
+      await shows(one, 'form')
+    }
+    t.equal(await logIn(one, { ...example, email: 'Ada@Example.com' }), 'Welcome.', 'the case of an address does not count')
+  })
+
+  t.test('500, a proxy\'s 400, no answer: the token is kept, and works later without anybody\'s doing', async t => {
+    const { context, one, two } = await openTabs(t, example)
+    await logIn(one, example)
+    for (const trouble of [{ status: 500, json: { code: 500, message: 'Internal Error' } }, { status: 400, body: 'Bad Request' }, undefined]) {
+      await spoilAccessToken(one)
+      const before = await stored(one)
+      await context.route('**/api/ps/refresh', async route => await (trouble === undefined ? route.abort() : route.fulfill(trouble)))
+      t.equal(await press(one, 'Who am I?'), 'No answer just now. Please try again.')
+      await shows(one, 'main')
+      t.same(await stored(one), before)
+
+      const refreshed = one.waitForResponse(response => response.url().endsWith('/api/ps/refresh') && response.status() === 200)
+      await context.unrouteAll()
+      await refreshed
+      for (const tab of [one, two]) t.equal(await press(tab, 'Who am I?'), me)
+      t.equal(claimsOf((await stored(one)).refreshToken).gen, claimsOf(before.refreshToken).gen + 1)
+    }
+  })
+
+  t.test('all calls of a tab share one attempt', async t => {
+    const { context, one } = await openTabs(t, example)
+    await logIn(one, example)
+    await spoilAccessToken(one)
+    let refused = 0
+    const allRefused = new Promise<void>(resolve => {
+      one.on('response', response => { if (response.status() === 401 && ++refused === 3) resolve() })
+    })
+    await context.route('**/api/ps/refresh', async route => {
+      await allRefused
+      await one.evaluate('0') // by now the page knows
+      await route.fulfill({ status: 500, json: {} })
+    }, { times: 1 })
+    const { size, message } = await one.evaluate<{ size: number, message: string }>(`import('/session.js')
+      .then(({ call }) => Promise.allSettled([1, 2, 3].map(() => call('/api/me'))))
+      .then(outcomes => ({ size: new Set(outcomes.map(({ reason }) => reason)).size, message: outcomes[0].reason.message }))`)
+    t.equal(message, 'No answer just now. Please try again.')
+    t.equal(size, 1, 'the very same error')
+  })
+
+  t.test('400: every tab asks for a log-in, and a new one is a new session', async t => {
+    const { one, two, refreshes } = await openTabs(t, example)
+    await logIn(one, example)
+    await shows(two, 'main')
+    t.equal(await example.internal('DELETE', '/users/1/sessions'), 204)
+    await apiAnswers(example, 401, (await stored(one)).token)
+    t.equal(await press(two, 'Who am I?'), 'Please log in.')
+    for (const tab of [one, two]) await shows(tab, 'form')
+    t.equal(refreshes(), 1)
+    t.equal(await logIn(two, example), 'Welcome.')
+    t.equal(await press(one, 'Who am I?'), me)
+  })
+
+  t.test('a call that comes back when its user has gone is not repeated as somebody else', async t => {
+    const { context, one, two, refreshes } = await openTabs(t, example)
+    for (const next of ['null', '{"id":2,"token":"of another user"}']) {
+      await logIn(one, example)
+      await context.route('**/api/me', async route => {
+        await one.evaluate(`localStorage.setItem('session', '${next}')`)
+        await route.fulfill({ status: 401, json: {} })
+      }, { times: 1 })
+      t.equal(await press(two, 'Who am I?'), 'Please log in.')
+      await one.evaluate("localStorage.removeItem('session')")
+      await one.reload()
+    }
+    t.equal(refreshes(), 0)
+  })
+
+  t.test('a log-out ends the session for every service', async t => {
+    const { one, two } = await openTabs(t, example)
+    await logIn(one, example)
+    const { token } = await stored(two)
+    await apiAnswers(example, 200, token)
+    t.equal(await press(two, 'Log out'), 'Good-bye.')
+    await apiAnswers(example, 401, token)
+  })
+
+  t.test('a log-out that the server can\'t be told still takes the tokens away', async t => {
+    const { context, one, two } = await openTabs(t, example)
+    await logIn(one, example)
+    await shows(two, 'main')
+    await context.route('**/logout', async route => await route.abort())
+    t.equal(await press(one, 'Log out'), 'Good-bye.')
+    for (const tab of [one, two]) await shows(tab, 'form')
+    t.equal(await stored(two), null)
+  })
+
+  t.test('a role that changes holds at once', async t => {
+    const { one } = await openTabs(t, example)
+    await logIn(one, example)
+    t.equal(await press(one, 'Administration'), '403 {"code":403,"message":"Forbidden"}')
+    t.equal(await example.internal('PATCH', '/users/1', { role: 'ADMIN' }), 204)
+    await apiAnswers(example, 200, (await stored(one)).token, 'api/admin')
+    t.equal(await press(one, 'Administration'), '200 {"secret":"for administrators"}')
+  })
+
+  t.test('log-ins that are no log-ins', async t => {
+    const { url, email, password } = example
+    const bodies = [undefined, 'no JSON', '{}', JSON.stringify({ email, password }), JSON.stringify({ email, password, deviceId: ' ' })]
+    for (const body of bodies) {
+      const response = await fetch(`${url}login`, { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: body ?? null })
+      t.equal(response.status, 400, `${body}`)
+    }
+    t.equal((await fetch(`${url}internal/users/1/sessions`)).status, 404, 'the internal API is not on this origin')
+  })
+
+  t.test('SIGTERM ends it; nothing of all this was worth a line of the log, least of all a token', async t => {
+    example.end('SIGTERM')
+    t.equal(await example.closed, 0)
+    t.match(example.output.text, /Ctrl-C ends it all.\n$/)
+  })
+})
+
+t.test('its end', async t => {
+  t.test('when its terminal is closed', async t => {
+    const { end, closed } = await startExample(t)
+    end('SIGHUP')
+    t.equal(await closed, 0)
+  })
+
+  t.test('when the port is taken', async t => {
+    const { output, closed } = await run(t, { PORT: new URL(await address(t, createServer())).port })
+    t.equal(await closed, 1)
+    t.match(output.text, /^The page can't be served: .*EADDRINUSE/)
+  })
+
+  t.test('when one of its processes ends', async t => {
+    const { output, closed } = await run(t, { ACCESS_TOKEN_TTL: 'wrong' })
+    t.equal(await closed, 1)
+    t.match(output.text, /ACCESS_TOKEN_TTL must be whole seconds[^]*dist\/src\/server.js has ended, and the example with it\.\n$/)
+  })
+})
+
+t.test('the gateway: a service that is away, or breaks off, breaks nothing else', async t => {
+  const { createGateway } = await import(pathToFileURL(join(folder, 'examples/gateway.mjs')).href)
+  const left = new EventEmitter()
+  const service = createHttpServer((request, response) => {
+    response.on('close', () => left.emit(request.url!))
+    if (request.url === '/early') response.destroy()
+    else response.write('half', () => { if (request.url === '/late') response.destroy() })
+  })
+  const gateway = createGateway([['/', await address(t, service)]])
+  const url = await address(t, gateway)
+
+  t.equal((await fetch(`${url}/early`)).status, 502)
+  const late = await fetch(`${url}/late`)
+  t.equal(late.status, 200)
+  await t.rejects(late.text())
+
+  const impatience = new AbortController()
+  await fetch(`${url}/slow`, { signal: impatience.signal })
+  const hasLeft = once(left, '/slow')
+  impatience.abort()
+  await hasLeft
+  t.match(await (await fetch(url)).text(), '<!doctype html>')
+})
+
+t.test('the log-in, the API and the page are less than 200 lines', async t => {
+  const files = ['login.mjs', 'api.mjs', ...(await readdir('examples/page')).map(name => `page/${name}`)]
+  const texts = await Promise.all(files.map(async name => await readFile(join('examples', name), 'utf8')))
+  t.ok(texts.join('\n').split('\n').filter(line => line.trim() !== '').length < 200)
+})
