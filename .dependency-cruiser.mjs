@@ -1,5 +1,6 @@
 // The direction of imports: each room may import the rooms below it. `npm run lint` checks this list.
 const rooms = [
+  ['validator', '^packages/validator/'],
   ['server', '^src/server\\.ts$'],
   ['cli', '^src/cli/'],
   ['app', '^src/app\\.ts$'],
@@ -25,6 +26,12 @@ const rooms = [
 export default {
   forbidden: [
     { name: 'no-circles', severity: 'error', from: {}, to: { circular: true } },
+    {
+      name: 'validator-bundles-no-server-code',
+      severity: 'error',
+      from: { path: '^packages/validator/' },
+      to: { path: '^(routes|plugins)/|^src/', pathNot: '^src/(redis|settings|tokens)/|^src/(http/bearer|log/redact|sessions/record)\\.ts$' }
+    },
     ...rooms.map(([name], i) => ({
       name: `${name}-imports-only-what-is-below`,
       severity: 'error',

@@ -1,7 +1,7 @@
 // The API service: handles no log-ins and no refresh tokens. The plugin checks in Redis that the session is still live.
 import closeWithGrace from 'close-with-grace'
 import Fastify from 'fastify'
-import { sessionValidation } from 'refresh-token-service/validator'
+import { sessionValidation } from 'refresh-token-validator/fastify'
 
 const { PORT, REDIS_URL, ACCESS_TOKEN_SECRETS } = process.env
 

@@ -4,7 +4,7 @@ import { randomBytes, scrypt, timingSafeEqual } from 'node:crypto'
 import { promisify } from 'node:util'
 import closeWithGrace from 'close-with-grace'
 import Fastify from 'fastify'
-import { sessionValidation } from 'refresh-token-service/validator'
+import { sessionValidation } from 'refresh-token-validator/fastify'
 
 const { PORT, REDIS_URL, ACCESS_TOKEN_SECRETS, INTERNAL_URL, INTERNAL_API_KEY, DEMO_EMAIL, DEMO_PASSWORD } = process.env
 

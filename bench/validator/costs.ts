@@ -1,6 +1,6 @@
 import fastifyJwt from '@fastify/jwt'
 import Fastify from 'fastify'
-import { createSessionValidator, type SessionValidatorOptions } from '../../src/validator/index.ts'
+import { createSessionValidator, type SessionValidatorOptions } from '../../packages/validator/src/index.ts'
 import { print, quantile } from './print.ts'
 
 /** Number of rounds. Every way runs once a round, so that a busy moment of the machine affects all alike. */

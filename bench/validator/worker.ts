@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { createSessionValidator, type SessionValidator, type SessionValidatorOptions } from '../../src/validator/index.ts'
+import { createSessionValidator, type SessionValidator, type SessionValidatorOptions } from '../../packages/validator/src/index.ts'
 
 /** A service with a validator: validates a token once a millisecond until it is refused. */
 

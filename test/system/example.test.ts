@@ -1,6 +1,6 @@
 import { execFileSync, spawn } from 'node:child_process'
 import { EventEmitter, once } from 'node:events'
-import { cp, readdir, readFile, symlink } from 'node:fs/promises'
+import { cp, mkdir, readdir, readFile, rm, symlink } from 'node:fs/promises'
 import { createServer as createHttpServer } from 'node:http'
 import { createServer, type AddressInfo, type Server } from 'node:net'
 import { join, resolve } from 'node:path'
@@ -23,19 +23,23 @@ const browser = await startChromium(t)
 /** A copy of the repository, so that compiling disturbs no other test. Links would not do: Node and tsc run what is behind them, there. */
 async function copyRepository (t: Test): Promise<string> {
   const folder = await tempFolder(t)
-  for (const name of ['package.json', 'tsconfig.json', 'tsconfig.build.json', 'src', 'plugins', 'routes', 'examples']) {
+  for (const name of ['package.json', 'tsconfig.json', 'tsconfig.build.json', 'src', 'plugins', 'routes', 'packages', 'examples']) {
     await cp(name, join(folder, name), { recursive: true, filter: source => !source.endsWith('.data') })
   }
-  await symlink(resolve('node_modules'), join(folder, 'node_modules'))
+  await mkdir(join(folder, 'node_modules'))
+  for (const name of await readdir('node_modules')) await symlink(resolve('node_modules', name), join(folder, 'node_modules', name))
+  await rm(join(folder, 'node_modules/refresh-token-validator'))
+  await symlink(join(folder, 'packages/validator'), join(folder, 'node_modules/refresh-token-validator'))
   return folder
 }
 
 /** Does what package.json's command does but for the set-up; returns the command that is left. */
 async function compile (): Promise<string> {
   const { scripts } = JSON.parse(await readFile('package.json', 'utf8'))
-  const [, setup, rest] = /^(node scripts\/setup.mjs packages redis) && npm run compile && (exec node .*)$/.exec(scripts.example)!
+  const [, setup, rest] = /^(node scripts\/setup.mjs packages redis) && npm run build && (exec node .*)$/.exec(scripts.example)!
   if (setup === undefined) throw new Error(`another command than expected: ${scripts.example}`)
-  execFileSync('sh', ['-c', scripts.compile], { cwd: folder, env: { PATH: `${resolve('node_modules/.bin')}:${process.env.PATH}` } })
+  const PATH = `${resolve('node_modules/.bin')}:${process.env.PATH}`
+  execFileSync('sh', ['-c', `${scripts.compile} && npm run build --workspace refresh-token-validator`], { cwd: folder, env: { PATH }, stdio: 'pipe' })
   return rest!
 }
 

@@ -1,84 +1,111 @@
 import { execFileSync } from 'node:child_process'
-import { cp, mkdir, readFile, symlink, writeFile } from 'node:fs/promises'
+import { readFile, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
-import { fileURLToPath } from 'node:url'
-import t from 'tap'
-import ts from 'typescript'
+import t, { type Test } from 'tap'
 import { build, secret, startRedis, tempFolder } from '../support/helper.ts'
 import { optionsFor } from '../validator/helper.ts'
 
-/** The export as another service gets it: by the package's name, compiled, and with nothing of the server behind it. */
+/** The package as another service gets it: packed, installed in an empty folder, compiled against and run. */
 
-/** Everything that a source loads when it runs, itself included: types are no loads. Packages by their names. */
-async function loads (file: string, seen = new Set<string>()): Promise<Set<string>> {
-  if (seen.has(file)) return seen
-  seen.add(file)
-  const source = await readFile(file, 'utf8')
-  const compiled = ts.transpileModule(source, { compilerOptions: { module: ts.ModuleKind.ESNext, verbatimModuleSyntax: true } }).outputText
-  for (const { fileName } of ts.preProcessFile(compiled).importedFiles) {
-    if (fileName.startsWith('#src/')) await loads(resolve(`src/${fileName.slice(5)}.ts`), seen)
-    else if (fileName.startsWith('.')) await loads(fileURLToPath(new URL(fileName, `file://${file}`)), seen)
-    else seen.add(fileName)
-  }
-  return seen
+// npm installs packages, and two compilers check all their types.
+t.setTimeout(300_000)
+
+const PACKAGE = resolve('packages/validator')
+const bin = (name: string): string => resolve('node_modules/.bin', name)
+const run = (folder: string, command: string, ...args: string[]): string =>
+  execFileSync(command, args, { cwd: folder, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, PATH: `${resolve('node_modules/.bin')}:${process.env.PATH}` } })
+
+/** Versions of package-lock.json: npm finds them in its cache, so that the test needs no network. */
+const locked: Record<string, string> = Object.fromEntries(
+  Object.entries(JSON.parse(await readFile('package-lock.json', 'utf8')).packages as Record<string, { version: string, link?: true }>)
+    .filter(([path, { link }]) => /^node_modules\/(@[^/]+\/)?[^/]+$/.test(path) && link !== true)
+    .map(([path, { version }]) => [path.replace('node_modules/', ''), version])
+)
+
+run(PACKAGE, 'npm', 'run', 'build')
+const folder = await tempFolder(t)
+const [packed] = JSON.parse(run(PACKAGE, 'npm', 'pack', '--json', '--pack-destination', folder))
+const tarball = join(folder, packed.filename)
+
+/** A folder in which the packed file and these packages of the repository are installed. */
+async function install (t: Test, ...names: string[]): Promise<string> {
+  const folder = await tempFolder(t)
+  await writeFile(join(folder, 'package.json'), JSON.stringify({
+    type: 'module',
+    dependencies: { 'refresh-token-validator': `file:${tarball}`, ...Object.fromEntries(names.map(name => [name, locked[name]])) },
+    overrides: Object.fromEntries(Object.entries(locked).filter(([name]) => !names.includes(name)))
+  }))
+  run(folder, 'npm', 'install', '--prefer-offline', '--no-audit', '--no-fund')
+  return folder
 }
 
-t.test('it loads four packages and pure modules', async t => {
-  const root = resolve('.')
-  const all = [...await loads(resolve('src/validator/index.ts'))].map(name => name.replace(`${root}/`, ''))
-  const outside = all.filter(name => !name.startsWith('src/validator/') && !name.startsWith('node:'))
-  t.same(outside.sort(), [
-    'fastify-plugin', 'ioredis', 'jose', 'lru-cache',
-    'src/http/bearer.ts', 'src/log/redact.ts',
-    ...['client', 'connection-log', 'connectors', 'keys', 'options', 'ready', 'topology', 'wrong-door'].map(name => `src/redis/${name}.ts`),
-    'src/sessions/record.ts',
-    ...['redis-url', 'socket-path', 'tls-files'].map(name => `src/settings/${name}.ts`),
-    'src/tokens/claims.ts', 'src/tokens/keys.ts', 'src/tokens/signature.ts'
+/** Compiles a program with TypeScript 5 and 6, which also check the types of the installed packages. */
+async function compile (folder: string, program: string): Promise<void> {
+  await writeFile(join(folder, 'service.ts'), program)
+  await writeFile(join(folder, 'tsconfig.json'), JSON.stringify({
+    compilerOptions: { module: 'NodeNext', target: 'ES2022', strict: true, types: ['node'], skipLibCheck: false, rootDir: '.' },
+    files: ['service.ts']
+  }))
+  for (const name of ['typescript-5', 'typescript']) run(folder, process.execPath, resolve('node_modules', name, 'bin/tsc'))
+}
+
+t.test('publint and attw find nothing wrong with it', async t => {
+  t.match(run(folder, bin('publint'), 'run', tarball, '--strict'), 'All good!')
+  run(folder, bin('attw'), tarball, '--profile', 'esm-only')
+})
+
+t.test('it holds the code, the types and the README', async t => {
+  t.same(packed.files.map(({ path }: { path: string }) => path).sort(), [
+    'README.md', ...['fastify', 'index', 'validator'].flatMap(name => [`dist/${name}.d.ts`, `dist/${name}.js`]), 'package.json'
   ])
 })
 
-t.test('a service installs it, compiles against its types, and runs', async t => {
-  const folder = await tempFolder(t)
-  const installed = join(folder, 'package') // the compiler would take what lies in node_modules for somebody else's
-  await mkdir(installed)
-  await mkdir(join(folder, 'node_modules'))
-  await symlink(installed, join(folder, 'node_modules/refresh-token-service'))
-  for (const name of ['package.json', 'tsconfig.json', 'tsconfig.build.json', 'src', 'plugins', 'routes']) {
-    await cp(name, join(installed, name), { recursive: true })
-  }
-  await symlink(resolve('node_modules'), join(installed, 'node_modules'))
-  const PATH = `${resolve('node_modules/.bin')}:${process.env.PATH}`
-  const { scripts } = JSON.parse(await readFile('package.json', 'utf8'))
-  execFileSync('sh', ['-c', scripts.compile], { cwd: installed, env: { PATH } })
+t.test('the plain function: it installs twelve packages, without Fastify', async t => {
+  const folder = await install(t, '@types/node')
+  const { packages } = JSON.parse(await readFile(join(folder, 'node_modules/.package-lock.json'), 'utf8'))
+  const names = Object.keys(packages).map(path => path.replace('node_modules/', ''))
+  t.same(names.filter(name => name !== '@types/node' && name !== 'undici-types'), [
+    '@ioredis/commands', 'cluster-key-slot', 'debug', 'denque', 'fastify-plugin', 'ioredis', 'jose', 'lru-cache', 'ms', 'redis-errors',
+    'refresh-token-validator', 'standard-as-callback'
+  ])
+  await compile(folder, `
+    import { createSessionValidator, SessionValidationError, type ValidSession } from 'refresh-token-validator'
 
-  for (const name of ['fastify', '@types']) await symlink(resolve('node_modules', name), join(folder, 'node_modules', name))
-  await writeFile(join(folder, 'package.json'), '{"type":"module"}')
-  await writeFile(join(folder, 'tsconfig.json'), JSON.stringify({
-    compilerOptions: { module: 'NodeNext', target: 'ES2022', strict: true, types: ['node'], skipLibCheck: true, rootDir: '.' },
-    files: ['service.ts']
-  }))
-  await writeFile(join(folder, 'service.ts'), `
-    import Fastify from 'fastify'
-    import { createSessionValidator, sessionValidation, SessionValidationError, type ValidSession } from 'refresh-token-service/validator'
-
-    const app = Fastify()
     const validator = createSessionValidator({ redisUrl: process.env.REDIS_URL, prefix: process.env.PREFIX!, secrets: process.env.SECRETS })
-    await app.register(sessionValidation, { validator })
-    app.get('/', { onRequest: app.requireSession({ roles: ['GUEST'] }) }, async request => request.session?.email)
-    const headers = { authorization: \`Bearer \${process.env.TOKEN}\` }
-    console.log((await app.inject({ url: '/', headers })).body)
     const session: ValidSession = await validator.validate(process.env.TOKEN!)
     const id: number = session.id
     const code: string = await validator.validate('x').then(() => 'none', err => err instanceof SessionValidationError ? err.code : 'other')
     console.log(id, code)
     await validator.close()
   `)
-  execFileSync('tsc', [], { cwd: folder, env: { PATH }, stdio: ['ignore', 'inherit', 'inherit'] })
+  t.equal(await serve(t, folder), '1 malformed\n')
+})
 
+t.test('the Fastify plugin', async t => {
+  const folder = await install(t, '@types/node', 'fastify')
+  await compile(folder, `
+    import Fastify from 'fastify'
+    import { createSessionValidator } from 'refresh-token-validator'
+    import { sessionValidation } from 'refresh-token-validator/fastify'
+
+    const app = Fastify()
+    const validator = createSessionValidator({ redisUrl: process.env.REDIS_URL, prefix: process.env.PREFIX!, secrets: process.env.SECRETS })
+    await app.register(sessionValidation, { validator })
+    app.get('/', { onRequest: app.requireSession({ roles: ['GUEST'] }) }, async request => request.session?.email)
+    for (const token of [process.env.TOKEN, 'x']) {
+      console.log((await app.inject({ url: '/', headers: { authorization: \`Bearer \${token}\` } })).body)
+    }
+    await validator.close()
+  `)
+  t.equal(await serve(t, folder), 'guest@keygenqt.com\n{"code":401,"message":"Unauthorized"}\n')
+})
+
+/** Runs the compiled program beside a service, with a token of that service; returns its output. */
+async function serve (t: Test, folder: string): Promise<string> {
   const redis = await startRedis(t)
   const service = await build(t, redis)
   const { token } = await service.open()
   const { prefix, secrets } = optionsFor(service)
   const env = { REDIS_URL: redis.url, PREFIX: prefix!, SECRETS: `${secret()},${String(secrets)}`, TOKEN: token }
-  t.equal(execFileSync(process.execPath, ['service.js'], { cwd: folder, env, encoding: 'utf8' }), 'guest@keygenqt.com\n1 malformed\n')
-})
+  return execFileSync(process.execPath, ['service.js'], { cwd: folder, env, encoding: 'utf8' })
+}

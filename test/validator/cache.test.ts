@@ -1,6 +1,6 @@
 import t, { type Test } from 'tap'
-import { createSessionCache, type SessionCache } from '#src/validator/cache'
-import type { ValidSession } from '#src/validator/session'
+import { createSessionCache, type SessionCache } from '../../packages/validator/src/cache.ts'
+import type { ValidSession } from '../../packages/validator/src/session.ts'
 
 /** The cache by itself, with a clock that the test turns; events.test.ts feeds it with real events. */
 

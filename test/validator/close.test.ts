@@ -10,7 +10,7 @@ import { secret } from '../support/helper.ts'
 /** Says what is left after the close and some turns of the event loop, which a socket that is destroyed needs to go. */
 const script = `
   import { setImmediate as turn } from 'node:timers/promises'
-  import { createSessionValidator } from './src/validator/index.ts'
+  import { createSessionValidator } from './packages/validator/src/index.ts'
   const { redisUrl, secrets } = JSON.parse(process.argv[1])
   const validator = createSessionValidator({ redisUrl, secrets })
   await validator.ready().catch(() => {})

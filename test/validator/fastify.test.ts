@@ -1,6 +1,6 @@
 import Fastify, { type FastifyInstance, type LightMyRequestResponse } from 'fastify'
 import t, { type Test } from 'tap'
-import { createSessionValidator, sessionValidation, type SessionValidationOptions } from '#src/validator/index'
+import { createSessionValidator, sessionValidation, type SessionValidationOptions } from '../../packages/validator/src/index.ts'
 import { build, claimsOf, guest, startRedis, type PrivateRedis, type Service, type TokensBody } from '../support/helper.ts'
 import { lookups, optionsFor, until, validatorFor } from './helper.ts'
 

@@ -5,7 +5,7 @@ import type { Test } from 'tap'
 import type { RedisClient } from '#src/redis/client'
 import { parseRedisUrl } from '#src/settings/redis-url'
 import { parseKeys } from '#src/tokens/keys'
-import { createSessionValidator, type SessionValidator, type SessionValidatorOptions } from '#src/validator/index'
+import { createSessionValidator, type SessionValidator, type SessionValidatorOptions } from '../../packages/validator/src/index.ts'
 import type { PrivateRedis, Service } from '../support/helper.ts'
 
 /** Milliseconds that no test lasts: what ends an answer of this age is not its age. */

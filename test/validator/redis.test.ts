@@ -1,5 +1,5 @@
 import t from 'tap'
-import { createSessionValidator } from '#src/validator/index'
+import { createSessionValidator } from '../../packages/validator/src/index.ts'
 import { build, guest, startRedis, type PrivateRedis } from '../support/helper.ts'
 import { clientOf, codeOf, optionsFor, readerOf, until, validatorFor } from './helper.ts'
 

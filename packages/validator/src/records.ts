@@ -1,6 +1,6 @@
 import type { Cluster, Redis } from 'ioredis'
-import type { RedisClient } from '#src/redis/client'
-import { createTopology } from '#src/redis/topology'
+import type { RedisClient } from '../../../src/redis/client.ts'
+import { createTopology } from '../../../src/redis/topology.ts'
 import { isCluster } from './connections.ts'
 
 /** Reads fields of a record from the master that holds it. */

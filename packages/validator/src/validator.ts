@@ -1,5 +1,5 @@
-import type { RedisClient } from '#src/redis/client'
-import { eventsChannel } from '#src/redis/keys'
+import type { RedisClient } from '../../../src/redis/client.ts'
+import { eventsChannel } from '../../../src/redis/keys.ts'
 import { createSessionCache } from './cache.ts'
 import { connectReader, createSubscriber, hangUp, useReader } from './connections.ts'
 import { follow } from './events.ts'

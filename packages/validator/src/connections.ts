@@ -1,9 +1,9 @@
 import { Cluster, type Redis } from 'ioredis'
-import { behaviour } from '#src/redis/options'
-import { createClient, type ClientOptions, type RedisClient } from '#src/redis/client'
-import { watchReasons } from '#src/redis/connection-log'
-import { whenReady } from '#src/redis/ready'
-import { parseRedisUrl } from '#src/settings/redis-url'
+import { behaviour } from '../../../src/redis/options.ts'
+import { createClient, type ClientOptions, type RedisClient } from '../../../src/redis/client.ts'
+import { watchReasons } from '../../../src/redis/connection-log.ts'
+import { whenReady } from '../../../src/redis/ready.ts'
+import { parseRedisUrl } from '../../../src/settings/redis-url.ts'
 
 /** No ready check: it needs INFO, which a reader may not run. A server that is still loading refuses commands anyway. */
 const readerBehaviour = { connectionName: 'session-validator', enableReadyCheck: false }

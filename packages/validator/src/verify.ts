@@ -1,9 +1,9 @@
 import { createSecretKey, type KeyObject } from 'node:crypto'
 import { createLocalJWKSet, createRemoteJWKSet, errors, jwtVerify, type CryptoKey, type CompactJWSHeaderParameters, type JWTVerifyGetKey } from 'jose'
-import { SILENCE_TIMEOUT } from '#src/redis/options'
-import { isAccessClaims, type AccessClaims } from '#src/tokens/claims'
-import { parseKeys } from '#src/tokens/keys'
-import { isCanonical } from '#src/tokens/signature'
+import { SILENCE_TIMEOUT } from '../../../src/redis/options.ts'
+import { isAccessClaims, type AccessClaims } from '../../../src/tokens/claims.ts'
+import { parseKeys } from '../../../src/tokens/keys.ts'
+import { isCanonical } from '../../../src/tokens/signature.ts'
 import { SessionValidationError } from './errors.ts'
 
 /** Returns the claims of an authentic, unexpired access token. Rejects with `malformed`, `expired` or `unavailable`. */

@@ -1,5 +1,5 @@
 import type { Redis } from 'ioredis'
-import { behaviour } from '#src/redis/options'
+import { behaviour } from '../../../src/redis/options.ts'
 import type { SessionCache } from './cache.ts'
 import { hangUp } from './connections.ts'
 

@@ -1,8 +1,8 @@
 import type { Cluster, Redis } from 'ioredis'
-import type { ClientOptions, RedisClient } from '#src/redis/client'
-import { isPem, type TlsOptions } from '#src/settings/tls-files'
-import { parseRedisUrl } from '#src/settings/redis-url'
-import { MIN_SECRET_BYTES, splitSecrets } from '#src/tokens/keys'
+import type { ClientOptions, RedisClient } from '../../../src/redis/client.ts'
+import { isPem, type TlsOptions } from '../../../src/settings/tls-files.ts'
+import { parseRedisUrl } from '../../../src/settings/redis-url.ts'
+import { MIN_SECRET_BYTES, splitSecrets } from '../../../src/tokens/keys.ts'
 
 /** Needs one way to reach the service's Redis (`redisUrl` or `redis`) and one way to verify tokens (`secrets` or `jwksUrl`). */
 export interface SessionValidatorOptions {

@@ -1,10 +1,9 @@
 import type { FastifyPluginCallback, FastifyReply, onRequestAsyncHookHandler } from 'fastify'
 import fp from 'fastify-plugin'
-import { bearerToken } from '#src/http/bearer'
-import { SessionValidationError } from './errors.ts'
-import type { SessionValidatorOptions } from './options.ts'
-import type { ValidSession } from './session.ts'
-import { createSessionValidator, type SessionValidator } from './validator.ts'
+import { bearerToken } from '../../../src/http/bearer.ts'
+import {
+  createSessionValidator, SessionValidationError, type SessionValidator, type SessionValidatorOptions, type ValidSession
+} from './index.ts'
 
 /** Options for a new validator, or an existing validator, which the caller must close. */
 export type SessionValidationOptions = SessionValidatorOptions | { validator: SessionValidator }
