@@ -1,6 +1,7 @@
 import Fastify, { type FastifyInstance, type LightMyRequestResponse } from 'fastify'
 import t, { type Test } from 'tap'
-import { createSessionValidator, sessionValidation, type SessionValidationOptions } from '../../packages/validator/src/index.ts'
+import { sessionValidation, type SessionValidationOptions } from '../../packages/validator/src/fastify.ts'
+import { createSessionValidator } from '../../packages/validator/src/index.ts'
 import { build, claimsOf, guest, startRedis, type PrivateRedis, type Service, type TokensBody } from '../support/helper.ts'
 import { lookups, optionsFor, until, validatorFor } from './helper.ts'
 
