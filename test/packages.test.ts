@@ -1,14 +1,14 @@
 import { spawnSync } from 'node:child_process'
-import { cp, readFile, writeFile } from 'node:fs/promises'
+import { cp, readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
+import { parse } from 'yaml'
 import { tempFolder } from './support/helper.ts'
 
-/**
- * package-lock.json, checked without the overrides of package.json, which silence npm. They hold packages at the last versions
- * whose own dependencies run on Node 20; drop them with Node 20.
- */
+/** The packages of package-lock.json: compatible with each other and with this Node, pinned, and searched for known weaknesses. */
 
+// The overrides of package.json hold packages at the last versions whose own dependencies run on Node 20; drop them with Node 20.
+// npm checks no range that an override replaces, so this test removes them.
 t.test('every production package is within the ranges that its dependents ask for, and runs on this Node', async t => {
   const folder = await tempFolder(t)
   const { overrides, ...manifest } = JSON.parse(await readFile('package.json', 'utf8'))
@@ -19,4 +19,29 @@ t.test('every production package is within the ranges that its dependents ask fo
     const { status, stderr } = spawnSync('npm', [...command.split(' '), '--omit=dev', '--offline'], { cwd: folder, encoding: 'utf8' })
     t.equal(status, 0, stderr)
   }
+})
+
+t.test('packages come by their hashes and run nothing when installed', async t => {
+  interface Entry { integrity?: string, link?: boolean }
+  const { packages } = JSON.parse(await readFile('package-lock.json', 'utf8')) as { packages: Record<string, Entry> }
+  const fetched = Object.entries(packages).filter(([path, { link }]) => path.includes('node_modules/') && link !== true)
+  const unnamed = fetched.filter(([, { integrity }]) => !/^sha512-/.test(integrity ?? ''))
+  t.same(unnamed.map(([path]) => path), [])
+  t.match(await readFile('.npmrc', 'utf8'), /^ignore-scripts=true$/m)
+  t.match(await readFile('Dockerfile', 'utf8'), /COPY package\.json package-lock\.json \.npmrc \.\/\nRUN npm ci\n/)
+  for (const file of await readdir('.github/workflows')) {
+    const actions = [...(await readFile(join('.github/workflows', file), 'utf8')).matchAll(/uses: (\S+)/g)].map(([, action]) => action!)
+    t.not(actions.length, 0, file)
+    t.same(actions.filter(action => !/@[\da-f]{40}$/.test(action)), [], 'actions by commit')
+  }
+})
+
+t.test('production packages are searched for known weaknesses', async t => {
+  const { on, jobs } = parse(await readFile('.github/workflows/dependencies.yml', 'utf8'))
+  t.match(on, { push: { branches: ['main'] }, schedule: [{ cron: /\S/ }] })
+  t.ok('pull_request' in on)
+  t.equal(jobs.audit.steps.at(-1).run, 'npm audit --omit=dev --audit-level=moderate')
+  t.match(jobs.review.steps.at(-1), { uses: /^actions\/dependency-review-action@/, with: { 'fail-on-severity': 'moderate' } })
+  const { updates } = parse(await readFile('.github/dependabot.yml', 'utf8'))
+  t.same(updates[0].directories, ['/', '/bench'], 'every folder with a lock file')
 })
