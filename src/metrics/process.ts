@@ -1,5 +1,5 @@
 import { collectDefaultMetrics, Counter, Gauge, type Registry } from 'prom-client'
-import { info } from '#src/openapi/about'
+import { version } from '#src/version'
 import { definitions } from './definitions.ts'
 
 /** Default metrics to remove: they walk over every open handle, such as each socket, at a scrape; some gauges end in `_total`. */
@@ -23,6 +23,6 @@ export function registerProcessMetrics (registry: Registry): void {
     }
   }))
   const built = new Gauge({ ...build, registers: [] })
-  built.set({ version: info.version, node_version: process.version }, 1)
+  built.set({ version, node_version: process.version }, 1)
   registry.registerMetric(built)
 }

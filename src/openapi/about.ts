@@ -1,4 +1,5 @@
 import type { Listener } from '#src/listeners'
+import { version } from '#src/version'
 
 /** Parts of the API document that do not come from routes. */
 
@@ -6,8 +7,7 @@ export const OPENAPI = '3.1.0'
 
 export const info = {
   title: 'refresh-token-service',
-  // The package's version, because its versions describe the API; a test compares the two.
-  version: '0.1.0',
+  version,
   description: `Keeps user sessions alive: one-time refresh tokens with rotation and reuse detection.
 
 The **public listener** is for clients, through the load balancer. The **internal listener** is for other services and for ops,
