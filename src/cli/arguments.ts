@@ -1,5 +1,5 @@
 import { parseArgs } from 'node:util'
-import { isSessionId, UsageError } from './usage.ts'
+import { isSessionId, UsageError } from './verb.ts'
 import { verbs, type VerbName } from './verbs.ts'
 
 export interface Invocation {
@@ -8,15 +8,16 @@ export interface Invocation {
   json: boolean
 }
 
+const options = { help: { type: 'boolean', short: 'h' }, version: { type: 'boolean' }, json: { type: 'boolean' } } as const
+
 /**
  * Parses the arguments after the program's name.
  * @throws UsageError
  */
 export function parseInvocation (argv: string[]): Invocation {
-  const { values: { help, version, json = false }, positionals } = parse(argv)
+  const { values: { help, version, json = false }, positionals: [verb, ...args] } = parse(argv)
   if (help === true) return { verb: 'help', args: [], json }
   if (version === true) return { verb: 'version', args: [], json }
-  const [verb, ...args] = positionals
   if (verb === undefined) throw new UsageError('There is nothing to do.')
   if (!Object.hasOwn(verbs, verb)) throw new UsageError(`There is no verb ${JSON.stringify(verb)}.`)
 
@@ -27,10 +28,7 @@ export function parseInvocation (argv: string[]): Invocation {
   return { verb: verb as VerbName, args, json }
 }
 
-/**
- * One session id in 64 begins with a dash and looks like an option. A session id is always the last argument, so it moves
- * behind the `--` that ends the options.
- */
+/** One session id in 64 begins with a dash and looks like an option: moves session ids behind the `--` that ends the options. */
 function parse (argv: string[]): ReturnType<typeof parseArgs<{ allowPositionals: true, options: typeof options }>> {
   const isDashed = (arg: string): boolean => arg.startsWith('-') && isSessionId(arg)
   const args = argv.includes('--') ? argv : [...argv.filter(arg => !isDashed(arg)), '--', ...argv.filter(isDashed)]
@@ -40,9 +38,3 @@ function parse (argv: string[]): ReturnType<typeof parseArgs<{ allowPositionals:
     throw new UsageError(`${(err as Error).message.split('. ')[0]}.`)
   }
 }
-
-const options = {
-  help: { type: 'boolean', short: 'h' },
-  version: { type: 'boolean' },
-  json: { type: 'boolean' }
-} as const

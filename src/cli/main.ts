@@ -2,13 +2,12 @@
 import { FileSystemHangs } from '#src/config/data-dir'
 import { withoutArguments } from '#src/log/redact'
 import { parseInvocation } from './arguments.ts'
-import { UsageError } from './usage.ts'
 import { screenOf, toJson } from './output.ts'
+import { UsageError } from './verb.ts'
 import { verbs } from './verbs.ts'
 
-// Entry point of the command line, beside src/server.ts: takes arguments; gives a result or an error sentence, and an exit code.
-// No other file under src/cli/ touches the process. This file never calls `exit`, which would cut off output that a pipe
-// has not yet taken: the process ends when nothing is left to do.
+// Entry point of the command line: takes arguments; writes a result or an error sentence, and sets the exit code. Only this
+// file touches the process. It never calls `exit`, which would cut off output that a pipe has not yet taken.
 
 const OK = 0
 const FAILED = 1
@@ -18,7 +17,7 @@ const INTERRUPTED = 130
 const { argv, stdout, stderr } = process
 const interruption = new AbortController()
 
-/** After this call the second Ctrl-C ends the process at once; without it, the first does. */
+/** Before this call the first Ctrl-C ends the process at once; after it, the second. */
 function holdInterruption (): AbortSignal {
   process.once('SIGINT', () => interruption.abort())
   return interruption.signal
@@ -34,8 +33,7 @@ stderr.on('error', () => {})
 
 try {
   const { verb, args, json } = parseInvocation(argv.slice(2))
-  const run = await verbs[verb].load()
-  const { document, text, failed = false } = await run({ args, holdInterruption, terminal: stderr })
+  const { document, text, failed = false } = await verbs[verb].run({ args, holdInterruption, terminal: stderr })
   stdout.write(json ? toJson(document) : text(screenOf(stdout)))
   process.exitCode ??= interruption.signal.aborted ? INTERRUPTED : failed ? FAILED : OK
 } catch (err) {

@@ -21,20 +21,18 @@ export function screenOf (terminal: Terminal): Screen {
 
 /** One JSON document and a line break. Terminal control characters are escaped; the parsed document is the same. */
 export function toJson (document: object): string {
-  const escape = (text: string): string =>
-    text.replace(/[^]/g, unit => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`)
+  const escape = (text: string): string => text.replace(/[^]/g, unit => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`)
   return `${JSON.stringify(document).replace(/\p{C}/gu, escape)}\n`
 }
 
-/** Makes foreign text safe to show: replaces characters that control a terminal or reverse the text direction. */
+/** Replaces characters that control a terminal or reverse the text direction. The zero-width joiner stays: emoji need it. */
 export function printable (text: string): string {
-  // The zero-width joiner stays: it is harmless, and emoji need it.
   return text.replace(/(?!\u200d)[\p{C}\p{Zl}\p{Zp}]/gu, '\ufffd')
 }
 
 /**
- * Prints rows under their headings. On a screen that is too narrow, prints one cell a line. The last column is not padded,
- * so only the last column may hold characters of any width.
+ * Prints rows under their headings; on a screen that is too narrow, one cell a line. The last column is not padded, so only
+ * the last column may hold characters of any width.
  */
 export function table (headings: string[], rows: string[][], { columns }: Screen): string {
   const widths = headings.map((_, i) => Math.max(...[headings, ...rows].map(row => row[i]!.length)))
@@ -43,12 +41,6 @@ export function table (headings: string[], rows: string[][], { columns }: Screen
     return rows.map(row => row.map((cell, i) => `${headings[i]!.padEnd(width)}  ${cell}`.trimEnd() + '\n').join('')).join('\n')
   }
   return [headings, ...rows].map(row => row.map((cell, i) => cell.padEnd(widths[i]!)).join('  ').trimEnd() + '\n').join('')
-}
-
-const COLORS = { red: 31, green: 32, yellow: 33, blue: 34 }
-
-export function colored (text: string, color: keyof typeof COLORS, { colors }: Screen): string {
-  return colors ? `\u001b[${COLORS[color]}m${text}\u001b[0m` : text
 }
 
 /** "1 session", "2 sessions", "12,345 sessions" */
@@ -60,9 +52,39 @@ export function grouped (number: number): string {
   return number.toLocaleString('en-US')
 }
 
-/** Formats bytes: "312 B", "1.4 kB", "2.5 GB". */
+/** "312 B", "1.4 kB", "2.5 GB" */
 export function bytes (number: number): string {
   const exponent = Math.min(4, Math.max(0, Math.floor(Math.log10(number) / 3)))
   const value = number / 1000 ** exponent
   return `${exponent === 0 ? Math.round(value) : value.toFixed(1)} ${['B', 'kB', 'MB', 'GB', 'TB'][exponent]}`
+}
+
+/** Milliseconds between two redraws of a progress bar. */
+const REDRAW_INTERVAL = 100
+
+export interface Progress {
+  /** Redraws the bar; `share` is from 0 to 1. */
+  show (share: number, users: number): void
+  /** Erases the bar. */
+  end (): void
+}
+
+/** Draws a one-line progress bar on a terminal; draws nothing on any other output. */
+export function createProgress (terminal: Terminal): Progress {
+  if (terminal.isTTY !== true) return { show () {}, end () {} }
+  let last = -Infinity
+  return {
+    show (share, users) {
+      const now = performance.now()
+      if (now - last < REDRAW_INTERVAL) return
+      last = now
+      const tail = ` ${String(Math.floor(share * 100)).padStart(3)} %  ${grouped(users)} users`
+      // One column stays free: a full line would wrap, and the next redraw could not overwrite it.
+      const room = Math.max(0, Math.min(40, terminal.columns! - tail.length - 3))
+      terminal.write(`\r\u001b[K[${'#'.repeat(Math.floor(share * room)).padEnd(room, '-')}]${tail}`)
+    },
+    end () {
+      terminal.write('\r\u001b[K')
+    }
+  }
 }

@@ -1,26 +1,23 @@
+import { Cluster, type Redis } from 'ioredis'
 import { pino } from 'pino'
 import type { Config } from '#src/config/environment'
+import { findEmbeddedRedis } from '#src/embedded/embedded'
 import { StartError } from '#src/errors'
 import type { RedisClient } from '#src/redis/client'
 import { connectRedis } from '#src/redis/connect'
-import { findEmbeddedRedis } from '#src/embedded/embedded'
 import { createSessionStore, type SessionStore } from '#src/sessions/store'
 
 /**
- * Returns the `REDIS_URL` of the configuration, or else the URL of the embedded Redis of a service on this machine.
+ * Connects as the service does, to `REDIS_URL` or else to the embedded Redis of a service on this machine; runs `work`, then
+ * disconnects.
  * @throws StartError when there is neither.
  */
-async function resolveRedisUrl ({ REDIS_URL: url, DATA_DIR: dataDir }: Config): Promise<string> {
-  const found = url ?? await findEmbeddedRedis(dataDir)
-  if (found === undefined) {
+export async function withRedis<T> (config: Config, work: (redis: RedisClient) => Promise<T>): Promise<T> {
+  const { REDIS_URL: url = await findEmbeddedRedis(config.DATA_DIR), DATA_DIR: dataDir } = config
+  if (url === undefined) {
     throw new StartError(`REDIS_URL is not set, and no embedded Redis answers under DATA_DIR ${dataDir}: set the one, or run this in the folder of a running npm start.`)
   }
-  return found
-}
-
-/** Connects as the service does, runs `work`, then disconnects. */
-export async function withRedis<T> (config: Config, work: (redis: RedisClient) => Promise<T>): Promise<T> {
-  const redis = await connectRedis({ ...config, REDIS_URL: await resolveRedisUrl(config) }, pino({ level: 'silent' }))
+  const redis = await connectRedis({ ...config, REDIS_URL: url }, pino({ level: 'silent' }))
   try {
     return await work(redis)
   } finally {
@@ -39,4 +36,24 @@ export async function withStore<T> (config: Config, work: (store: SessionStore) 
     // WAIT may block this connection, because the command line runs one command at a time.
     replicated: config.REDIS_WAIT_REPLICAS > 0 ? { redis, replicas: config.REDIS_WAIT_REPLICAS } : undefined
   })))
+}
+
+/** The servers that hold records, each once: the single server, or every Cluster master that owns slots. */
+export interface Masters {
+  reached: Redis[]
+  /** Names of the masters that can't be reached; their records are missing. */
+  away: string[]
+}
+
+export function mastersOf (client: RedisClient): Masters {
+  if (!(client instanceof Cluster)) return { reached: [client], away: [] }
+  // ioredis drops an unreachable server from its nodes, but the slot table still lists it as an owner.
+  const owners = new Set(client.slots.map(([owner]) => owner!))
+  const reached = client.nodes('master').filter(node => node.status === 'ready' && owners.has(nameOf(node)))
+  return { reached, away: [...owners].filter(owner => !reached.some(node => nameOf(node) === owner)) }
+}
+
+/** Names a server for messages: host and port, or the path of its socket. */
+export function nameOf ({ options: { path, host, port } }: Redis): string {
+  return path ?? `${host}:${port}`
 }

@@ -1,8 +1,9 @@
+import { SessionId, formats } from '#src/schemas/fields'
 import type { Screen, Terminal } from './output.ts'
 
 /** The input of a verb. */
 export interface Request {
-  /** Only the number of arguments has been checked. */
+  /** The number of arguments is right; their values are unchecked. */
   args: string[]
   /** After this call, the first Ctrl-C aborts the signal instead of ending the process, so the verb can show a partial result. */
   holdInterruption: () => AbortSignal
@@ -21,9 +22,25 @@ export interface Result {
 /** Runs a verb. The message of a thrown error is one sentence for the user, without secrets. */
 export type Run = (request: Request) => Promise<Result>
 
-export interface Verb {
-  /** `<needed> [optional]` */
-  parameters: string
-  summary: string
-  load: () => Promise<Run>
+/** The arguments are invalid. The message is a whole sentence. */
+export class UsageError extends Error {
+  constructor (message: string) {
+    super(`${message} See refresh-token-service --help.`)
+  }
+}
+
+/** @throws UsageError when the text is not a positive safe integer. */
+export function toUserId (text: string): number {
+  if (!formats['user-id']!(text)) throw new UsageError(`The user id must be a whole number from 1 to ${Number.MAX_SAFE_INTEGER}.`)
+  return Number(text)
+}
+
+/** @throws UsageError when the text has not the form of a session id. */
+export function toSessionId (text: string): string {
+  if (!isSessionId(text)) throw new UsageError('The session id must be 22 characters of A-Z a-z 0-9 _ -.')
+  return text
+}
+
+export function isSessionId (text: string): boolean {
+  return new RegExp(SessionId.pattern!).test(text)
 }

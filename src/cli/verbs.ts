@@ -1,37 +1,61 @@
-import type { Verb } from './verb.ts'
+import { version } from '#src/version'
+import type { Result, Run } from './verb.ts'
+
+interface Verb {
+  /** `<needed> [optional]` */
+  parameters: string
+  summary: string
+  run: Run
+}
 
 export type VerbName = 'sessions' | 'revoke' | 'stats' | 'doctor' | 'help' | 'version'
 
-/** Verbs load on demand, because help needs no Redis client. */
+/** Modules load on demand, because help needs no Redis client. */
 export const verbs: Record<VerbName, Verb> = {
   sessions: {
     parameters: '<userId>',
     summary: 'List the live sessions of a user',
-    load: async () => (await import('./sessions.ts')).sessions
+    run: async request => await (await import('./sessions.ts')).sessions(request)
   },
   revoke: {
     parameters: '<userId> [sid]',
     summary: 'End one session of a user, or all: a log-out. Asks nothing',
-    load: async () => (await import('./revoke.ts')).revoke
+    run: async request => await (await import('./sessions.ts')).revoke(request)
   },
   stats: {
     parameters: '',
     summary: 'Count sessions, users and their memory. Ctrl-C shows what is counted so far',
-    load: async () => (await import('#src/cli/stats/stats')).stats
+    run: async request => await (await import('./stats/stats.ts')).stats(request)
   },
   doctor: {
     parameters: '',
     summary: 'Check the configuration and Redis, and say what to change',
-    load: async () => (await import('#src/cli/doctor/doctor')).doctor
+    run: async request => await (await import('./doctor/doctor.ts')).doctor(request)
   },
-  help: {
-    parameters: '',
-    summary: 'Show this',
-    load: async () => (await import('./help.ts')).helpOn(verbs)
-  },
+  help: { parameters: '', summary: 'Show this', run: help },
   version: {
     parameters: '',
     summary: 'Show the version',
-    load: async () => (await import('./help.ts')).version
+    run: async () => ({ document: { version }, text: () => `${version}\n` })
+  }
+}
+
+async function help (): Promise<Result> {
+  const list = Object.entries(verbs).map(([verb, { parameters, summary }]) => ({ verb, usage: `${verb} ${parameters}`.trim(), summary }))
+  const width = Math.max(...list.map(({ usage }) => usage.length))
+  return {
+    document: { verbs: list },
+    text: () => `Usage: refresh-token-service <verb> [--json]
+
+${list.map(({ usage, summary }) => `  ${usage.padEnd(width)}  ${summary}\n`).join('')}
+  --json          One JSON document on standard output; errors as {"error":"…"} on standard error
+  -h, --help      As help
+  --version       As version
+
+It reads the environment of the service. REDIS_URL and REDIS_PREFIX are enough for all but doctor, which checks
+the rest too. Without REDIS_URL it uses the embedded Redis of a running service under DATA_DIR.
+
+Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted. More in docs/cli.md.
+`
   }
 }

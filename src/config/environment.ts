@@ -86,6 +86,11 @@ export function missingSecrets (config: Config): DevelopmentSecret[] {
   return developmentSecrets.filter(name => config[name] === undefined && !(name === 'ACCESS_TOKEN_SECRETS' && signedByKey))
 }
 
+/** The secrets that look like a phrase or a pattern. Production refuses them. */
+export function weakSecrets (config: Config): DevelopmentSecret[] {
+  return developmentSecrets.filter(name => splitSecrets(config[name] ?? '').some(secret => secret !== '' && looksWeak(secret)))
+}
+
 /**
  * Reads and checks the environment, and the key and TLS files that it names. An empty value counts as absent: compose files
  * produce empty values.
@@ -194,10 +199,8 @@ function * contradictions (config: Config): Generator<string> {
   }
 
   if (!isProduction(config)) return
-  for (const name of developmentSecrets) {
-    if (splitSecrets(config[name] ?? '').some(secret => secret !== '' && looksWeak(secret))) {
-      yield `${name} must look random when NODE_ENV is production. Make it with: openssl rand -base64 64 | tr -d '\\n'`
-    }
+  for (const name of weakSecrets(config)) {
+    yield `${name} must look random when NODE_ENV is production. Make it with: openssl rand -base64 64 | tr -d '\\n'`
   }
   for (const name of [...(config.REDIS_URL === undefined ? ['REDIS_URL'] : []), ...missingSecrets(config)]) {
     yield isRequired(name)

@@ -4,11 +4,10 @@ import { pino } from 'pino'
 import t, { type Test } from 'tap'
 import { loadConfig } from '#src/config/environment'
 import { planEmbeddedRedis, startEmbeddedRedis } from '#src/embedded/embedded'
-import { clockChecks } from '#src/cli/doctor/clock'
 import { connectionChecks, lifetimeChecks, secretChecks } from '#src/cli/doctor/configuration'
-import { latencyCheck } from '#src/cli/doctor/latency'
-import { replicationChecks } from '#src/cli/doctor/replication'
+import { replicationChecks } from '#src/cli/doctor/replicas'
 import { readFacts, serverChecks, type Facts } from '#src/cli/doctor/server'
+import { clockChecks, latencyCheck } from '#src/cli/doctor/timing'
 import { parseKeys } from '#src/tokens/keys'
 import { build, secret, startRedis, tempFolder, type PrivateRedis } from '../support/helper.ts'
 import { startCluster } from '../support/redis/cluster.ts'
@@ -164,7 +163,8 @@ t.test('secrets', async t => {
   t.match(judge({}), [{ status: 'ok' }])
   t.match(judge({ INTERNAL_API_KEY: 'abcdefgh'.repeat(8) }), [{ status: 'warn', message: 'INTERNAL_API_KEY holds a text that does not look random' }])
   t.match(judge({ ACCESS_TOKEN_SECRETS: `${secret()},change-me${secret()}` }), [{ status: 'warn', message: /^ACCESS_TOKEN_SECRETS/ }])
-  t.match(judge({ INTERNAL_API_KEY: given.ACCESS_TOKEN_SECRETS }), [{ status: 'fail', message: /every caller could forge/ }])
+  const { json: shared } = await run(['doctor'], { ...given, INTERNAL_API_KEY: given.ACCESS_TOKEN_SECRETS })
+  t.match(named(shared.checks, 'configuration')[0], { status: 'fail', message: /^INTERNAL_API_KEY must be no secret of tokens: .* could forge them/ })
   t.match(judge({}, { REFRESH_TOKEN_SECRETS: given.REFRESH_TOKEN_SECRETS }), [{ status: 'fail', message: /^REFRESH_TOKEN_SECRETS holds what npm start made/ }])
   t.same(secretChecks(loadConfig({}), {}), [], 'a development machine has made none yet')
 

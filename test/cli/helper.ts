@@ -45,7 +45,7 @@ export async function run (argv: string[], env: Record<string, string> = {}, req
   const before = process.env
   process.env = env
   try {
-    const { document, text, failed = false } = await (await verbs[verb].load())({
+    const { document, text, failed = false } = await verbs[verb].run({
       args, holdInterruption: () => new AbortController().signal, terminal: { write () {} }, ...request
     })
     return { json: JSON.parse(toJson(document)), text: text({ columns: Infinity, colors: false }), failed }

@@ -2,7 +2,7 @@ import { existsSync, openSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import t from 'tap'
 import { parseInvocation } from '#src/cli/arguments'
-import { UsageError } from '#src/cli/usage'
+import { UsageError } from '#src/cli/verb'
 import { verbs } from '#src/cli/verbs'
 import { cli, run, spawnCli } from './helper.ts'
 

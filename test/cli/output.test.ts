@@ -1,7 +1,6 @@
 import t from 'tap'
 import { checksText, ok, unknown, warn } from '#src/cli/doctor/check'
-import { bytes, count, printable, screenOf, table, toJson } from '#src/cli/output'
-import { createProgress } from '#src/cli/stats/progress'
+import { bytes, count, createProgress, printable, screenOf, table, toJson } from '#src/cli/output'
 
 const wide = { columns: Infinity, colors: false }
 
@@ -20,7 +19,7 @@ t.test('only a terminal has columns and colours', async t => {
   const checks = [ok('a', 'fine'), { ...warn('longer', 'not fine', 'change it'), server: 'h:1' }]
   t.equal(checksText(checks, wide), 'ok    a       fine\nwarn  longer  not fine (h:1)\n              → change it\n\n1 ok, 1 to look at, 0 failed.\n')
   t.equal(checksText([ok('a', 'fine'), unknown('b', 'not told', 'ask')], wide), 'ok       a  fine\nunknown  b  not told\n            → ask\n\n1 ok, 1 unknown, 0 to look at, 0 failed.\n')
-  t.ok(checksText(checks, { ...wide, colors: true }).startsWith('\u001b[32mok  \u001b[0m  a       fine\n\u001b[33mwarn'))
+  t.ok(checksText(checks, { ...wide, colors: true }).startsWith('\u001b[32mok  \u001b[39m  a       fine\n\u001b[33mwarn'))
 })
 
 t.test('the bar stays within one line, comes now and then, and goes', async t => {

@@ -1,12 +1,16 @@
-import { isProduction, loadConfig, type Config } from '#src/config/environment'
+import { count } from '#src/cli/output'
 import { FileSystemHangs } from '#src/config/data-dir'
 import { ExposedSecrets, readDevelopmentSecrets } from '#src/config/development-secrets'
+import { completeConfig, developmentSecrets, isProduction, loadConfig, weakSecrets, type Config, type SecretConfig } from '#src/config/environment'
+import { keyNames, signingKeys } from '#src/config/signing-keys'
+import { readOwner } from '#src/deployment/issuer'
+import { readAnnounced, unknownOf } from '#src/deployment/keys'
+import { withoutArguments } from '#src/log/redact'
+import type { RedisClient } from '#src/redis/client'
+import { issuerKey } from '#src/redis/keys'
 import { parseRedisUrl } from '#src/settings/redis-url'
-import { looksWeak, splitSecrets } from '#src/tokens/keys'
-import { fail, ok, warn, type Check } from './check.ts'
-
-/** Names of the variables that hold secrets. */
-const SECRETS = ['ACCESS_TOKEN_SECRETS', 'REFRESH_TOKEN_SECRETS', 'INTERNAL_API_KEY'] as const
+import { splitSecrets } from '#src/tokens/keys'
+import { fail, ok, unknown, warn, type Check } from './check.ts'
 
 /** Seconds. Verifiers that don't look up the session accept an access token for this long after the session ended. */
 const LONG_ACCESS_TTL = 3600
@@ -14,8 +18,8 @@ const LONG_ACCESS_TTL = 3600
 const RANDOM = 'make one with: openssl rand -base64 64 | tr -d \'\\n\''
 
 /** Checks the whole environment as the service would read it. Secrets are never shown. */
-export async function checkConfiguration (): Promise<Check[]> {
-  let config
+export async function configurationChecks (): Promise<Check[]> {
+  let config: Config
   try {
     config = loadConfig()
   } catch (err) {
@@ -25,14 +29,14 @@ export async function checkConfiguration (): Promise<Check[]> {
   const mode = isProduction(config) ? 'production' : `${config.NODE_ENV}: secrets and Redis that are not set are made under ${config.DATA_DIR}`
   return [
     ok('configuration', `every variable is right; NODE_ENV is ${mode}`),
-    ...await developmentChecks(config),
+    ...await allSecretChecks(config),
     ...connectionChecks(config),
     ...lifetimeChecks(config)
   ]
 }
 
 /** Checks the secrets, and the file of secrets that `npm start` made, if present. An unreadable file does not concern the service. */
-async function developmentChecks (config: Config): Promise<Check[]> {
+async function allSecretChecks (config: Config): Promise<Check[]> {
   try {
     const made = await readDevelopmentSecrets(config.DATA_DIR) ?? {}
     return secretChecks(config, isProduction(config) ? made : {})
@@ -45,37 +49,35 @@ async function developmentChecks (config: Config): Promise<Check[]> {
 
 /** `made`: the development secrets found on this machine. */
 export function secretChecks (config: Config, made: Record<string, string>): Check[] {
-  const secrets = SECRETS.flatMap(name => splitSecrets(config[name] ?? '').filter(secret => secret !== '').map(secret => ({ name, secret })))
+  const given = developmentSecrets.filter(name => config[name] !== undefined)
   const known = new Set(Object.values(made))
-  const others = new Set(secrets.filter(({ name }) => name !== 'INTERNAL_API_KEY').map(({ secret }) => secret))
-  const findings = secrets.flatMap(({ name, secret }) => [
-    ...(known.has(secret) ? [fail('secrets', `${name} holds what npm start made for development`, `${RANDOM}; docs/keys.md says how to rotate`)] : []),
-    ...(looksWeak(secret) ? [warn('secrets', `${name} holds a text that does not look random`, RANDOM)] : []),
-    ...(name === 'INTERNAL_API_KEY' && others.has(secret) ? [fail('secrets', 'INTERNAL_API_KEY is a secret of tokens too: every caller could forge them', RANDOM)] : [])
-  ])
-  return findings.length > 0 || secrets.length === 0 ? findings : [ok('secrets', 'they are long enough, look random, and serve one purpose each')]
+  const findings = [
+    ...given.filter(name => splitSecrets(config[name]!).some(secret => known.has(secret)))
+      .map(name => fail('secrets', `${name} holds what npm start made for development`, `${RANDOM}; docs/keys.md says how to rotate`)),
+    ...weakSecrets(config).map(name => warn('secrets', `${name} holds a text that does not look random`, RANDOM))
+  ]
+  return findings.length > 0 || given.length === 0 ? findings : [ok('secrets', 'they are long enough, look random, and serve one purpose each')]
 }
 
 /** Checks the connection to Redis by its URL alone. */
 export function connectionChecks (config: Config): Check[] {
   const address = parseRedisUrl(config.REDIS_URL ?? '')
   if (address === undefined || !isProduction(config)) return []
-  const { options } = address
-  if (options.path !== undefined) return [ok('connection', 'a unix socket')]
-  const checks = []
-  if (options.password === undefined) {
+  const { options: { path, host = '', password, tls } } = address
+  if (path !== undefined) return [ok('connection', 'a unix socket')]
+  const checks: Check[] = []
+  if (password === undefined) {
     checks.push(warn('connection', 'REDIS_URL has no password: whoever reaches Redis can log people in and out', 'give Redis the users of deploy/redis/users.acl'))
   }
-  const isLocal = /^(localhost|127\.[\d.]+|::1)$/.test(options.host ?? '')
-  if (options.tls === undefined && !isLocal) {
+  if (tls === undefined && !/^(localhost|127\.[\d.]+|::1)$/.test(host)) {
     checks.push(warn('connection', 'e-mail addresses and passwords of Redis cross the network in the clear', 'use rediss unless the network is your own'))
   }
-  return checks.length > 0 ? checks : [ok('connection', options.tls === undefined ? 'local, with a password' : 'TLS, with a password')]
+  return checks.length > 0 ? checks : [ok('connection', tls === undefined ? 'local, with a password' : 'TLS, with a password')]
 }
 
 export function lifetimeChecks (config: Config): Check[] {
   const { ACCESS_TOKEN_TTL: access, REFRESH_IDLE_TTL: idle, REFRESH_ABSOLUTE_TTL: absolute, REFRESH_RETRY_WINDOW: window } = config
-  const checks = []
+  const checks: Check[] = []
   if (access > LONG_ACCESS_TTL) {
     checks.push(warn('lifetimes', `an access token outlives a log-out by up to ${access} s`, `set ACCESS_TOKEN_TTL to ${LONG_ACCESS_TTL} or less, 900 for most`))
   }
@@ -86,4 +88,42 @@ export function lifetimeChecks (config: Config): Check[] {
     checks.push(warn('lifetimes', 'a client that loses an answer is logged out as if its token had been copied', 'set REFRESH_RETRY_WINDOW to 30'))
   }
   return checks.length > 0 ? checks : [ok('lifetimes', `access ${access} s, idle ${idle} s, at the most ${absolute} s, retries ${window} s`)]
+}
+
+/** Checks that this environment matches the running replicas: same issuer, same keys. */
+export async function deploymentChecks (redis: RedisClient): Promise<Check[]> {
+  const config = await readSecretConfig()
+  if (config === undefined) return []
+  const { REDIS_PREFIX: prefix, JWT_ISSUER: issuer } = config
+  try {
+    return [issuerCheck(await readOwner(redis, prefix), issuer, prefix), keysCheck(await readAnnounced(redis, prefix), config)]
+  } catch (err) {
+    return [unknown('issuer', `whether this is the environment of the running replicas: ${withoutArguments((err as Error).message)}`, 'run doctor again when Redis is well')]
+  }
+}
+
+/** Returns `undefined` when the environment has no secrets or is invalid; `configurationChecks` reports an invalid one. */
+async function readSecretConfig (): Promise<SecretConfig | undefined> {
+  try {
+    const config = loadConfig()
+    return completeConfig(config, await readDevelopmentSecrets(config.DATA_DIR) ?? {})
+  } catch {
+    return undefined
+  }
+}
+
+function issuerCheck (owner: string | undefined, issuer: string, prefix: string): Check {
+  if (owner === undefined) return ok('issuer', `no issuer has taken ${prefix} yet`)
+  return owner === issuer
+    ? ok('issuer', `${prefix} belongs to ${issuer}`)
+    : fail('issuer', `${prefix} belongs to ${owner}, and JWT_ISSUER is ${issuer}: the start would be refused`,
+      `set another REDIS_PREFIX, or, to change the issuer on purpose, stop all replicas and DEL ${issuerKey(prefix)}`)
+}
+
+function keysCheck (announced: string[], config: SecretConfig): Check {
+  const unknown = unknownOf(announced, keyNames(signingKeys(config)).known)
+  return unknown.length === 0
+    ? ok('keys', `this environment has every key that running replicas sign with: ${count(announced.length, 'key')}`)
+    : fail('keys', `running replicas sign with ${unknown.join(', ')}, which this environment lacks: its replicas would refuse their tokens`,
+      'give all replicas the same secrets, and rotate them as docs/keys.md says')
 }

@@ -33,8 +33,7 @@ export async function * scanRecords (redis: Redis, prefix: string, signal: Abort
   do {
     const start = performance.now()
     const [next, keys] = await redis.scan(cursor, 'MATCH', `${prefix}*`, 'COUNT', BATCH)
-    const users = keys.filter(key => /^[1-9]\d*$/.test(key.slice(prefix.length)))
-    yield await readRecords(redis, users)
+    yield await readRecords(redis, keys.filter(key => /^[1-9]\d*$/.test(key.slice(prefix.length))))
     cursor = next
     await delay(Math.max(MIN_PAUSE, performance.now() - start), undefined, { signal }).catch(() => {})
   } while (cursor !== '0' && !signal.aborted)
@@ -43,17 +42,17 @@ export async function * scanRecords (redis: Redis, prefix: string, signal: Abort
 async function readRecords (redis: Redis, keys: string[]): Promise<RecordFacts[]> {
   const pipeline = redis.pipeline().time()
   for (const key of keys) pipeline.memory('USAGE', key).object('ENCODING', key).hscan(key, 0, 'MATCH', 's:*', 'COUNT', ALL_FIELDS)
-  const results = (await pipeline.exec())!
-  const now = Number((valueOf(results[0]!) as [string, string])[0])
+  const [time, ...answers] = (await pipeline.exec())!.map(valueOf)
+  const now = Number((time as [string, string])[0])
   return keys.flatMap((_, i) => {
-    const [usage, encoding, sessions] = results.slice(1 + 3 * i, 4 + 3 * i).map(valueOf) as Partial<[number, string, [string, string[]]]>
-    // The key is gone since SCAN saw it, is moving to another server of the Cluster, or is no hash and so not ours.
-    if (!usage || !encoding || !sessions) return []
-    // A record may outlive its last session by ten minutes. It then has no session to count.
+    const [bytes, encoding, sessions] = answers.slice(3 * i, 3 * i + 3) as Partial<[number, string, [string, string[]]]>
+    // The key has expired since SCAN, is moving to another server of the Cluster, or is no hash of ours.
+    if (!bytes || !encoding || !sessions) return []
+    // A record may outlive its last session by ten minutes.
     if (sessions[1].length === 0) return []
     const ends = sessions[1].filter((_, i) => i % 2 === 1).map(value => expiryOf(value) ?? 0)
     const live = ends.filter(end => end > now).length
-    return [{ bytes: usage, encoding, live, expired: ends.length - live }]
+    return [{ bytes, encoding, live, expired: ends.length - live }]
   })
 }
 

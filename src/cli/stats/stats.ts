@@ -1,16 +1,15 @@
+import { createProgress } from '#src/cli/output'
+import { mastersOf, withRedis } from '#src/cli/redis'
+import type { Run } from '#src/cli/verb'
 import { loadStoreConfig } from '#src/config/environment'
 import { StoreUnavailable } from '#src/errors'
-import { withRedis } from '#src/cli/redis'
-import { mastersOf } from '#src/cli/servers'
-import type { Run } from '#src/cli/verb'
-import { createProgress } from './progress.ts'
 import { BATCH, scanRecords } from './scan.ts'
-import { addRecords, createTally, statsText, toStats } from './tally.ts'
+import { addRecords, createTotals, statsText, toStats } from './totals.ts'
 
 /** Counts the stored users and sessions, one server after another. */
 export const stats: Run = async ({ holdInterruption, terminal }) => {
   const config = loadStoreConfig()
-  const tally = createTally()
+  const totals = createTotals()
   const progress = createProgress(terminal)
   try {
     return await withRedis(config, async redis => {
@@ -22,12 +21,12 @@ export const stats: Run = async ({ holdInterruption, terminal }) => {
       let seen = 0
       for (const master of masters) {
         for await (const records of scanRecords(master, config.REDIS_PREFIX, signal)) {
-          addRecords(tally, records)
+          addRecords(totals, records)
           seen += BATCH
-          progress.show(Math.min(1, seen / total), tally.users)
+          progress.show(Math.min(1, seen / total), totals.users)
         }
       }
-      const document = toStats(tally, !signal.aborted)
+      const document = toStats(totals, !signal.aborted)
       return { document, text: () => statsText(document) }
     })
   } finally {

@@ -9,16 +9,8 @@ const LONG_LAG = 10
 /** Bytes of the replication stream: about ten thousand refreshes. */
 const LONG_BACKLOG = 5_000_000
 
-/** A replica, as its master reports it. */
-export interface Replica {
-  host: string
-  port: number
-  state: string
-  /** Seconds since it last reported. */
-  lag: number
-  /** Bytes that the replica has not confirmed yet. */
-  behind: number
-}
+/** A replica, as its master reports it. `lag`: seconds since its last report. `behind`: bytes that it has not confirmed. */
+export interface Replica { host: string, port: number, state: string, lag: number, behind: number }
 
 export function replicasOf ({ info }: Facts): Replica[] {
   return Object.entries(info).filter(([name]) => /^slave\d+$/.test(name)).map(([, text]) => {
@@ -29,7 +21,7 @@ export function replicasOf ({ info }: Facts): Replica[] {
 
 /** `wanted`: the number of replicas that a log-in or log-out waits for. */
 export function replicationChecks (facts: Facts, wanted: number, embedded = false): Check[] {
-  return [...replicaChecks(replicasOf(facts), wanted, embedded), minReplicas(facts)]
+  return [...replicaChecks(replicasOf(facts), wanted, embedded), minReplicasCheck(facts)]
 }
 
 function replicaChecks (replicas: Replica[], wanted: number, embedded: boolean): Check[] {
@@ -47,27 +39,25 @@ function replicaChecks (replicas: Replica[], wanted: number, embedded: boolean):
   })
 }
 
-function minReplicas ({ info, settings }: Facts): Check {
+function minReplicasCheck ({ info, settings }: Facts): Check {
+  // INFO reports the number of good replicas only while min-replicas-to-write is at least 1.
   const good = info.min_slaves_good_slaves
   if (good === undefined) {
     // With a single replica the setting would refuse every write once that replica is lost.
     return Number(info.connected_slaves) < 2
       ? ok('min-replicas', 'off, as it should be with less than two replicas')
-      : warn('min-replicas', 'off: a master that is cut off goes on taking writes, and a failover loses them',
-        'set min-replicas-to-write 1 and min-replicas-max-lag 10')
+      : warn('min-replicas', 'off: a master that is cut off goes on taking writes, and a failover loses them', 'set min-replicas-to-write 1 and min-replicas-max-lag 10')
   }
-  const { 'min-replicas-to-write': needed } = settings ?? {}
-  // INFO reports the number of good replicas only while min-replicas-to-write is at least 1.
+  const needed = settings?.['min-replicas-to-write']
   return Number(good) < Number(needed ?? 1)
     ? fail('min-replicas', `${needed ?? '1 or more'} needed, ${good} good: Redis refuses every write`, 'bring replicas back, or lower min-replicas-to-write')
     : ok('min-replicas', `${count(Number(good), 'good replica')}, ${needed ?? 'an unknown number'} needed`)
 }
 
 /** Opens a separate connection to a replica, with the user and the TLS settings of its master's connection. */
-export function connectReplica (master: Redis, { host, port }: Pick<Replica, 'host' | 'port'>): Redis {
+export function connectReplica (master: Redis, { host, port }: Replica): Redis {
   const replica = master.duplicate({
     host, port, path: undefined!, sentinels: null!, lazyConnect: true, retryStrategy: () => null, reconnectOnError: null!
   })
-  replica.on('error', () => {})
-  return replica
+  return replica.on('error', () => {})
 }

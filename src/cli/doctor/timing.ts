@@ -1,0 +1,79 @@
+import type { Redis } from 'ioredis'
+import { nameOf } from '#src/cli/redis'
+import { TIMEOUT } from '#src/sessions/runner'
+import { fail, ok, warn, type Check } from './check.ts'
+
+/** Seconds. Times in whole seconds hide 1 s; an error of 30 s lets a failover double or swallow the usual retry window. */
+const NOTABLE = 1
+const WRONG = 30
+
+/** Seconds by which a server's clock is ahead of this machine's; `undefined` when the server can't be reached. */
+export interface Clock {
+  server: string
+  ahead: number | undefined
+}
+
+/** Reads the server's time, accurate to half a round trip. */
+export async function readClock (redis: Redis): Promise<Clock> {
+  const sent = Date.now()
+  const ahead = await redis.time().then(
+    ([seconds, microseconds]) => Number(seconds) + Number(microseconds) / 1e6 - (sent + Date.now()) / 2000,
+    () => undefined
+  )
+  return { server: nameOf(redis), ahead }
+}
+
+/**
+ * Sessions expire by the master's clock, so a failover switches them to a replica's clock. A verifier of access tokens uses
+ * the clock of its own machine.
+ */
+export function clockChecks (clocks: Clock[]): Check[] {
+  const known = clocks.flatMap(({ ahead }) => ahead ?? [])
+  const here = Math.max(0, ...known.map(Math.abs))
+  const spread = Math.max(...known) - Math.min(...known)
+  return [
+    differenceCheck(here, 'between this machine and Redis', 'if it is Redis\'s that is wrong, sessions end too early or too late; access tokens look older or newer than they are'),
+    ...(known.length > 1 ? [differenceCheck(spread, 'among the Redis servers', 'a failover makes sessions end early or late')] : []),
+    ...clocks.filter(({ ahead }) => ahead === undefined)
+      .map(({ server }) => warn('clock', `${server} can't be reached from here`, 'run doctor where it can, to compare its clock'))
+  ]
+}
+
+function differenceCheck (seconds: number, where: string, effect: string): Check {
+  const message = `${seconds.toFixed(3)} s ${where}`
+  if (seconds <= NOTABLE) return ok('clock', message)
+  return (seconds > WRONG ? fail : warn)('clock', `${message}: ${effect}`, 'run NTP on all machines')
+}
+
+/** Round trips measured one after another, then all at once, as ioredis pipelines them for the service. */
+const ROUND_TRIPS = 20
+const AT_ONCE = 100
+
+/** Milliseconds. */
+export interface Latency {
+  single: number[]
+  /** `AT_ONCE` round trips. */
+  together: number
+}
+
+export async function measureLatency (redis: Redis): Promise<Latency> {
+  const timed = async (work: () => Promise<unknown>): Promise<number> => {
+    const start = performance.now()
+    await work()
+    return performance.now() - start
+  }
+  const single: number[] = []
+  for (let i = 0; i < ROUND_TRIPS; i++) single.push(await timed(async () => await redis.time()))
+  const together = await timed(async () => await Promise.all(Array.from({ length: AT_ONCE }, async () => await redis.time())))
+  return { single, together }
+}
+
+/** Compares the latency with the store's time-out for one call. */
+export function latencyCheck ({ single, together }: Latency): Check {
+  const [median, worst] = [[...single].sort((a, b) => a - b)[Math.floor(single.length / 2)]!, Math.max(...single)]
+  const message = `a round trip takes ${median.toFixed(2)} ms, ${worst.toFixed(2)} ms at the most of ${single.length}; ${AT_ONCE} at once ${together.toFixed(1)} ms. A call has ${TIMEOUT} ms`
+  const slowest = Math.max(worst, together)
+  if (slowest >= TIMEOUT) return fail('latency', message, 'look at the network, the load of Redis (SLOWLOG) and its disk')
+  if (slowest >= TIMEOUT / 10) return warn('latency', message, 'look at the network and at SLOWLOG: little is left when it gets worse')
+  return ok('latency', message)
+}
