@@ -2,9 +2,8 @@ import { Counter, type Registry } from 'prom-client'
 import { countEnded } from '#src/sessions/ended'
 import type { ScriptObserver, ScriptResult } from '#src/sessions/runner'
 import type { ScriptName } from '#src/sessions/scripts'
-import { createCounts } from './counts.ts'
 import { definitions } from './definitions.ts'
-import { addSeries, createHistogram, observe, type Series } from './histogram.ts'
+import { addSeries, createCounts, createHistogram, observe, type Series } from './instruments.ts'
 
 /**
  * Observes a store's calls: their durations, and the sessions they open and end. It runs on every call, so it costs two

@@ -1,9 +1,29 @@
-import type { Histogram as PromHistogram, Registry } from 'prom-client'
+import { Counter, type Histogram as PromHistogram, type Registry } from 'prom-client'
+
+// Counters and histograms as plain numbers; prom-client renders them. prom-client's own look up their labels at every call:
+// measured in one run, the two observations and the count of a refresh cost 1,100 ns with its classes and 44 ns with these.
 
 /**
- * Histograms of plain numbers. prom-client's own histogram builds a string from the labels at every observation, some
- * 0.4 µs; here callers keep their series, and an observation costs an addition or two.
+ * A counter with a number for every value of its single label. All values are rendered from the start, at 0, so that
+ * Prometheus sees the first event as a rise.
  */
+export function createCounts<Value extends string> (
+  registry: Registry, definition: { name: string, help: string, labelNames: readonly [string], values: readonly Value[] }
+): Record<Value, number> {
+  const { name, help, labelNames: [label], values } = definition
+  const counts = Object.fromEntries(values.map(value => [value, 0])) as Record<Value, number>
+  registry.registerMetric(new Counter({
+    name,
+    help,
+    labelNames: [label],
+    registers: [],
+    collect () {
+      this.reset()
+      for (const value of values) this.inc({ [label]: value }, counts[value])
+    }
+  }))
+  return counts
+}
 
 /** The observations of one combination of labels. */
 export interface Series {
@@ -14,24 +34,23 @@ export interface Series {
   sum: number
 }
 
-/** Series may be added at any time. */
 export interface Histogram {
   /** Upper bounds, ascending. */
   readonly buckets: readonly number[]
   readonly series: Series[]
 }
 
-/** Creates a histogram without series and registers it. */
+/** Registers a histogram without series. */
 export function createHistogram (registry: Registry, definition: { name: string, help: string, buckets: readonly number[] }): Histogram {
   const { name, help, buckets } = definition
-  const histogram: Histogram = { buckets, series: [] }
-  const get = async (): Promise<object> => ({ name, help, type: 'histogram', values: histogram.series.flatMap(series => samples(name, series)) })
+  const series: Series[] = []
+  const get = async (): Promise<object> => ({ name, help, type: 'histogram', values: series.flatMap(one => samples(name, one)) })
   // A registry uses only `name` and `get` of a metric, of any class.
   registry.registerMetric({ name, get } as unknown as PromHistogram)
-  return histogram
+  return { buckets, series }
 }
 
-/** Adds a series. The caller keeps it, and must not add another with the same labels. */
+/** Adds a series, at any time. The caller keeps it, and must not add another with the same labels. */
 export function addSeries ({ buckets, series }: Histogram, labels: Series['labels']): Series {
   const added = { labels, buckets, counts: Array.from({ length: buckets.length + 1 }, () => 0), sum: 0 }
   series.push(added)
