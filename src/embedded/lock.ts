@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { readdir, rename, rm, stat } from 'node:fs/promises'
-import { connect, createServer, type Server } from 'node:net'
+import { connect, createServer } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 
@@ -24,11 +24,8 @@ const DRAFT = /^[0-9a-f]{8}$/
 /** Age at which an unpublished socket counts as abandoned, in milliseconds. */
 const DRAFT_AGE = 60_000
 
-/** Stands for the answer of a live claimant that gives none. */
-const SILENT = 'silent'
-
-/** Milliseconds to wait for another claimant's answer; a suspended process does not answer. */
-const PATIENCE = 1000
+/** Milliseconds to wait for another claimant's answer. */
+const ANSWER_TIMEOUT = 1000
 
 /**
  * Locks a folder for this process. The lock ends with the process at the latest.
@@ -38,6 +35,9 @@ const PATIENCE = 1000
  * folder when it has published its own socket and then finds no other live claimant. When two claimants find each other,
  * a holder wins; if both are still claiming, the lesser name wins.
  *
+ * A single socket under a fixed name would not do: two starts that find a dead one would each remove it, the second removing
+ * the first one's, and two servers would write one append-only file.
+ *
  * @returns the function that releases the folder.
  * @throws LockedError when another process holds the folder, or wins the claim.
  */
@@ -45,8 +45,8 @@ export async function takeLock (folder: string): Promise<() => Promise<void>> {
   const id = randomBytes(4).toString('hex')
   const name = `lock-${id}`
   let state = 'claiming'
-  const server = createServer(socket => { socket.on('error', () => {}).end(`${state} ${process.pid}`) })
-  await listen(server, join(folder, id))
+  const server = createServer(socket => { socket.on('error', () => {}).end(`${state} ${process.pid}`) }).listen(join(folder, id)).unref()
+  await once(server, 'listening')
   await rename(join(folder, id), join(folder, name))
   const release = async (): Promise<void> => {
     await rm(join(folder, name), { force: true })
@@ -62,21 +62,16 @@ export async function takeLock (folder: string): Promise<() => Promise<void>> {
   return release
 }
 
-async function listen (server: Server, path: string): Promise<void> {
-  server.listen(path)
-  await once(server, 'listening')
-  server.unref()
-}
-
 /** Whether another claimant, which will give way, is still claiming. Throws LockedError when this process must give way. */
 async function isContested (folder: string, own: string): Promise<boolean> {
   let contested = false
   for (const name of await readdir(folder)) {
-    if (DRAFT.test(name)) await removeOld(join(folder, name))
+    const path = join(folder, name)
+    if (DRAFT.test(name) && await isOld(path)) await rm(path, { force: true })
     if (name === own || !CLAIM.test(name)) continue
-    const answer = await ask(join(folder, name))
+    const answer = await ask(path)
     if (answer === undefined) {
-      await rm(join(folder, name), { force: true })
+      await rm(path, { force: true })
       continue
     }
     const [state, pid = 'unknown'] = answer.split(' ')
@@ -87,30 +82,20 @@ async function isContested (folder: string, own: string): Promise<boolean> {
   return contested
 }
 
-async function removeOld (draft: string): Promise<void> {
+async function isOld (draft: string): Promise<boolean> {
   const { mtimeMs } = await stat(draft).catch(() => ({ mtimeMs: Infinity })) // renamed or removed meanwhile
-  if (Date.now() - mtimeMs > DRAFT_AGE) await rm(draft, { force: true })
+  return Date.now() - mtimeMs > DRAFT_AGE
 }
 
-/** Returns the answer of the claimant at `path`: `SILENT` for a suspended one, '' for one that broke off, `undefined` for a dead one. */
+/** The answer of the claimant at `path`: 'silent' for a suspended process, '' for one that broke off, `undefined` for a dead one. */
 async function ask (path: string): Promise<string | undefined> {
-  const socket = connect(path).setEncoding('utf8')
-  let answer = ''
-  const timer = setTimeout(() => {
-    answer = SILENT
-    socket.end().destroy()
-  }, PATIENCE)
-  try {
-    await once(socket, 'connect')
-  } catch {
-    clearTimeout(timer)
-    return undefined
-  }
-  try {
-    for await (const chunk of socket) answer += chunk
-  } catch {
-    // The connection broke after it was made: the claimant was alive.
-  }
-  clearTimeout(timer)
+  let answer: string | undefined
+  const socket = connect(path, () => { answer = '' }).setEncoding('utf8')
+  socket.on('data', chunk => { answer = `${answer}${chunk}` })
+  socket.setTimeout(ANSWER_TIMEOUT, () => {
+    answer = 'silent'
+    socket.destroy()
+  })
+  await once(socket, 'close').catch(() => {}) // refused, or broken off
   return answer
 }
