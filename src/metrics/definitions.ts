@@ -26,7 +26,7 @@ export const LATENCY_BUCKETS = [0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.0
 export const definitions = {
   refreshes: {
     name: 'rts_refresh_requests_total',
-    help: 'Requests to the refresh endpoint by how they ended.',
+    help: 'Requests to the refresh endpoint, by outcome.',
     labelNames: ['outcome'],
     values: refreshOutcomes
   },
@@ -48,13 +48,13 @@ export const definitions = {
   },
   unmatched: {
     name: 'rts_http_unmatched_requests_total',
-    help: 'Requests that no route is for.',
+    help: 'Requests that match no route.',
     labelNames: ['surface'],
     values: ['public', 'internal']
   },
   scripts: {
     name: 'rts_redis_script_duration_seconds',
-    help: 'Time of a Lua script from its call to its reply, by how it went.',
+    help: 'Time from the call of a Lua script to its reply, by result.',
     labelNames: ['script', 'result'],
     buckets: LATENCY_BUCKETS
   },
@@ -65,22 +65,22 @@ export const definitions = {
   },
   reconnects: {
     name: 'rts_redis_reconnects_total',
-    help: 'Connections to Redis that were made after one was lost.',
+    help: 'Reconnections to Redis.',
     labelNames: ['surface'],
     values: ['public', 'internal']
   },
   clock: {
     name: 'rts_redis_clock_ahead_seconds',
-    help: 'How far Redis\'s clock is ahead of this machine\'s, negative if behind; a step forward since the last scrape included.',
+    help: 'Seconds by which Redis\'s clock is ahead of this machine\'s, negative if behind; includes a step forward since the last scrape.',
     labelNames: ['surface']
   },
   ready: {
     name: 'rts_ready',
-    help: 'Whether the process wants requests (1) or not (0): the answer of /readyz at the time of the scrape.'
+    help: 'Whether the process is ready for requests (1) or not (0): the answer of /readyz at the time of the scrape.'
   },
   unknownKeys: {
     name: 'rts_unknown_signing_keys',
-    help: 'Keys that other replicas have signed with in the last minutes and that this one does not know: it refuses their tokens.'
+    help: 'Signing keys of other replicas, used in the last minutes, that this replica does not know: it refuses their tokens.'
   },
   logDropped: {
     name: 'rts_log_lines_dropped_total',
@@ -88,11 +88,11 @@ export const definitions = {
   },
   eventLoop: {
     name: 'rts_event_loop_active_seconds_total',
-    help: 'Time that the event loop spent on work; its rate is the utilisation, 1 at the most.'
+    help: 'Time that the event loop was busy; its rate is the utilisation, at most 1.'
   },
   build: {
     name: 'rts_build_info',
-    help: 'Always 1; the labels say what runs.',
+    help: 'Always 1; the labels hold the running versions.',
     labelNames: ['version', 'node_version']
   }
 } as const

@@ -19,7 +19,7 @@ export const MetricsText = Type.String({
   title: 'Metrics',
   description: 'Every metric of docs/metrics.md, in Prometheus\'s text format.',
   examples: [
-    '# HELP rts_refresh_requests_total Requests to the refresh endpoint by how they ended.\n' +
+    '# HELP rts_refresh_requests_total Requests to the refresh endpoint, by outcome.\n' +
     '# TYPE rts_refresh_requests_total counter\n' +
     'rts_refresh_requests_total{outcome="rotated"} 1027\n'
   ]
