@@ -5,7 +5,7 @@ import t from 'tap'
 import { Environment } from '#src/config/environment'
 import { startService, tempFolder } from './support/helper.ts'
 
-/** The examples of the README print the documented output, the table of variables matches the schema, and every link resolves. */
+/** The documentation: examples print the documented output, tables match the code, and every link and path leads somewhere. */
 
 t.test('the tour of the README, and its continuation in docs/internal-api.md', async t => {
   const tour = await section('README.md', 'A two-minute tour') + await section('docs/internal-api.md', 'An example')
@@ -48,6 +48,14 @@ t.test('docs/README.md lists every page of docs', async t => {
   const listed = linksOf(await readFile('docs/README.md', 'utf8'))
   const inDocs = (await readdir('docs')).filter(name => name.endsWith('.md'))
   t.same(inDocs.filter(name => !listed.includes(name)), ['README.md'])
+})
+
+t.test('every path in the maps of CONTRIBUTING.md exists', async t => {
+  const [, maps] = /## Where things are\n([^]*?)\n## /.exec(await readFile('CONTRIBUTING.md', 'utf8'))!
+  const paths = [...maps!.matchAll(/`([\w.-]+(?:\/[\w.-]*)+|[\w-]+\.yml)`/g)].map(([, path]) => path!)
+  for (const path of paths) await t.resolves(access(path), path)
+  const rooms = (await readdir('src', { withFileTypes: true })).filter(entry => entry.isDirectory()).map(({ name }) => `src/${name}/`)
+  t.same(rooms.filter(room => !paths.includes(room)), [], 'every room of src is in them')
 })
 
 async function section (page: string, heading: string): Promise<string> {
