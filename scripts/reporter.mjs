@@ -1,15 +1,15 @@
-// tap's reporter, in .taprc. For a terminal tap's own, which shows the running files; elsewhere a line a file, with the whole output
-// of a file that fails, a line when nothing was said for a while, and at the end tap's totals and a sentence.
+// The reporter for tap, set in .taprc. On a terminal it is tap's own, which shows the running files. Elsewhere it prints a line for
+// each file, the whole output of a failing file, a line after a long silence, and at the end tap's totals and a sentence.
 import { Transform } from 'node:stream'
 import { tap } from '@tapjs/core'
 import { Base } from '@tapjs/reporter'
 
-/** Milliseconds without a line until one tells what is running. */
+/** Milliseconds of silence before a line lists the running files. */
 const SILENCE = 30_000
 
 class Lines extends Transform {
   #rest = ''
-  /** Of the file whose result is to come. */
+  /** Output of the file whose result has not come yet. */
   #output = []
   #totals = {}
   #started = Date.now()
