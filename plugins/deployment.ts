@@ -12,7 +12,8 @@ export default fp(async app => {
   const { config, redis, log, metrics, health } = app
   if (app.listener !== 'internal') return
   const names = keyNames(signingKeys(config))
-  const watch = createWatch({ redis, ownership: config, names, log, onUnknownKeys: count => { metrics.unknownKeys = count } })
+  const ownership = { prefix: config.REDIS_PREFIX, issuer: config.JWT_ISSUER, absoluteTtl: config.REFRESH_ABSOLUTE_TTL }
+  const watch = createWatch({ redis, ownership, names, log, onUnknownKeys: count => { metrics.unknownKeys = count } })
   await watch.start()
   app.decorate('deployment', watch)
   health.probes.push(watch.probe)

@@ -1,6 +1,7 @@
 import type { RedisClient } from '#src/redis/client'
 import { signingKeysKey } from '#src/redis/keys'
-import { readScript } from '#src/sessions/scripts'
+import { announceKeys } from '#src/sessions/commands'
+import { toKeyNames } from '#src/sessions/replies'
 import type { KeyNames } from '#src/config/signing-keys'
 
 // Replicas with different secrets refuse one another's tokens, and clients must log in again. So each replica announces the
@@ -12,12 +13,9 @@ export const ANNOUNCE_INTERVAL = 60
 /** Seconds after which a key that no replica announces is forgotten: two announcements may be lost. */
 const LIFETIME = 3 * ANNOUNCE_INTERVAL
 
-const source = readScript('announce-keys')
-
 /** Announces this replica's signing keys. @returns the signing keys of other replicas that this one does not know. */
-export async function announceKeys (redis: RedisClient, prefix: string, { signing, known }: KeyNames): Promise<string[]> {
-  const names = await redis.eval(source, 1, signingKeysKey(prefix), LIFETIME, ...signing) as string[]
-  return unknownOf(names, known)
+export async function compareKeys (redis: RedisClient, prefix: string, { signing, known }: KeyNames): Promise<string[]> {
+  return unknownOf(toKeyNames(await redis.eval(...announceKeys(prefix, signing, LIFETIME))), known)
 }
 
 /** Withdraws the announcement when a replica shuts down; replicas with the same keys announce them again. */

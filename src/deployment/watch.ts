@@ -4,7 +4,7 @@ import { StartError } from '#src/errors'
 import type { RedisClient } from '#src/redis/client'
 import type { KeyNames } from '#src/config/signing-keys'
 import { claimPrefix, foreignPrefix, readOwner, type Ownership } from './issuer.ts'
-import { announceKeys } from './keys.ts'
+import { compareKeys } from './keys.ts'
 
 /** Milliseconds that a readiness check waits for Redis. */
 const PROBE_TIMEOUT = 500
@@ -32,7 +32,7 @@ export interface WatchOptions {
 }
 
 export function createWatch ({ redis, ownership, names, log, onUnknownKeys }: WatchOptions): DeploymentWatch {
-  const { REDIS_PREFIX: prefix, JWT_ISSUER: issuer } = ownership
+  const { prefix, issuer } = ownership
   let wasOurs = false
   let isForeign = false
   let lastUnknown = ''
@@ -46,8 +46,8 @@ export function createWatch ({ redis, ownership, names, log, onUnknownKeys }: Wa
     assertOurs(await claimPrefix(redis, ownership))
   }
 
-  async function compareKeys (): Promise<void> {
-    const unknown = await announceKeys(redis, prefix, names)
+  async function logUnknownKeys (): Promise<void> {
+    const unknown = await compareKeys(redis, prefix, names)
     onUnknownKeys(unknown.length)
     if (unknown.join() === lastUnknown) return
     lastUnknown = unknown.join()
@@ -59,7 +59,7 @@ export function createWatch ({ redis, ownership, names, log, onUnknownKeys }: Wa
     async start () {
       try {
         await claim()
-        await compareKeys()
+        await logUnknownKeys()
       } catch (err) {
         if (err instanceof StartError) throw err
         log.warn({ err }, 'Redis would not say whether REDIS_PREFIX belongs to another JWT_ISSUER, nor which keys other replicas have')
@@ -73,7 +73,7 @@ export function createWatch ({ redis, ownership, names, log, onUnknownKeys }: Wa
       try {
         await claim()
         isForeign = false
-        await compareKeys()
+        await logUnknownKeys()
       } catch (err) {
         if (err instanceof StartError && !isForeign) log.error((err as Error).message)
         isForeign ||= err instanceof StartError

@@ -1,4 +1,4 @@
-import { endReasons } from '#src/sessions/ended'
+import { endReasons } from '#src/sessions/replies'
 
 /**
  * Name, help text and labels of every metric of our own. docs/metrics.md has the same table; a test compares the two.

@@ -1,5 +1,5 @@
 import { Counter, type Registry } from 'prom-client'
-import { countEnded } from '#src/sessions/ended'
+import { countEnds, isOpened } from '#src/sessions/replies'
 import type { ScriptObserver, ScriptResult } from '#src/sessions/runner'
 import type { ScriptName } from '#src/sessions/scripts'
 import { definitions } from './definitions.ts'
@@ -19,7 +19,7 @@ export function createScriptObserver (registry: Registry): ScriptObserver {
     const byResult = all[script] ??= {}
     observe(byResult[result] ??= addSeries(histogram, { script, result }), seconds)
     if (reply === undefined) return
-    if (reply[0] === 'opened') openedTotal.inc()
-    countEnded(endedTotals, script, reply)
+    if (isOpened(reply)) openedTotal.inc()
+    countEnds(endedTotals, script, reply)
   }
 }

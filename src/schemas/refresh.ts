@@ -1,6 +1,6 @@
 import { type Static, Type } from '@sinclair/typebox'
 import { DeviceId, Email, Role, UserId } from './fields.ts'
-import type { LiveSession } from '#src/sessions/outcomes'
+import type { LiveSession } from '#src/sessions/replies'
 import type { Tokens } from '#src/tokens/tokens'
 
 /**

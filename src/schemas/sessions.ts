@@ -1,7 +1,7 @@
 import { type TString, Type } from '@sinclair/typebox'
 import { SessionTokens } from './refresh.ts'
 import { AuthenticatedAt, DeviceId, Email, Label, Role, SessionId, UserId, UserIdParam } from './fields.ts'
-import type { SessionSummary } from '#src/sessions/outcomes'
+import type { SessionSummary } from '#src/sessions/replies'
 
 export const OpenSessionRequest = Type.Object({
   userId: UserId,

@@ -1,6 +1,6 @@
 import type { Redis } from 'ioredis'
 import { NotReplicated } from '#src/errors'
-import type { Reply } from './outcomes.ts'
+import { isLate, type Reply } from './replies.ts'
 import { eachScript, sources, type ServerScripts } from './scripts.ts'
 
 /**
@@ -61,7 +61,7 @@ async function sendAndWait (redis: Redis, replicas: number, calls: Call[]): Prom
     const [err, reply] = results.shift()!
     if (err !== null || waitError !== null) reject((err ?? waitError)!)
     // A `late` script has written nothing that a replica could lack.
-    else if (reached < replicas && (reply as Reply)[0] !== 'late') reject(new NotReplicated(reached, replicas))
+    else if (reached < replicas && !isLate(reply as Reply)) reject(new NotReplicated(reached, replicas))
     else resolve(reply)
   }
 }

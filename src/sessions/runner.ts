@@ -2,16 +2,17 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { NotReplicated, StoreUnavailable } from '#src/errors'
 import { withoutArguments } from '#src/log/redact'
 import { waitingSince } from '#src/http/stall'
-import type { Reply } from './outcomes.ts'
-import { eventsChannel, userKey } from '#src/redis/keys'
+import { userKey } from '#src/redis/keys'
+import { checkWritable, send, type Command } from './commands.ts'
+import { isLate, type Reply } from './replies.ts'
 import type { ScriptName } from './scripts.ts'
 import { NoConnectionError, type Server, type Servers } from './servers.ts'
 
 /** Milliseconds that Redis has to answer a call. The public endpoint promises its 500 within a second. */
 export const TIMEOUT = 700
 
-/** Maximum number of times a call is sent again, to the same or another server, after a server did not run it. */
-const DETOURS = 3
+/** Maximum number of times a command is sent again, to the same or another server, after a server did not run it. */
+const MAX_RETRIES = 3
 
 /** `late` and `timeout`: the service gave up; `unreplicated`: done, but on too few replicas; `error`: from Redis or the connection. */
 export const scriptResults = ['ok', 'late', 'timeout', 'unreplicated', 'error'] as const
@@ -21,89 +22,73 @@ export type ScriptResult = typeof scriptResults[number]
 /** Called once for every settled call, with its total duration in seconds, and the reply if the result is `ok`. */
 export type ScriptObserver = (script: ScriptName, seconds: number, result: ScriptResult, reply?: Reply) => void
 
-/** Runs scripts on records. Rejects only with `StoreUnavailable` or `NotReplicated`, within `TIMEOUT`. */
+/** Runs commands on records. Rejects only with `StoreUnavailable` or `NotReplicated`, within `TIMEOUT`. */
 export interface Runner {
   /**
-   * Runs a script on a user's record, with a deadline so that it can't take effect after the caller was told 500: a frozen
-   * server or a stalled socket may deliver a command much later. If the connection is lost meanwhile, the command may still
-   * arrive: the call rejects only at the deadline.
+   * Runs a command with a deadline, so that it can't take effect after the caller was told 500: a frozen server or a stalled
+   * socket may deliver it much later. If the connection is lost meanwhile, the command may still arrive: the call rejects
+   * only at the deadline. `ms` is shorter than `TIMEOUT` for the second command of a request.
    */
-  run (name: ScriptName, userId: number, ...args: Array<string | number>): Promise<Reply>
-  /** Like `run`, but within `ms` milliseconds, for the second call of a request. */
-  runWithin (ms: number, name: ScriptName, userId: number, args: Array<string | number>): Promise<Reply>
+  run (command: Command, ms?: number): Promise<Reply>
   /** Resolves when Redis would run a refresh. In a Cluster one such master is enough: a dead shard must not take the others down. */
   probe (): Promise<void>
 }
 
-/** One script on one record; its caller gives up at `givenUpAt`, by `performance.now()`. */
-interface Call {
-  name: ScriptName
-  key: string
-  userId: number
-  args: Array<string | number>
-  givenUpAt: number
-}
-
 export function createRunner (servers: Servers, prefix: string, observe: ScriptObserver = () => {}): Runner {
-  const channel = eventsChannel(prefix)
-  const probeOne = async (key: string): Promise<void> => {
-    const server = servers.of(key)
-    const [, nowMs] = await server.scripts.probe(key) as Reply
-    server.clock.observe(nowMs)
-  }
-
-  /** Runs a call; follows redirects and retries, at most `DETOURS` times. */
-  async function pursue (call: Call): Promise<Reply> {
+  /** Sends a command until a server has run it; follows redirects. `expiresAt` is the call's end by `performance.now()`. */
+  async function sendUntilRun (command: Command, expiresAt: number): Promise<Reply> {
     try {
       let server: Server | undefined
-      for (let left = DETOURS; ; left--) {
+      for (let left = MAX_RETRIES; ; left--) {
         try {
-          server ??= servers.of(call.key)
-          return await attempt(server, call)
+          server ??= servers.of(command.key)
+          return await sendOnce(server, command, expiresAt)
         } catch (err) {
-          if (!saysAgain(err as Error)) server = await servers.follow(err as Error, call.key)
+          if (!canRetryHere(err as Error)) server = await servers.follow(err as Error, command.key)
           if (server === undefined || left === 0) throw err
         }
       }
     } catch (err) {
-      return await giveUp(err as Error, call.givenUpAt)
+      if (mayStillRun(err as Error)) await delay(expiresAt - performance.now())
+      throw err
     }
   }
 
-  async function attempt (server: Server, { name, key, userId, args, givenUpAt }: Call): Promise<Reply> {
+  async function sendOnce (server: Server, command: Command, expiresAt: number): Promise<Reply> {
     const { clock, scripts } = server
-    let deadline = clock.deadline(givenUpAt)
+    let deadline = clock.deadline(expiresAt)
     if (deadline === undefined) {
       await server.readClock()
-      deadline = clock.deadline(givenUpAt)!
+      deadline = clock.deadline(expiresAt)!
     }
-    const reply = await scripts[name](key, channel, userId, deadline, ...args) as Reply
+    const reply = await send(scripts, command, deadline)
     clock.observe(reply[1])
-    if (reply[0] === 'late') throw new LateError()
+    if (isLate(reply)) throw new LateError()
     return reply
   }
 
-  async function runWithin (ms: number, name: ScriptName, userId: number, args: Array<string | number>): Promise<Reply> {
-    const startedAt = performance.now()
-    const givenUpAt = waitingSince(startedAt) + ms
-    const call = { name, key: userKey(prefix, userId), userId, args, givenUpAt }
-    try {
-      const reply = await within(ms, pursue(call))
-      observe(name, (performance.now() - startedAt) / 1000, 'ok', reply)
-      return reply
-    } catch (err) {
-      observe(name, (performance.now() - startedAt) / 1000, resultOf(err))
-      throw toStoreError(err as Error)
-    }
+  async function probeServer (key: string): Promise<void> {
+    const server = servers.of(key)
+    const [, nowMs] = await checkWritable(server.scripts, key)
+    server.clock.observe(nowMs)
   }
 
   return {
-    run: (name, userId, ...args) => runWithin(TIMEOUT, name, userId, args),
-    runWithin,
+    async run (command, ms = TIMEOUT) {
+      const startedAt = performance.now()
+      try {
+        const reply = await within(ms, sendUntilRun(command, waitingSince(startedAt) + ms))
+        observe(command.script, (performance.now() - startedAt) / 1000, 'ok', reply)
+        return reply
+      } catch (err) {
+        observe(command.script, (performance.now() - startedAt) / 1000, resultOf(err))
+        throw toStoreError(err as Error)
+      }
+    },
 
     async probe () {
       const keys = servers.sample(n => userKey(prefix, n))
-      await within(TIMEOUT, Promise.any(keys.map(probeOne))).catch(err => {
+      await within(TIMEOUT, Promise.any(keys.map(probeServer))).catch(err => {
         throw toStoreError(err instanceof AggregateError ? err.errors[0] ?? new Error('no master is known') : err)
       })
     }
@@ -118,22 +103,21 @@ class LateError extends Error {
   override message = 'the command arrived too late to count'
 }
 
+class TimeoutError extends Error {}
+
 /** Whether to retry on the same server: it has not run the script, and its reply has removed the cause. */
-function saysAgain (err: Error): boolean {
+function canRetryHere (err: Error): boolean {
   // ioredis sends the source after a first NOSCRIPT; a second SCRIPT FLUSH may come in between.
   return err instanceof LateError || err.message.startsWith('NOSCRIPT')
 }
 
-class TimeoutError extends Error {}
-
 /** ioredis's error for a command that can't be sent and must not be queued. */
 const UNSENT = /^Stream isn't writeable/
 
-/** Throws the error: at once if Redis answered with it or never got the command; otherwise at the deadline, when it can't run any more. */
-async function giveUp (err: Error, givenUpAt: number): Promise<never> {
-  const isKnown = err.name === 'ReplyError' || err instanceof LateError || err instanceof NotReplicated
-  if (!isKnown && !(err instanceof NoConnectionError) && !UNSENT.test(err.message)) await delay(givenUpAt - performance.now())
-  throw err
+/** Whether a server may still run the command before its deadline: it was sent, and Redis has not answered. */
+function mayStillRun (err: Error): boolean {
+  const isAnswered = err.name === 'ReplyError' || err instanceof LateError || err instanceof NotReplicated
+  return !isAnswered && !(err instanceof NoConnectionError) && !UNSENT.test(err.message)
 }
 
 function resultOf (err: unknown): ScriptResult {

@@ -1,15 +1,18 @@
 import { readFileSync } from 'node:fs'
 import type { Redis } from 'ioredis'
 
-/** The names of the scripts; `lua/<name>.lua` documents the keys, arguments and reply of each. */
-export const scriptNames = ['open', 'rotate', 'revoke', 'revoke-all', 'list', 'find', 'update-profile', 'probe'] as const
+/** The scripts that every server of records runs; `lua/<name>.lua` documents the keys, arguments and reply of each. */
+export const scriptNames = ['open', 'rotate', 'revoke', 'revoke-all', 'list', 'find', 'update-profile', 'check-writable'] as const
+
+/** The scripts on data that all replicas share. */
+const sharedScripts = ['claim-issuer', 'announce-keys'] as const
 
 export type ScriptName = typeof scriptNames[number]
 
 /** Runs a script: its key, then its arguments. */
-export type Command = (...args: Array<string | number>) => Promise<unknown>
+type Run = (...args: Array<string | number>) => Promise<unknown>
 
-export type Scripts = Record<ScriptName, Command>
+export type Scripts = Record<ScriptName, Run>
 
 /** Commands that send the scripts to one server. */
 export interface ServerScripts {
@@ -25,10 +28,11 @@ export function readScript (name: string): string {
 }
 
 /** Read at start-up, so that a server that joins a Cluster later needs no disk access. */
-export const sources = Object.fromEntries(scriptNames.map(name => [name, readScript(name)])) as Record<ScriptName, string>
+export const sources = Object.fromEntries([...scriptNames, ...sharedScripts].map(name => [name, readScript(name)])) as
+  Record<ScriptName | typeof sharedScripts[number], string>
 
 /** Defines a command for every script. */
-export function eachScript (define: (name: ScriptName) => Command): Scripts {
+export function eachScript (define: (name: ScriptName) => Run): Scripts {
   return Object.fromEntries(scriptNames.map(name => [name, define(name)])) as Scripts
 }
 
@@ -37,7 +41,7 @@ export function eachScript (define: (name: ScriptName) => Command): Scripts {
  * has forgotten it (NOSCRIPT), so a SCRIPT FLUSH or a restart needs no action.
  */
 export function defineScripts (redis: Redis): ServerScripts {
-  const commands = redis as unknown as Record<string, Command>
+  const commands = redis as unknown as Record<string, Run>
   return {
     scripts: eachScript(name => {
       const command = `rts:${name}`

@@ -1,37 +1,21 @@
 import type { RedisClient } from '#src/redis/client'
-import type { Generation } from '#src/tokens/claims'
 import type { RedisClock } from './clock.ts'
+import { createCommands, type CommandOptions, type NewSession, type PresentedToken } from './commands.ts'
+import { newSessionId } from './record.ts'
 import {
-  toFound, toOpened, toRotation, toSummaries,
-  type FoundSession, type LiveSession, type Profile, type Rotation, type SessionSummary
-} from './outcomes.ts'
-import { hashDevice, newSessionId } from './record.ts'
+  toFound, toOpened, toRevoked, toRevokedIds, toRotation, toSummaries, toUpdated,
+  type FoundSession, type LiveSession, type Profile, type RefreshableSession, type Rotation, type SessionSummary
+} from './replies.ts'
 import { defineReplicatedScripts } from './replicated.ts'
 import { createConfirm, type Confirm } from './reuse.ts'
 import { createRunner, TIMEOUT, type Runner, type ScriptObserver } from './runner.ts'
 import { createServers } from './servers.ts'
 
-export interface SessionStoreOptions {
-  prefix: string
-  /** Seconds a session lives without a refresh. */
-  idleTtl: number
-  /** Maximum lifetime of a session, seconds. */
-  absoluteTtl: number
-  /** Seconds after a rotation in which the previous token gets the current token again; 0 turns retries off. */
-  retryWindow: number
-  maxSessionsPerUser: number
+export interface SessionStoreOptions extends CommandOptions {
   /** Sends writes that must survive a failover over a separate client, and waits until `replicas` replicas have them. */
   replicated?: { redis: RedisClient, replicas: number } | undefined
   /** For metrics. */
   observe?: ScriptObserver | undefined
-}
-
-export interface NewSession extends Profile {
-  userId: number
-  deviceId: string
-  label?: string
-  /** When the log-in began, in Unix seconds by the caller's clock; fractions allowed. */
-  authenticatedAt?: number
 }
 
 /**
@@ -48,7 +32,7 @@ export interface SessionStore {
    */
   open (session: NewSession): Promise<LiveSession>
   /** Decides the refresh of an authentic token. One round trip; with `replicated`, the end of a reused session waits for replicas. */
-  rotate (token: Pick<Generation, 'id' | 'sid' | 'gen' | 'exp'>, deviceId: string): Promise<Rotation>
+  rotate (token: PresentedToken, deviceId: string): Promise<Rotation>
   /** Ends one session. Resolves to whether it was live. */
   revoke (userId: number, sid: string): Promise<boolean>
   /** Ends every session of a user, and refuses log-ins that began before. Resolves to the ids of the live sessions it ended. */
@@ -57,6 +41,11 @@ export interface SessionStore {
   list (userId: number): Promise<SessionSummary[]>
   /** Finds one live session; `undefined` if there is none. Writes nothing: works on a full or read-only Redis too. */
   find (userId: number, sid: string): Promise<FoundSession | undefined>
+  /**
+   * Finds the session of an authentic refresh token; `undefined` unless a refresh with it, from its own device, would succeed
+   * now. Writes nothing, like `find`.
+   */
+  findRefreshable (token: PresentedToken): Promise<RefreshableSession | undefined>
   /** Changes the profile. False if the user has no session; the change still overrides log-ins that began before. */
   updateProfile (userId: number, profile: Partial<Profile>): Promise<boolean>
   /** Resolves when Redis would run a refresh now; in a Cluster, when at least one master would. */
@@ -67,7 +56,8 @@ export interface SessionStore {
 
 /** Each server gets its own clock; tests may pass a wrong one. */
 export function createSessionStore (redis: RedisClient, options: SessionStoreOptions, createClock?: () => RedisClock): SessionStore {
-  const { prefix, idleTtl, absoluteTtl, retryWindow, maxSessionsPerUser, replicated, observe } = options
+  const { prefix, replicated, observe } = options
+  const commands = createCommands(options)
   const servers = createServers(redis, createClock)
   const { run, probe } = createRunner(servers, prefix, observe)
   const { run: runDurably, confirm } = replicated === undefined ? { run } : createDurableRunner(replicated)
@@ -76,48 +66,46 @@ export function createSessionStore (redis: RedisClient, options: SessionStoreOpt
     const servers = createServers(redis, createClock, redis => defineReplicatedScripts(redis, replicas))
     // Drops the reply: the session has been counted already.
     const uncounted = createRunner(servers, prefix, (script, seconds, result) => observe?.(script, seconds, result))
-    return { ...createRunner(servers, prefix, observe), confirm: createConfirm(uncounted.runWithin) }
+    const confirm = createConfirm(async (userId, sid, ms) => await uncounted.run(commands.revoke(userId, sid, 'reuse'), ms))
+    return { ...createRunner(servers, prefix, observe), confirm }
   }
 
   return {
-    async open ({ userId, deviceId, label = '', email, role, authenticatedAt = '' }) {
+    async open (session) {
       const sid = newSessionId()
-      const reply = await runDurably('open', userId,
-        sid, hashDevice(deviceId), label, email, role, idleTtl, absoluteTtl, maxSessionsPerUser, authenticatedAt)
-      return toOpened(reply, userId, sid)
+      return toOpened(await runDurably(commands.open(sid, session)), session.userId, sid)
     },
 
-    async rotate ({ id, sid, gen, exp }, deviceId) {
+    async rotate (token, deviceId) {
       const startedAt = performance.now()
-      const reply = await run('rotate', id, sid, gen, exp, hashDevice(deviceId), idleTtl, absoluteTtl, retryWindow)
-      if (reply[0] === 'reused' && confirm !== undefined) {
-        return { outcome: 'reused', unconfirmed: !await confirm(id, sid, startedAt + TIMEOUT - performance.now()) }
-      }
-      return toRotation(reply, id, sid)
+      const rotation = toRotation(await run(commands.rotate(token, deviceId)), token.id, token.sid)
+      if (rotation.outcome !== 'reused' || confirm === undefined) return rotation
+      return { outcome: 'reused', unconfirmed: !await confirm(token.id, token.sid, startedAt + TIMEOUT - performance.now()) }
     },
 
     async revoke (userId, sid) {
-      const [word] = await runDurably('revoke', userId, sid)
-      return word === 'revoked'
+      return toRevoked(await runDurably(commands.revoke(userId, sid)))
     },
 
     async revokeAll (userId) {
-      const [, , , sids] = await runDurably('revoke-all', userId) as [string, number, number, string[]]
-      return sids
+      return toRevokedIds(await runDurably(commands.revokeAll(userId)))
     },
 
     async list (userId) {
-      const sessions = toSummaries(await run('list', userId))
+      const sessions = toSummaries(await run(commands.list(userId)))
       return sessions.sort((a, b) => b.rotatedAt - a.rotatedAt)
     },
 
     async find (userId, sid) {
-      return toFound(await run('find', userId, sid))
+      return toFound(await run(commands.find(userId, sid)))?.session
     },
 
-    async updateProfile (userId, { email = '', role = '' }) {
-      const [word] = await runDurably('update-profile', userId, email, role)
-      return word === 'updated'
+    async findRefreshable (token) {
+      return toFound(await run(commands.findRefreshable(token)))
+    },
+
+    async updateProfile (userId, profile) {
+      return toUpdated(await runDurably(commands.updateProfile(userId, profile)))
     },
 
     probe,

@@ -1,24 +1,22 @@
 import t from 'tap'
-import { createConfirm } from '#src/sessions/reuse'
-import type { Runner } from '#src/sessions/runner'
+import { createConfirm, type EndReused } from '#src/sessions/reuse'
 import { until } from '../support/helper.ts'
 
 /** How long the service goes on, and for how many sessions; test/sessions/replicated.test.ts has the real replicas. */
 
-function createRun (): { run: Runner['runWithin'], tried: unknown[], succeed: () => void } {
+function createEnd (): { end: EndReused, tried: unknown[], succeed: () => void } {
   const tried: unknown[] = []
   let isUp = false
-  const run: Runner['runWithin'] = async (_ms, _name, _userId, [sid]) => {
+  const end: EndReused = async (_userId, sid) => {
     tried.push(sid)
     if (!isUp) throw new Error('no replica')
-    return ['absent', 1, 0]
   }
-  return { run, tried, succeed: () => { isUp = true } }
+  return { end, tried, succeed: () => { isUp = true } }
 }
 
 t.test('of too many sessions the oldest are left', async t => {
-  const { run, tried, succeed } = createRun()
-  const confirm = createConfirm(run, { pause: 10, patience: 60_000, maxPending: 2 })
+  const { end, tried, succeed } = createEnd()
+  const confirm = createConfirm(end, { pause: 10, giveUpAfter: 60_000, maxPending: 2 })
   const answers = await Promise.all(['a', 'b', 'c'].map(async sid => await confirm(1, sid, 100)))
   t.same(answers, [false, false, false])
   tried.length = 0
@@ -29,8 +27,8 @@ t.test('of too many sessions the oldest are left', async t => {
 })
 
 t.test('it is left when its time is over, and the next one is tried again as ever', async t => {
-  const { run, tried } = createRun()
-  const confirm = createConfirm(run, { pause: 1, patience: 0, maxPending: 2 })
+  const { end, tried } = createEnd()
+  const confirm = createConfirm(end, { pause: 1, giveUpAfter: 0, maxPending: 2 })
   await confirm(1, 'a', 100)
   await until('another attempt', () => tried.length === 2)
   await confirm(1, 'b', 100)

@@ -1,21 +1,32 @@
 #!lua flags=no-writes
--- find.lua: returns one session as it stands. Read-only: it prunes and announces nothing, and Redis refuses its writes, so
--- it also runs on a full server and on a read-only replica.
+-- find.lua: returns one session as it stands; with a refresh token, only if a refresh with it would succeed. Read-only: it
+-- prunes and announces nothing, and Redis refuses its writes, so it also runs on a full server and on a read-only replica.
 --
 -- KEYS, ARGV[1..3]  see common.lua
 -- ARGV[4]  sid
+-- ARGV[5]  gen of a refresh token, verified by the caller; absent to find the session alone
+-- ARGV[6]  exp of the refresh token
+-- ARGV[7]  absolute TTL, seconds
+-- ARGV[8]  retry window, seconds
 --
--- Reply: { 'found', nowMs, gen, createdAt, rotatedAt, expiresAt, email, role } or { 'absent', nowMs }
+-- Reply: { 'found', nowMs, gen, createdAt, rotatedAt, expiresAt, email, role, until }; until is when a refresh with the token
+--        would stop succeeding, Unix seconds, or expiresAt without a token
+--     or { 'absent', nowMs }
 
--- include common.lua
+-- include rotation-rule.lua
 
 local record = redis.call('HMGET', key, 's:' .. ARGV[4], 'email', 'role')
 if not record[1] then return { 'absent', nowMs } end
 
-local gen, created, rotated, expires = parse(record[1])
-if not gen or not record[2] or not record[3] then
+local current, created, rotated, expires = parse(record[1])
+if not current or not record[2] or not record[3] then
   return redis.error_reply('ERR the record ' .. key .. ' is damaged')
 end
 
-if now >= expires then return { 'absent', nowMs } end
-return { 'found', nowMs, gen, created, rotated, expires, record[2], record[3] }
+local last = now < expires and expires
+if ARGV[5] then
+  local gen, exp, absolute, window = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
+  last = select(2, rotationOf(gen, exp, current, created, rotated, expires, absolute, window))
+end
+if not last then return { 'absent', nowMs } end
+return { 'found', nowMs, current, created, rotated, expires, record[2], record[3], last }

@@ -3,7 +3,7 @@
 --
 -- KEYS, ARGV[1..3]  see common.lua
 -- ARGV[4]  sid
--- ARGV[5]  reason to announce, 'logout' if absent
+-- ARGV[5]  reason to announce
 --
 -- Reply: { 'revoked' | 'absent', nowMs, pruned }; an expired session counts as pruned
 
@@ -12,7 +12,7 @@
 local others, revoked = {}, false
 for _, session in ipairs(liveSessions()) do
   if session.sid == ARGV[4] then
-    remove(session.sid, ARGV[5] or 'logout')
+    remove(session.sid, ARGV[5])
     revoked = true
   else
     others[#others + 1] = session

@@ -1,5 +1,5 @@
 #!lua
--- rotate.lua: decides one refresh and writes the result, in one atomic step.
+-- rotate.lua: decides one refresh by rotation-rule.lua and writes the result, in one atomic step.
 --
 -- The caller has verified the token's signature: this service once issued sid, gen and exp.
 --
@@ -16,7 +16,7 @@
 --     or { 'unknown' | 'device_mismatch', nowMs }
 --     or { 'expired' | 'reused', nowMs, pruned }; pruned does not count this session
 
--- include common.lua
+-- include rotation-rule.lua
 
 local sid, gen, exp, device = ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[7]
 local idle, absolute, window = tonumber(ARGV[8]), tonumber(ARGV[9]), tonumber(ARGV[10])
@@ -30,35 +30,20 @@ if not current or not record[2] or not record[3] then
   return redis.error_reply('ERR the record ' .. key .. ' is damaged')
 end
 
-local function stop (outcome, reason)
-  remove(sid, reason)
+-- Checked first: without the device a stolen token can neither refresh nor end the session.
+if device ~= owner then return { 'device_mismatch', nowMs } end
+
+local outcome = rotationOf(gen, exp, current, created, rotated, expires, absolute, window)
+if outcome == 'retried' then
+  return { 'retried', nowMs, current, rotated, expires, record[2], record[3] }
+end
+if outcome == 'expired' or outcome == 'reused' then
+  remove(sid, outcome == 'reused' and 'reuse' or 'expired')
   settle(liveSessions())
   return { outcome, nowMs, pruned }
 end
 
--- Checked first: without the device a stolen token can neither refresh nor end the session.
-if device ~= owner then return { 'device_mismatch', nowMs } end
-if now >= expires then return stop('expired', 'expired') end
-
-if gen < current then
-  -- The retry window counts from the rotation, in whole seconds, and is never longer than configured, even if the clock was
-  -- set back.
-  if gen == current - 1 and math.abs(now - rotated) < window then
-    return { 'retried', nowMs, current, rotated, expires, record[2], record[3] }
-  end
-  return stop('reused', 'reuse')
-end
-
--- gen > current: Redis lost writes, so the record is behind the token. The token's own expiry still holds.
-local outcome = 'rotated'
-if gen > current then
-  if now >= exp then return stop('expired', 'expired') end
-  outcome = 'recovered'
-end
-
--- Earlier than now, or than the expiry so far, only if an operator has lowered a lifetime since.
 local renewed = math.min(now + idle, created + absolute)
-if now >= renewed then return stop('expired', 'expired') end
 redis.call('HSET', key, field, format(gen + 1, created, now, renewed, device))
 local date = (record[4] or record[5]) and renewed + MEMORY or renewed
 -- If the session now expires sooner, or the key had no expiry (GT treats that as infinite), the other sessions count too.

@@ -5,40 +5,25 @@ import type { Edit } from '../../support/clock.ts'
  * stands still while a script of this test runs (faults.test.ts covers it); and the mistakes that only lives.test.ts catches.
  */
 
-/** Replaces `from` with `to` in `script`; if that is common.lua or profile.lua, in every script that includes it. */
+/** Replaces `from` with `to` in `script`; if that is an included file, in every script that includes it. */
 export interface Mutant { script: string, from: string, to: string }
 
 /** Returns the edit that makes the mistake. Included files are part of the script's text by then, so they have no name of their own. */
 export function mutate ({ script, from, to }: Mutant): Edit {
-  const included = script === 'common' || script === 'profile'
+  const included = ['common', 'profile', 'rotation-rule'].includes(script)
   return (lua, name) => included || name === script ? lua.replaceAll(from, () => to) : lua
 }
 
 const rotate: Array<[string, string]> = [
   ['if not record[1] then', 'if not record[2] then'],
   ['if device ~= owner then', 'if false then'],
-  ['if now >= expires then return stop', 'if now > expires then return stop'],
-  ['if now >= expires then return stop', 'if now + 1 >= expires then return stop'],
-  ["if now >= expires then return stop('expired', 'expired') end", ''],
-  ["stop('expired', 'expired')", "stop('expired', 'logout')"],
-  ["stop('reused', 'reuse')", "stop('reused', 'logout')"],
-  ['if gen < current then', 'if gen <= current then'],
-  ['if gen < current then', 'if gen < current - 1 then'],
-  ['if gen == current - 1 and', 'if'],
-  ['if gen == current - 1 and', 'if gen == current - 2 and'],
-  ['gen == current - 1 and math.abs(now - rotated) < window', 'false'],
-  ['gen == current - 1 and math.abs(now - rotated) < window', 'gen == current - 1'],
-  ['math.abs(now - rotated) < window', 'math.abs(now - rotated) <= window'],
-  ['math.abs(now - rotated) < window', 'math.abs(now - rotated) < window - 1'],
-  ['math.abs(now - rotated) < window', 'math.abs(now - created) < window'],
-  ['math.abs(now - rotated) < window', 'now - rotated < window'],
+  ["outcome == 'reused' and 'reuse' or 'expired'", "outcome == 'reused' and 'reuse' or 'logout'"],
+  ["outcome == 'reused' and 'reuse' or 'expired'", "outcome == 'reused' and 'logout' or 'expired'"],
+  ["if outcome == 'expired' or outcome == 'reused' then", "if outcome == 'reused' then"],
+  ["if outcome == 'expired' or outcome == 'reused' then", "if outcome == 'expired' then"],
   ["return { 'retried'", "redis.call('HSET', key, field, format(current, created, now, expires, owner)) return { 'retried'"],
   ["{ 'retried', nowMs, current, rotated", "{ 'retried', nowMs, current, now"],
   ["{ 'retried', nowMs, current,", "{ 'retried', nowMs, gen,"],
-  ['if gen > current then', 'if false then'],
-  ["if now >= exp then return stop('expired', 'expired') end", ''],
-  ['if now >= exp then', 'if now > exp then'],
-  ["outcome = 'recovered'", "outcome = 'recovered' gen = current"],
   ['math.min(now + idle, created + absolute)', 'now + idle'],
   ['math.min(now + idle, created + absolute)', 'created + absolute'],
   ['math.min(now + idle, created + absolute)', 'math.max(now + idle, created + absolute)'],
@@ -56,12 +41,38 @@ const rotate: Array<[string, string]> = [
   ['(record[4] or record[5]) and', 'record[4] and'],
   ['(record[4] or record[5]) and', 'record[5] and'],
   ['(record[4] or record[5]) and', 'true and'],
-  ["if now >= renewed then return stop('expired', 'expired') end", ''],
   ['if renewed < expires or', 'if'],
-  ['  remove(sid, reason)\n', '  redis.call(\'DEL\', key) announce(reason, sid)\n'],
-  ['  settle(liveSessions())\n', ''],
+  ["  remove(sid, outcome == 'reused' and 'reuse' or 'expired')\n", "  redis.call('DEL', key) announce(outcome == 'reused' and 'reuse' or 'expired', sid)\n"],
+  ['  settle(liveSessions())\n  return { outcome', '  return { outcome'],
   ['{ outcome, nowMs, gen + 1, now,', '{ outcome, nowMs, gen + 1, rotated,'],
+  ['{ outcome, nowMs, gen + 1, now,', '{ outcome, nowMs, current + 1, now,'],
   ['renewed, record[2], record[3] }\nif', 'renewed, record[3], record[2] }\nif']
+]
+
+const rotationRule: Array<[string, string]> = [
+  ["if now >= expires then return 'expired' end", "if now > expires then return 'expired' end"],
+  ["if now >= expires then return 'expired' end", "if now + 1 >= expires then return 'expired' end"],
+  ["if now >= expires then return 'expired' end", ''],
+  ['if gen < current then', 'if gen <= current then'],
+  ['if gen < current then', 'if gen < current - 1 then'],
+  ['if gen == current - 1 and', 'if'],
+  ['if gen == current - 1 and', 'if gen == current - 2 and'],
+  ['gen == current - 1 and math.abs(now - rotated) < window', 'false'],
+  ['gen == current - 1 and math.abs(now - rotated) < window', 'gen == current - 1'],
+  ['math.abs(now - rotated) < window', 'math.abs(now - rotated) <= window'],
+  ['math.abs(now - rotated) < window', 'math.abs(now - rotated) < window - 1'],
+  ['math.abs(now - rotated) < window', 'math.abs(now - created) < window'],
+  ['math.abs(now - rotated) < window', 'now - rotated < window'],
+  ["return 'reused'", "return 'expired'"],
+  ["return 'rotated', last", "return 'recovered', last"],
+  ["return 'recovered', math.min(exp, last)", "return 'rotated', math.min(exp, last)"],
+  ['if gen == current then', 'if gen >= current then'],
+  ["if now >= exp or now >= last then return 'expired' end", ''],
+  ['if now >= exp or now >= last then', 'if now > exp or now >= last then'],
+  ['if now >= exp or now >= last then', 'if now >= last then'],
+  ['if now >= exp or now >= last then', 'if now >= exp then'],
+  ["    if now >= last then return 'expired' end\n", ''],
+  ["    if now >= last then return 'expired' end\n", "    if now > last then return 'expired' end\n"]
 ]
 
 const open: Array<[string, string]> = [
@@ -147,8 +158,8 @@ const others: Record<string, Array<[string, string]>> = {
     ['profileChangedAt = at\n', '']
   ],
   revoke: [
-    ["ARGV[5] or 'logout'", "ARGV[5] or 'expired'"],
-    ["remove(session.sid, ARGV[5] or 'logout')", ''],
+    ['remove(session.sid, ARGV[5])', "remove(session.sid, 'expired')"],
+    ['remove(session.sid, ARGV[5])', ''],
     ['if session.sid == ARGV[4] then', 'if true then'],
     ['settle(others)\n', ''],
     ['settle(others)\n', 'settle({})\n']
@@ -167,9 +178,9 @@ const others: Record<string, Array<[string, string]>> = {
     ['session.created, session.rotated', 'session.rotated, session.created']
   ],
   find: [
-    ['if now >= expires then', 'if now > expires then'],
-    ['if now >= expires then', 'if false then'],
-    ['gen, created, rotated, expires, record', 'gen, rotated, created, expires, record']
+    ['now < expires and expires', 'now <= expires and expires'],
+    ['now < expires and expires', 'expires'],
+    ['current, created, rotated, expires, record', 'current, rotated, created, expires, record']
   ],
   'update-profile': [
     ['settle(live)\nsetProfile', 'setProfile'],
@@ -182,5 +193,5 @@ const others: Record<string, Array<[string, string]>> = {
   ]
 }
 
-export const mutants: Mutant[] = Object.entries({ rotate, open, common, ...others })
+export const mutants: Mutant[] = Object.entries({ rotate, 'rotation-rule': rotationRule, open, common, ...others })
   .flatMap(([script, changes]) => changes.map(([from, to]) => ({ script, from, to })))

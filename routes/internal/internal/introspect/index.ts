@@ -1,6 +1,6 @@
 import formbody from '@fastify/formbody'
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import { introspect } from '#src/introspection/introspect'
+import { introspect } from '#src/introspection/introspection'
 import { ErrorResponse } from '#src/schemas/error'
 import { Introspection, IntrospectionRequest } from '#src/schemas/introspection'
 

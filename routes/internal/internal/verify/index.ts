@@ -2,7 +2,7 @@ import { Type, type FastifyPluginAsyncTypebox } from '@fastify/type-provider-typ
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { bearerToken } from '#src/http/bearer'
 import { AccessRefused, StoreUnavailable } from '#src/errors'
-import { liveAccess } from '#src/introspection/active-tokens'
+import { activeAccess } from '#src/introspection/introspection'
 import { ErrorResponse } from '#src/schemas/error'
 import { Role } from '#src/schemas/fields'
 
@@ -34,7 +34,7 @@ const routes: FastifyPluginAsyncTypebox = async app => {
 
   /** Sets the client's identity in the answer's headers. The role comes from the record, not the token, so a change applies at once. */
   async function identify (request: FastifyRequest, reply: FastifyReply): Promise<void> {
-    const live = await liveAccess(app, bearerToken(request.headers.authorization) ?? '')
+    const live = await activeAccess(app, bearerToken(request.headers.authorization) ?? '')
     if (live === undefined) {
       reply.header('www-authenticate', 'Bearer')
       throw new AccessRefused()

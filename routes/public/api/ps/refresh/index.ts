@@ -2,7 +2,7 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { RefreshRefused } from '#src/errors'
 import { ErrorResponse } from '#src/schemas/error'
 import { RefreshRequest, SessionTokens, sessionTokens } from '#src/schemas/refresh'
-import type { Rotation } from '#src/sessions/outcomes'
+import type { Rotation } from '#src/sessions/replies'
 import { nameOfSession } from '#src/overload/rate-limit-names'
 import type { RefreshClaims } from '#src/tokens/claims'
 

@@ -1,0 +1,94 @@
+import type { Generation } from '#src/tokens/claims'
+import { eventsChannel, issuerKey, signingKeysKey, userKey } from '#src/redis/keys'
+import { hashDevice } from './record.ts'
+import type { Profile, Reply } from './replies.ts'
+import { sources, type ScriptName, type Scripts } from './scripts.ts'
+
+/** The keys and arguments of every script, in the order that its header in lua/ documents. */
+
+/** Arguments of EVAL: the source, the number of keys, one key, and ARGV. */
+export type EvalArguments = [source: string, keys: 1, key: string, ...argv: Array<string | number>]
+
+/** A script to run on a user's record. */
+export interface Command {
+  script: ScriptName
+  key: string
+  channel: string
+  userId: number
+  /** ARGV from the fourth on. The runner adds the deadline of each attempt. */
+  argv: Array<string | number>
+}
+
+/** Settings that the scripts need; times in seconds. */
+export interface CommandOptions {
+  /** The prefix of all keys. */
+  prefix: string
+  /** Seconds a session lives without a refresh. */
+  idleTtl: number
+  /** Maximum lifetime of a session, seconds. */
+  absoluteTtl: number
+  /** Seconds after a rotation in which the previous token gets the current token again; 0 turns retries off. */
+  retryWindow: number
+  maxSessionsPerUser: number
+}
+
+export interface NewSession extends Profile {
+  userId: number
+  deviceId: string
+  label?: string
+  /** When the log-in began, in Unix seconds by the caller's clock; fractions allowed. */
+  authenticatedAt?: number
+}
+
+/** The part of a verified refresh token that decides a refresh. */
+export type PresentedToken = Pick<Generation, 'id' | 'sid' | 'gen' | 'exp'>
+
+export interface Commands {
+  open (sid: string, session: NewSession): Command
+  rotate (token: PresentedToken, deviceId: string): Command
+  revoke (userId: number, sid: string, reason?: 'logout' | 'reuse'): Command
+  revokeAll (userId: number): Command
+  list (userId: number): Command
+  find (userId: number, sid: string): Command
+  findRefreshable (token: PresentedToken): Command
+  updateProfile (userId: number, profile: Partial<Profile>): Command
+}
+
+export function createCommands ({ prefix, idleTtl, absoluteTtl, retryWindow, maxSessionsPerUser }: CommandOptions): Commands {
+  const channel = eventsChannel(prefix)
+  const on = (userId: number, script: ScriptName, argv: Array<string | number>): Command =>
+    ({ script, key: userKey(prefix, userId), channel, userId, argv })
+
+  return {
+    open: (sid, { userId, deviceId, label = '', email, role, authenticatedAt = '' }) => on(userId, 'open',
+      [sid, hashDevice(deviceId), label, email, role, idleTtl, absoluteTtl, maxSessionsPerUser, authenticatedAt]),
+    rotate: ({ id, sid, gen, exp }, deviceId) => on(id, 'rotate',
+      [sid, gen, exp, hashDevice(deviceId), idleTtl, absoluteTtl, retryWindow]),
+    revoke: (userId, sid, reason = 'logout') => on(userId, 'revoke', [sid, reason]),
+    revokeAll: userId => on(userId, 'revoke-all', []),
+    list: userId => on(userId, 'list', []),
+    find: (userId, sid) => on(userId, 'find', [sid]),
+    findRefreshable: ({ id, sid, gen, exp }) => on(id, 'find', [sid, gen, exp, absoluteTtl, retryWindow]),
+    updateProfile: (userId, { email = '', role = '' }) => on(userId, 'update-profile', [email, role])
+  }
+}
+
+/** Sends a command once; `deadline` is in Unix milliseconds by Redis's clock. */
+export async function send (scripts: Scripts, { script, key, channel, userId, argv }: Command, deadline: number): Promise<Reply> {
+  return await scripts[script](key, channel, userId, deadline, ...argv) as Reply
+}
+
+/** Checks whether the server of a key would run a refresh. */
+export async function checkWritable (scripts: Scripts, key: string): Promise<Reply> {
+  return await scripts['check-writable'](key) as Reply
+}
+
+/** Gives a prefix to an issuer for `seconds`, unless another issuer has it. */
+export function claimIssuer (prefix: string, issuer: string, seconds: number): EvalArguments {
+  return [sources['claim-issuer'], 1, issuerKey(prefix), issuer, seconds]
+}
+
+/** Records the keys that a replica signs with, for `seconds`. */
+export function announceKeys (prefix: string, names: string[], seconds: number): EvalArguments {
+  return [sources['announce-keys'], 1, signingKeysKey(prefix), seconds, ...names]
+}

@@ -1,7 +1,0 @@
-#!lua
--- probe.lua: succeeds exactly when this server would run a refresh. Redis refuses every script that may write when memory
--- is full, the disk fails, or the server is a read-only replica.
---
--- Reply: { 'ready', nowMs }
-local time = redis.call('TIME')
-return { 'ready', tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000) }

@@ -1,0 +1,35 @@
+-- rotation-rule.lua: decides the outcome of a refresh. Included by rotate.lua, which carries it out, and by find.lua, which
+-- only reports it; never run alone.
+
+-- include common.lua
+
+-- Takes gen and exp of an authentic token; gen, createdAt, rotatedAt and expiresAt of its session; and the absolute TTL and
+-- the retry window in seconds. Returns the outcome. If a refresh would succeed, also returns until when, in Unix seconds.
+--
+-- | the token's generation is             | outcome   | until                                     |
+-- |---------------------------------------|-----------|-------------------------------------------|
+-- | current                               | rotated   | the end of the session                    |
+-- | current - 1, within the retry window  | retried   | the end of the window, or of the session  |
+-- | older                                 | reused    |                                           |
+-- | newer: Redis lost writes              | recovered | the token's own exp, or the session's end |
+-- | any, when that time is over           | expired   |                                           |
+local function rotationOf (gen, exp, current, created, rotated, expires, absolute, window)
+  if now >= expires then return 'expired' end
+  if gen < current then
+    -- The retry window counts from the rotation, in whole seconds, and is never longer than configured, even if the clock
+    -- was set back.
+    if gen == current - 1 and math.abs(now - rotated) < window then
+      return 'retried', math.min(rotated + window, expires)
+    end
+    return 'reused'
+  end
+  -- Earlier than the session's expiry only if an operator has lowered the lifetime since.
+  local last = created + absolute
+  if expires < last then last = expires end
+  if gen == current then
+    if now >= last then return 'expired' end
+    return 'rotated', last
+  end
+  if now >= exp or now >= last then return 'expired' end
+  return 'recovered', math.min(exp, last)
+end

@@ -1,0 +1,170 @@
+import { AuthenticatedAhead, LoggedOutSince } from '#src/errors'
+import type { Generation } from '#src/tokens/claims'
+import type { ScriptName } from './scripts.ts'
+
+/** The user's data that a refresh returns beside the tokens. */
+export interface Profile {
+  email: string
+  role: string
+}
+
+/** A session's current generation, and Redis's clock in Unix seconds when it was read. */
+export interface LiveSession {
+  generation: Generation
+  profile: Profile
+  now: number
+}
+
+/**
+ * Every way a refresh can end.
+ * - `rotated`: the next generation exists now.
+ * - `retried`: a lost answer is repeated; nothing changed.
+ * - `recovered`: Redis had lost writes; rotation continues from the generation that the signature proves.
+ * - `unknown`: no such session. `device_mismatch`: the session of another device. `expired`: expired, and removed.
+ * - `reused`: an older token came back, so two parties hold it: the session is ended (RFC 9700 section 4.14.2);
+ *   `unconfirmed` if too few replicas have the removal.
+ */
+export type Rotation =
+  | { outcome: 'rotated' | 'retried' | 'recovered', session: LiveSession }
+  | { outcome: 'unknown' | 'device_mismatch' | 'expired' | 'reused', unconfirmed?: boolean }
+
+/** One row of the list of a user's sessions; times in Unix seconds. */
+export interface SessionSummary {
+  sid: string
+  label: string | null
+  gen: number
+  createdAt: number
+  rotatedAt: number
+  expiresAt: number
+}
+
+/** A live session as it stands; times in Unix seconds, `now` is Redis's clock when it was read. */
+export interface FoundSession extends Profile {
+  gen: number
+  createdAt: number
+  rotatedAt: number
+  expiresAt: number
+  now: number
+}
+
+/** A session of a refresh token that may be used now. */
+export interface RefreshableSession {
+  session: FoundSession
+  /** When the token stops being usable, unless the session changes before; Unix seconds by Redis's clock. */
+  refreshableUntil: number
+}
+
+/** Reasons for the end of a session, as announced to subscribers. */
+export const endReasons = ['logout', 'reuse', 'replaced', 'evicted', 'expired'] as const
+
+export type EndReason = typeof endReasons[number]
+
+/** A reply of a script on a record: a word, Redis's clock in Unix milliseconds, and what the script's header documents. */
+export type Reply = [word: string, nowMs: number, ...rest: unknown[]]
+
+/** Whether the script ran after its deadline and did nothing. */
+export function isLate ([word]: Reply): boolean {
+  return word === 'late'
+}
+
+/**
+ * The reply of open.lua. The profile comes from the record.
+ * @throws LoggedOutSince, AuthenticatedAhead when the script opened no session.
+ */
+export function toOpened (reply: Reply, id: number, sid: string): LiveSession {
+  if (reply[0] === 'logged_out') throw new LoggedOutSince()
+  if (reply[0] === 'ahead') throw new AuthenticatedAhead()
+  return toLive(reply, id, sid)
+}
+
+/** The reply of rotate.lua. */
+export function toRotation (reply: Reply, id: number, sid: string): Rotation {
+  const outcome = reply[0] as Rotation['outcome']
+  switch (outcome) {
+    case 'rotated':
+    case 'retried':
+    case 'recovered':
+      return { outcome, session: toLive(reply, id, sid) }
+    default:
+      return { outcome }
+  }
+}
+
+function toLive (reply: Reply, id: number, sid: string): LiveSession {
+  const [, nowMs, gen, iat, exp, email, role] = reply as [string, number, number, number, number, string, string]
+  return { generation: { id, sid, gen, iat, exp }, profile: { email, role }, now: Math.floor(nowMs / 1000) }
+}
+
+/** The reply of revoke.lua: whether the session was live. */
+export function toRevoked ([word]: Reply): boolean {
+  return word === 'revoked'
+}
+
+/** The reply of revoke-all.lua: the ids of the sessions that were live. */
+export function toRevokedIds (reply: Reply): string[] {
+  return reply[3] as string[]
+}
+
+/** The reply of list.lua. */
+export function toSummaries (reply: Reply): SessionSummary[] {
+  const rows = reply[2] as [string, string, number, number, number, number][]
+  return rows.map(([sid, label, gen, createdAt, rotatedAt, expiresAt]) =>
+    ({ sid, label: label === '' ? null : label, gen, createdAt, rotatedAt, expiresAt }))
+}
+
+/** The reply of find.lua, asked with a refresh token or without. */
+export function toFound (reply: Reply): RefreshableSession | undefined {
+  const [word, nowMs, gen, createdAt, rotatedAt, expiresAt, email, role, refreshableUntil] =
+    reply as [string, number, number, number, number, number, string, string, number]
+  if (word === 'absent') return undefined
+  return { session: { gen, createdAt, rotatedAt, expiresAt, email, role, now: Math.floor(nowMs / 1000) }, refreshableUntil }
+}
+
+/** The reply of update-profile.lua: whether the user has a session. */
+export function toUpdated ([word]: Reply): boolean {
+  return word === 'updated'
+}
+
+/** The reply of claim-issuer.lua: the issuer that has the prefix. */
+export function toOwner (reply: unknown): string {
+  return reply as string
+}
+
+/** The reply of announce-keys.lua: the names of the keys that replicas sign with. */
+export function toKeyNames (reply: unknown): string[] {
+  return reply as string[]
+}
+
+/** Whether the reply reports a new session. */
+export function isOpened ([word]: Reply): boolean {
+  return word === 'opened'
+}
+
+/**
+ * Adds the sessions that a script ended to the counts. Only the reply of the script that removed a session reports it, so
+ * each session is counted once however many replicas run. Allocates nothing: every refresh runs this.
+ */
+export function countEnds (counts: Record<EndReason, number>, script: ScriptName, reply: Reply): void {
+  switch (script) {
+    case 'rotate':
+      if (reply[0] === 'reused') counts.reuse++
+      else if (reply[0] === 'expired') counts.expired++
+      // A successful refresh has an eighth element only if it pruned other sessions; the other outcomes end none.
+      else if (reply.length < 8) return
+      break
+    case 'find':
+      return
+    case 'open':
+      if (!isOpened(reply)) return
+      counts.replaced += reply[7] as number
+      counts.evicted += reply[8] as number
+      break
+    case 'revoke':
+      if (reply[0] === 'revoked') counts.logout++
+      break
+    case 'revoke-all':
+      counts.logout += reply[2] as number
+  }
+  // The last element of every reply is the number of expired sessions that the script pruned.
+  counts.expired += reply.at(-1) as number
+}
