@@ -192,6 +192,23 @@ const cases: Record<string, { active: boolean, overrides?: Record<string, string
       return s.public.tokens.signRefresh({ id: 1, sid, gen: 5, iat, exp: iat })
     }
   },
+  'of a session older than the absolute lifetime, which was lowered since': {
+    active: false,
+    prepare: async s => {
+      const { refreshToken } = await s.open()
+      await s.setRecord(claimsOf(refreshToken).sid, ([gen, , rotated, expires]) => [gen!, 0, rotated!, expires!])
+      return refreshToken
+    }
+  },
+  'the one before, rotated by a clock that was set back since': {
+    active: false,
+    prepare: async s => {
+      const { refreshToken } = await s.open()
+      await s.refresh(refreshToken)
+      await s.setRecord(claimsOf(refreshToken).sid, ([gen, created, rotated, expires]) => [gen!, created!, rotated! + 1000, expires!])
+      return refreshToken
+    }
+  },
   'of a session past its end': {
     active: false,
     prepare: async s => {

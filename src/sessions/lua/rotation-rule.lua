@@ -26,10 +26,11 @@ local function rotationOf (gen, exp, current, created, rotated, expires, absolut
   -- Earlier than the session's expiry only if an operator has lowered the lifetime since.
   local last = created + absolute
   if expires < last then last = expires end
-  if gen == current then
-    if now >= last then return 'expired' end
-    return 'rotated', last
+  local outcome = 'rotated'
+  if gen > current then
+    outcome = 'recovered'
+    if exp < last then last = exp end
   end
-  if now >= exp or now >= last then return 'expired' end
-  return 'recovered', math.min(exp, last)
+  if now >= last then return 'expired' end
+  return outcome, last
 end

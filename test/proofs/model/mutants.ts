@@ -64,15 +64,13 @@ const rotationRule: Array<[string, string]> = [
   ['math.abs(now - rotated) < window', 'math.abs(now - created) < window'],
   ['math.abs(now - rotated) < window', 'now - rotated < window'],
   ["return 'reused'", "return 'expired'"],
-  ["return 'rotated', last", "return 'recovered', last"],
-  ["return 'recovered', math.min(exp, last)", "return 'rotated', math.min(exp, last)"],
-  ['if gen == current then', 'if gen >= current then'],
-  ["if now >= exp or now >= last then return 'expired' end", ''],
-  ['if now >= exp or now >= last then', 'if now > exp or now >= last then'],
-  ['if now >= exp or now >= last then', 'if now >= last then'],
-  ['if now >= exp or now >= last then', 'if now >= exp then'],
-  ["    if now >= last then return 'expired' end\n", ''],
-  ["    if now >= last then return 'expired' end\n", "    if now > last then return 'expired' end\n"]
+  ["outcome = 'rotated'", "outcome = 'recovered'"],
+  ["outcome = 'recovered'\n", ''],
+  ['if gen > current then', 'if gen >= current then'],
+  ['if exp < last then last = exp end', ''],
+  ['if exp < last then last = exp end', 'if exp - 1 < last then last = exp - 1 end'],
+  ["if now >= last then return 'expired' end", ''],
+  ["if now >= last then return 'expired' end", "if now + 1 >= last then return 'expired' end"]
 ]
 
 const open: Array<[string, string]> = [
