@@ -20,7 +20,7 @@ const rooms = [
   ['config', '^src/config/'],
   ['tokens', '^src/tokens/'],
   ['settings', '^src/settings/'],
-  ['foundation', '^src/(errors|health|listeners|signals|version)\\.ts$|^src/log/']
+  ['foundation', '^src/(errors|health|listeners|signals|timeout|version)\\.ts$|^src/log/']
 ]
 
 export default {
@@ -30,7 +30,7 @@ export default {
       name: 'validator-bundles-no-server-code',
       severity: 'error',
       from: { path: '^packages/validator/' },
-      to: { path: '^(routes|plugins)/|^src/', pathNot: '^src/(redis|settings|tokens)/|^src/(http/bearer|log/redact|sessions/record)\\.ts$' }
+      to: { path: '^(routes|plugins)/|^src/', pathNot: '^src/(redis|settings|tokens)/|^src/(http/bearer|log/redact|sessions/record|timeout)\\.ts$' }
     },
     ...rooms.map(([name], i) => ({
       name: `${name}-imports-only-what-is-below`,

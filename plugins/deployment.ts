@@ -1,11 +1,11 @@
-import { setTimeout as delay } from 'node:timers/promises'
 import fp from 'fastify-plugin'
 import { ANNOUNCE_INTERVAL, withdrawKeys } from '#src/deployment/keys'
 import { createWatch, type DeploymentWatch } from '#src/deployment/watch'
 import { keyNames, signingKeys } from '#src/config/signing-keys'
+import { withTimeout } from '#src/timeout'
 
 /** Milliseconds that a closing replica waits for the withdrawal of its keys. */
-const WITHDRAWAL = 200
+const WITHDRAWAL_TIMEOUT = 200
 
 /** `app.deployment`, only on the internal listener: one for each process is enough, and it shares no connection with refreshes. */
 export default fp(async app => {
@@ -20,7 +20,7 @@ export default fp(async app => {
   const timer = setInterval(watch.look, ANNOUNCE_INTERVAL * 1000).unref()
   app.addHook('onClose', async () => {
     clearInterval(timer)
-    await Promise.race([withdrawKeys(redis, config.REDIS_PREFIX, names).catch(() => {}), delay(WITHDRAWAL, undefined, { ref: false })])
+    await withTimeout(withdrawKeys(redis, config.REDIS_PREFIX, names), WITHDRAWAL_TIMEOUT, () => {}).catch(() => {})
   })
 }, { name: 'deployment', dependencies: ['redis'] })
 

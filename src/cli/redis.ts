@@ -1,4 +1,3 @@
-import { Cluster, type Redis } from 'ioredis'
 import { pino } from 'pino'
 import type { Config } from '#src/config/environment'
 import { findEmbeddedRedis } from '#src/embedded/embedded'
@@ -36,24 +35,4 @@ export async function withStore<T> (config: Config, work: (store: SessionStore) 
     // WAIT may block this connection, because the command line runs one command at a time.
     replicated: config.REDIS_WAIT_REPLICAS > 0 ? { redis, replicas: config.REDIS_WAIT_REPLICAS } : undefined
   })))
-}
-
-/** The servers that hold records, each once: the single server, or every Cluster master that owns slots. */
-export interface Masters {
-  reached: Redis[]
-  /** Names of the masters that can't be reached; their records are missing. */
-  away: string[]
-}
-
-export function mastersOf (client: RedisClient): Masters {
-  if (!(client instanceof Cluster)) return { reached: [client], away: [] }
-  // ioredis drops an unreachable server from its nodes, but the slot table still lists it as an owner.
-  const owners = new Set(client.slots.map(([owner]) => owner!))
-  const reached = client.nodes('master').filter(node => node.status === 'ready' && owners.has(nameOf(node)))
-  return { reached, away: [...owners].filter(owner => !reached.some(node => nameOf(node) === owner)) }
-}
-
-/** Names a server for messages: host and port, or the path of its socket. */
-export function nameOf ({ options: { path, host, port } }: Redis): string {
-  return path ?? `${host}:${port}`
 }

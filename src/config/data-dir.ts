@@ -1,9 +1,10 @@
 import { access, constants, stat, statfs } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import { StartError } from '#src/errors'
+import { withTimeout } from '#src/timeout'
 
 /** Time limit for operations on a few small files, in milliseconds. */
-const PATIENCE = 5000
+const TIMEOUT = 5000
 
 /** A disk with fewer free bytes counts as full. */
 const ROOM = 16_384
@@ -14,27 +15,23 @@ const FULL = 'its disk is full. Free some space, or set DATA_DIR to a folder on 
 export class FileSystemHangs extends StartError {}
 
 /**
- * Runs `work` on files under `dataDir` for at most `patience` milliseconds.
+ * Runs `work` on files under `dataDir` for at most `timeout` milliseconds.
  * @throws StartError with a sentence that names DATA_DIR, when the system refuses an operation; FileSystemHangs when time is up;
  * every other error of `work` unchanged.
  */
-export async function inDataDir<T> (dataDir: string, work: () => Promise<T>, patience = PATIENCE): Promise<T> {
-  let timer
-  const silence = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => reject(new FileSystemHangs(
-      `DATA_DIR ${dataDir} can't be used: its file system does not answer. Mount it again, or set DATA_DIR to a folder on a local disk.`
-    )), patience)
-  })
+export async function inDataDir<T> (dataDir: string, work: () => Promise<T>, timeout = TIMEOUT): Promise<T> {
   try {
-    return await Promise.race([work(), silence])
+    return await withTimeout(work(), timeout, () => {
+      throw new FileSystemHangs(
+        `DATA_DIR ${dataDir} can't be used: its file system does not answer. Mount it again, or set DATA_DIR to a folder on a local disk.`
+      )
+    })
   } catch (err) {
     const { code, syscall } = err as NodeJS.ErrnoException
     if (code === undefined || syscall === undefined) throw err
     // Node reports ENOENT when it can't create a folder together with its missing parents; look for the real cause.
     const cause = code === 'ENOENT' && syscall === 'mkdir' ? await refusal(dirname(resolve(dataDir))) : undefined
     throw unusable(dataDir, await problem(dataDir, cause ?? err as NodeJS.ErrnoException))
-  } finally {
-    clearTimeout(timer)
   }
 }
 

@@ -1,6 +1,6 @@
-import { setTimeout as delay } from 'node:timers/promises'
 import type { FastifyBaseLogger } from 'fastify'
 import { StartError } from '#src/errors'
+import { withTimeout } from '#src/timeout'
 import type { RedisClient } from '#src/redis/client'
 import type { KeyNames } from '#src/config/signing-keys'
 import { claimPrefix, foreignPrefix, readOwner, type Ownership } from './issuer.ts'
@@ -82,7 +82,7 @@ export function createWatch ({ redis, ownership, names, log, onUnknownKeys }: Wa
 
     async probe () {
       if (wasOurs) return
-      await Promise.race([claim(), delay(PROBE_TIMEOUT, undefined, { ref: false })]).catch(err => {
+      await withTimeout(claim(), PROBE_TIMEOUT, () => {}).catch(err => {
         // Ignored: the store checks whether refreshes run. In a Cluster the marker may be on a shard that is down.
         if (err instanceof StartError) throw err
       })

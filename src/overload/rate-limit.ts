@@ -2,6 +2,7 @@ import rateLimit from '@fastify/rate-limit'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { TurnedAway } from '#src/errors'
 import { isCatchingUp } from '#src/http/stall'
+import { withTimeout } from '#src/timeout'
 import type { ConcurrencyLimit } from './concurrency-limit.ts'
 import type { Rate } from '#src/settings/rate'
 import { RATE_LIMIT_TIMEOUT } from './thresholds.ts'
@@ -48,14 +49,11 @@ export async function createLimiter (app: FastifyInstance, options: LimiterOptio
     // process still catches up. Counting takes time, so the request would look new afterwards.
     if (isCatchingUp()) return
     concurrencyLimit.acquire()
-    let timer
-    const timeout = new Promise<undefined>(resolve => { timer = setTimeout(() => resolve(undefined), RATE_LIMIT_TIMEOUT) })
     try {
       request.limitName = name
-      const counted = await Promise.race([check(request), timeout])
+      const counted = await withTimeout(check(request), RATE_LIMIT_TIMEOUT, () => undefined)
       if (counted?.isAllowed === false && counted.isExceeded) throw new TurnedAway(by, Math.max(counted.ttlInSeconds, 1))
     } finally {
-      clearTimeout(timer)
       concurrencyLimit.release()
     }
   }

@@ -3,7 +3,7 @@ import { parseRate } from '#src/settings/rate'
 import { eventsChannel, userKey } from './keys.ts'
 import { mayRun, type Command } from './acl.ts'
 import type { RedisClient } from './client.ts'
-import { addressOf } from './topology.ts'
+import { addressOf, mastersOf } from './topology.ts'
 
 /** The oldest major version with the features that the scripts use: script flags, EXPIREAT GT, redis.acl_check_cmd. */
 export const MIN_VERSION = 7
@@ -22,18 +22,13 @@ export interface Needs {
   RATE_LIMIT_PER_SESSION?: string
 }
 
-/** The servers that hold records: the single server, or every connected master of a Cluster. */
-export function masters (redis: RedisClient): Redis[] {
-  return redis instanceof Cluster ? redis.nodes('master').filter(node => node.status === 'ready') : [redis]
-}
-
 /**
  * Checks every master: its version, its eviction policy, and whether our user may run all commands that the configuration needs.
  * `place` is the address as messages name it.
  * @throws Redis's error when the check itself is forbidden (NOPERM).
  */
 export async function checkRedis (redis: RedisClient, needs: Needs, place: string): Promise<Finding[]> {
-  const found = await Promise.all(masters(redis).map(async server => {
+  const found = await Promise.all(mastersOf(redis).reached.map(async server => {
     const where = redis instanceof Cluster ? `${addressOf(server)} of ${place}` : place
     // The next checks would fail on an older server or a Sentinel.
     const unfit = checkVersion(await server.info('server'), where)

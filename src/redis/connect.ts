@@ -1,6 +1,7 @@
 import type { FastifyBaseLogger } from 'fastify'
 import type { RunnableConfig } from '#src/config/environment'
 import { StartError } from '#src/errors'
+import { withTimeout } from '#src/timeout'
 import { checkRedis, type Finding, type Needs } from './checks.ts'
 import { createClient, type RedisClient } from './client.ts'
 import { logChanges, watchReasons } from './connection-log.ts'
@@ -33,12 +34,10 @@ export async function connectRedis (settings: RedisSettings, log: FastifyBaseLog
   const { lastReason, refused } = watchReasons(redis)
 
   log.debug({ redis: display }, 'waiting for Redis')
-  let timer
-  const timeout = new Promise<never>((_resolve, reject) => { timer = setTimeout(reject, START_TIMEOUT) })
   try {
     const checked = check(redis, settings, display)
     redis.connect().catch(() => {}) // ioredis goes on trying by itself
-    const findings = await Promise.race([checked, refused, timeout])
+    const findings = await withTimeout(Promise.race([checked, refused]), START_TIMEOUT, () => { throw new Error('no answer') })
     for (const { fatal, text } of findings) {
       if (fatal) throw new StartError(text)
       log.warn({ redis: display }, text)
@@ -48,8 +47,6 @@ export async function connectRedis (settings: RedisSettings, log: FastifyBaseLog
     if (err instanceof StartError) throw err
     const reason = lastReason(err)
     throw new StartError(`Redis at ${display} (REDIS_URL) can't be used: ${await wrongDoor(address, reason) ?? reason.replace(/\.$/, '')}.`)
-  } finally {
-    clearTimeout(timer)
   }
   logChanges(redis, display, lastReason, log)
   return redis

@@ -1,12 +1,13 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { Command, type Cluster, type Redis } from 'ioredis'
+import { Cluster, Command, type Redis } from 'ioredis'
+import type { RedisClient } from './client.ts'
 
 /** Minimum milliseconds between two slot refreshes that requests trigger. */
 const REFRESH_PAUSE = 100
 
 /** A Cluster's servers by address, as ioredis knows them now. */
 export interface Topology {
-  /** The address (`host:port`) of the master that owns the key's slot; `undefined` when no owner is known. */
+  /** The address of the master that owns the key's slot; `undefined` when no owner is known. */
   ownerOf (key: string): string | undefined
   /** The connection to an address; `undefined` when there is none. */
   node (address: string | undefined): Redis | undefined
@@ -34,14 +35,33 @@ export function createTopology (cluster: Cluster): Topology {
   return {
     ownerOf: key => cluster.slots[slotOf(key)]?.[0],
     node: address => nodes.get(address!),
-    masters: () => new Set(cluster.slots.map(([address]) => address!)),
+    masters: () => slotOwners(cluster),
     refresh: async () => await (refreshing ??= readSlots())
   }
 }
 
-/** `host:port`, the form in which MOVED and ASK name a server. */
-export function addressOf ({ options: { host, port } }: Redis): string {
-  return `${host}:${port}`
+/** The servers that hold records, each once: the single server, or every Cluster master that owns slots. */
+export interface Masters {
+  reached: Redis[]
+  /** Addresses of the masters that can't be reached; their records are missing. */
+  away: string[]
+}
+
+export function mastersOf (redis: RedisClient): Masters {
+  if (!(redis instanceof Cluster)) return { reached: [redis], away: [] }
+  // ioredis drops an unreachable server from its nodes, but the slot table still lists it as an owner.
+  const owners = slotOwners(redis)
+  const reached = redis.nodes('master').filter(node => node.status === 'ready' && owners.delete(addressOf(node)))
+  return { reached, away: [...owners] }
+}
+
+function slotOwners (cluster: Cluster): Set<string> {
+  return new Set(cluster.slots.map(([address]) => address!))
+}
+
+/** `host:port`, the form in which MOVED and ASK name a server, or the path of a socket. */
+export function addressOf ({ options: { path, host, port } }: Redis): string {
+  return path ?? `${host}:${port}`
 }
 
 /** The key's slot, computed by ioredis (CRC16 of the key, or of its part in braces). */

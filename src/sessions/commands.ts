@@ -74,13 +74,13 @@ export function createCommands ({ prefix, idleTtl, absoluteTtl, retryWindow, max
 }
 
 /** Sends a command once; `deadline` is in Unix milliseconds by Redis's clock. */
-export async function send (scripts: Scripts, { script, key, channel, userId, argv }: Command, deadline: number): Promise<Reply> {
-  return await scripts[script](key, channel, userId, deadline, ...argv) as Reply
+export function send (scripts: Scripts, { script, key, channel, userId, argv }: Command, deadline: number): Promise<Reply> {
+  return scripts[script](key, channel, userId, deadline, ...argv) as Promise<Reply>
 }
 
 /** Checks whether the server of a key would run a refresh. */
-export async function checkWritable (scripts: Scripts, key: string): Promise<Reply> {
-  return await scripts['check-writable'](key) as Reply
+export function checkWritable (scripts: Scripts, key: string): Promise<Reply> {
+  return scripts['check-writable'](key) as Promise<Reply>
 }
 
 /** Gives a prefix to an issuer for `seconds`, unless another issuer has it. */

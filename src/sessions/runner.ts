@@ -3,16 +3,15 @@ import { NotReplicated, StoreUnavailable } from '#src/errors'
 import { withoutArguments } from '#src/log/redact'
 import { waitingSince } from '#src/http/stall'
 import { userKey } from '#src/redis/keys'
+import { NoConnectionError, sendUntilRun } from '#src/redis/redirects'
+import { withTimeout } from '#src/timeout'
 import { checkWritable, send, type Command } from './commands.ts'
 import { isLate, type Reply } from './replies.ts'
 import type { ScriptName } from './scripts.ts'
-import { NoConnectionError, type Server, type Servers } from './servers.ts'
+import type { Server, Servers } from './servers.ts'
 
 /** Milliseconds that Redis has to answer a call. The public endpoint promises its 500 within a second. */
 export const TIMEOUT = 700
-
-/** Maximum number of times a command is sent again, to the same or another server, after a server did not run it. */
-const MAX_RETRIES = 3
 
 /** `late` and `timeout`: the service gave up; `unreplicated`: done, but on too few replicas; `error`: from Redis or the connection. */
 export const scriptResults = ['ok', 'late', 'timeout', 'unreplicated', 'error'] as const
@@ -35,36 +34,23 @@ export interface Runner {
 }
 
 export function createRunner (servers: Servers, prefix: string, observe: ScriptObserver = () => {}): Runner {
-  /** Sends a command until a server has run it; follows redirects. `expiresAt` is the call's end by `performance.now()`. */
-  async function sendUntilRun (command: Command, expiresAt: number): Promise<Reply> {
+  /** Sends a command once. `expiresAt` is the end of the call, by `performance.now()`. */
+  async function sendOnce (server: Server, command: Command, expiresAt: number): Promise<Reply> {
+    const { clock, scripts } = server
     try {
-      let server: Server | undefined
-      for (let left = MAX_RETRIES; ; left--) {
-        try {
-          server ??= servers.of(command.key)
-          return await sendOnce(server, command, expiresAt)
-        } catch (err) {
-          if (!canRetryHere(err as Error)) server = await servers.follow(err as Error, command.key)
-          if (server === undefined || left === 0) throw err
-        }
+      let deadline = clock.deadline(expiresAt)
+      if (deadline === undefined) {
+        await server.readClock()
+        deadline = clock.deadline(expiresAt)!
       }
+      const reply = await send(scripts, command, deadline)
+      clock.observe(reply[1])
+      if (isLate(reply)) throw new LateError()
+      return reply
     } catch (err) {
       if (mayStillRun(err as Error)) await delay(expiresAt - performance.now())
       throw err
     }
-  }
-
-  async function sendOnce (server: Server, command: Command, expiresAt: number): Promise<Reply> {
-    const { clock, scripts } = server
-    let deadline = clock.deadline(expiresAt)
-    if (deadline === undefined) {
-      await server.readClock()
-      deadline = clock.deadline(expiresAt)!
-    }
-    const reply = await send(scripts, command, deadline)
-    clock.observe(reply[1])
-    if (isLate(reply)) throw new LateError()
-    return reply
   }
 
   async function probeServer (key: string): Promise<void> {
@@ -76,8 +62,10 @@ export function createRunner (servers: Servers, prefix: string, observe: ScriptO
   return {
     async run (command, ms = TIMEOUT) {
       const startedAt = performance.now()
+      const expiresAt = waitingSince(startedAt) + ms
       try {
-        const reply = await within(ms, sendUntilRun(command, waitingSince(startedAt) + ms))
+        const sent = sendUntilRun(servers, command.key, server => sendOnce(server, command, expiresAt), canRetryHere)
+        const reply = await withTimeout(sent, ms, () => { throw new TimeoutError(ms) })
         observe(command.script, (performance.now() - startedAt) / 1000, 'ok', reply)
         return reply
       } catch (err) {
@@ -88,7 +76,7 @@ export function createRunner (servers: Servers, prefix: string, observe: ScriptO
 
     async probe () {
       const keys = servers.sample(n => userKey(prefix, n))
-      await within(TIMEOUT, Promise.any(keys.map(probeServer))).catch(err => {
+      await withTimeout(Promise.any(keys.map(probeServer)), TIMEOUT, () => { throw new TimeoutError(TIMEOUT) }).catch(err => {
         throw toStoreError(err instanceof AggregateError ? err.errors[0] ?? new Error('no master is known') : err)
       })
     }
@@ -103,7 +91,11 @@ class LateError extends Error {
   override message = 'the command arrived too late to count'
 }
 
-class TimeoutError extends Error {}
+class TimeoutError extends Error {
+  constructor (ms: number) {
+    super(`no answer within ${Math.round(ms)} ms`)
+  }
+}
 
 /** Whether to retry on the same server: it has not run the script, and its reply has removed the cause. */
 function canRetryHere (err: Error): boolean {
@@ -128,16 +120,4 @@ function resultOf (err: unknown): ScriptResult {
 
 function toStoreError (err: Error): Error {
   return err instanceof NotReplicated ? err : new StoreUnavailable(withoutArguments(err.message))
-}
-
-/** Settles as the promise does, or rejects after `ms`. */
-async function within<T> (ms: number, promise: Promise<T>): Promise<T> {
-  return await new Promise((resolve, reject) => {
-    const timer = setTimeout(() => reject(new TimeoutError(`no answer within ${Math.round(ms)} ms`)), ms)
-    const settle = <V>(how: (value: V) => void) => (value: V): void => {
-      clearTimeout(timer)
-      how(value)
-    }
-    promise.then(settle(resolve), settle(reject))
-  })
 }

@@ -1,6 +1,7 @@
 import { SILENCE_TIMEOUT } from '../../../src/redis/options.ts'
 import { withoutArguments } from '../../../src/log/redact.ts'
 import { userKey } from '../../../src/redis/keys.ts'
+import { withTimeout } from '../../../src/timeout.ts'
 import { expiryOf } from '../../../src/sessions/record.ts'
 import type { AccessClaims } from '../../../src/tokens/claims.ts'
 import { SessionValidationError } from './errors.ts'
@@ -29,15 +30,9 @@ export async function lookUp (read: ReadRecord, prefix: string, { id, sid, exp }
  * the cause, because ioredis's errors hold the command.
  */
 export async function answerOf<T> (promise: Promise<T>, reason = () => 'no answer'): Promise<T> {
-  let timer
-  const timeout = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => reject(new Error(`${reason()} within ${SILENCE_TIMEOUT} ms`)), SILENCE_TIMEOUT)
-  })
   try {
-    return await Promise.race([promise, timeout])
+    return await withTimeout(promise, SILENCE_TIMEOUT, () => { throw new Error(`${reason()} within ${SILENCE_TIMEOUT} ms`) })
   } catch (err) {
     throw new SessionValidationError('unavailable', `Redis could not be used: ${withoutArguments((err as Error).message)}`)
-  } finally {
-    clearTimeout(timer)
   }
 }

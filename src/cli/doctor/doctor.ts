@@ -1,8 +1,9 @@
 import type { Redis } from 'ioredis'
-import { mastersOf, nameOf, withRedis, type Masters } from '#src/cli/redis'
+import { withRedis } from '#src/cli/redis'
 import type { Run } from '#src/cli/verb'
 import { loadStoreConfig, type Config } from '#src/config/environment'
 import { withoutArguments } from '#src/log/redact'
+import { addressOf, mastersOf, type Masters } from '#src/redis/topology'
 import { checksText, fail, ok, type Check } from './check.ts'
 import { configurationChecks, deploymentChecks } from './configuration.ts'
 import { connectReplica, replicasOf, replicationChecks } from './replicas.ts'
@@ -36,7 +37,7 @@ async function redisChecks (): Promise<Check[]> {
 async function checkServers ({ reached: masters, away }: Masters, config: Config): Promise<Check[]> {
   const embedded = config.REDIS_URL === undefined
   const checks = [
-    ok('redis', `connected to ${masters.map(nameOf).join(', ')}`),
+    ok('redis', `connected to ${masters.map(addressOf).join(', ')}`),
     ...away.map(name => fail('redis', `${name} can't be reached: its part of the users is locked out`, 'see that it runs, or that a replica takes its place'))
   ]
   const replicas: Redis[] = []
@@ -50,7 +51,7 @@ async function checkServers ({ reached: masters, away }: Masters, config: Config
         ...await permissionChecks(master, config),
         latencyCheck(await measureLatency(master))
       ]
-      checks.push(...found.map(check => masters.length + away.length === 1 ? check : { ...check, server: nameOf(master) }))
+      checks.push(...found.map(check => masters.length + away.length === 1 ? check : { ...check, server: addressOf(master) }))
     }
     await Promise.all(replicas.map(async replica => await replica.connect().catch(() => {})))
     return [...checks, ...clockChecks(await Promise.all([...masters, ...replicas].map(readClock)))]

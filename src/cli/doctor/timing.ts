@@ -1,5 +1,5 @@
 import type { Redis } from 'ioredis'
-import { nameOf } from '#src/cli/redis'
+import { addressOf } from '#src/redis/topology'
 import { TIMEOUT } from '#src/sessions/runner'
 import { fail, ok, warn, type Check } from './check.ts'
 
@@ -20,7 +20,7 @@ export async function readClock (redis: Redis): Promise<Clock> {
     ([seconds, microseconds]) => Number(seconds) + Number(microseconds) / 1e6 - (sent + Date.now()) / 2000,
     () => undefined
   )
-  return { server: nameOf(redis), ahead }
+  return { server: addressOf(redis), ahead }
 }
 
 /**

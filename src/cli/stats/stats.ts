@@ -1,5 +1,6 @@
 import { createProgress } from '#src/cli/output'
-import { mastersOf, withRedis } from '#src/cli/redis'
+import { withRedis } from '#src/cli/redis'
+import { mastersOf } from '#src/redis/topology'
 import type { Run } from '#src/cli/verb'
 import { loadStoreConfig } from '#src/config/environment'
 import { StoreUnavailable } from '#src/errors'
