@@ -20,7 +20,7 @@ const rooms = [
   ['config', '^src/config/'],
   ['tokens', '^src/tokens/'],
   ['settings', '^src/settings/'],
-  ['foundation', '^src/(errors|health|listeners|signals|timeout|version)\\.ts$|^src/log/']
+  ['foundation', '^src/(errors|health|signals|timeout|version)\\.ts$|^src/log/']
 ]
 
 export default {

@@ -9,7 +9,7 @@ import { createLogger } from '#src/log/log'
 import { createMetrics } from '#src/metrics/metrics'
 import { apiDocument, toText } from '#src/openapi/document'
 import { planEmbeddedRedis, startEmbeddedRedis } from '#src/embedded/embedded'
-import type { Listeners } from '#src/listeners'
+import type { Listeners } from '#src/http/listeners'
 
 // `npm run openapi`: writes docs/openapi.json from the routes of both listeners. Builds the real apps on a Redis of their own;
 // the apps never listen.

@@ -17,7 +17,7 @@ import { parseRate } from '#src/settings/rate'
 import { protect, type ProtectOptions } from '#src/overload/protect'
 import { createRequestIds, identify, identifyRequests, trustPeers } from '#src/http/request-ids'
 import { formats } from '#src/schemas/fields'
-import type { Listener, Listeners } from './listeners.ts'
+import type { Listener, Listeners } from '#src/http/listeners'
 
 /** Options of `buildApp`. All but the logger are decorated on the app under these names, for plugins and routes. */
 export interface AppOptions {

@@ -16,7 +16,7 @@ import { planEmbeddedRedis, startEmbeddedRedis } from '#src/embedded/embedded'
 import { parseRedisUrl } from '#src/settings/redis-url'
 import { onEndingSignal, SIGNALS } from './signals.ts'
 import { watchForStalls } from '#src/http/stall'
-import type { Listener } from './listeners.ts'
+import type { Listener } from '#src/http/listeners'
 
 // The process: configuration, embedded Redis, both listeners, shutdown. No other part of the service reads signals or
 // exits; the command line runs in its own process, src/cli/main.ts.

@@ -1,7 +1,7 @@
 import { Counter, Gauge, Registry } from 'prom-client'
 import { isReady, type Health } from '#src/health'
 import type { ScriptObserver } from '#src/sessions/runner'
-import type { Listener } from '#src/listeners'
+import type { Listener } from '#src/http/listeners'
 import { definitions, type RefreshOutcome } from './definitions.ts'
 import { createCounts, createHistogram, type Histogram } from './instruments.ts'
 import { registerProcessMetrics } from './process.ts'

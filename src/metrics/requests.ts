@@ -1,6 +1,6 @@
 import type { FastifyError, onResponseHookHandler, RouteOptions } from 'fastify'
 import { Aborted, RefreshRefused, TurnedAway } from '#src/errors'
-import type { Listener } from '#src/listeners'
+import type { Listener } from '#src/http/listeners'
 import type { RefreshOutcome } from './definitions.ts'
 import { addSeries, observe, type Series } from './instruments.ts'
 import type { Metrics } from './metrics.ts'

@@ -1,4 +1,4 @@
-import type { Listener } from '#src/listeners'
+import type { Listener } from '#src/http/listeners'
 import { version } from '#src/version'
 
 /** Parts of the API document that do not come from routes. */

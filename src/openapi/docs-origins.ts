@@ -1,4 +1,4 @@
-import { type Listeners, listeningPort } from '#src/listeners'
+import { type Listeners, listeningPort } from '#src/http/listeners'
 
 /**
  * Origins at which a browser of this machine finds the API page of the internal listener. The page calls the public

@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util'
-import type { Listener, Listeners } from '#src/listeners'
+import type { Listener, Listeners } from '#src/http/listeners'
 import { headers, info, OPENAPI, securitySchemes, servers, tags } from './about.ts'
 
 /** The parts of an OpenAPI 3.1 document that this module reads or changes. */

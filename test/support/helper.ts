@@ -11,7 +11,7 @@ import { loadConfig, type RunnableConfig } from '#src/config/environment'
 import { createHealth, type Health } from '#src/health'
 import { createLogger } from '#src/log/log'
 import { createMetrics, type Metrics } from '#src/metrics/metrics'
-import type { Listeners } from '#src/listeners'
+import type { Listeners } from '#src/http/listeners'
 import type { PrivateRedis } from './redis/index.ts'
 
 export { startRedis, tempFolder, topology, type PrivateRedis } from './redis/index.ts'

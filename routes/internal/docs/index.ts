@@ -1,7 +1,7 @@
 import swaggerUi from '@fastify/swagger-ui'
 import type { FastifyPluginAsync } from 'fastify'
 import { apiDocument } from '#src/openapi/document'
-import { listeningPort } from '#src/listeners'
+import { listeningPort } from '#src/http/listeners'
 
 /** No prefix, because the plugin adds its own; with a prefix from the folder's name the page would be found only at /docs/. */
 export const prefixOverride = ''
