@@ -7,15 +7,15 @@ import type { ValidSession } from './session.ts'
 export interface SessionCache {
   get (token: string): ValidSession | undefined
   /**
-   * Call it before looking up the session of a user; it returns the function that caches the answer. That function does
-   * nothing when an event of the user or a pause came in between: the answer may be older than the event.
+   * Call this before looking up a session of a user. Returns the function that caches the answer; it does nothing after an
+   * event about the user or a pause, because the answer may be older.
    */
-  lookingUp (id: number): (token: string, session: ValidSession) => void
+  startLookup (id: number): (token: string, session: ValidSession) => void
   /** Drops the answers of a user after an event about that user. */
-  forget (id: number): void
+  dropUser (id: number): void
   /** Drops all answers after an event about an unknown user. */
   clear (): void
-  /** Starts caching: events arrive from now on. Idempotent. */
+  /** Starts caching: the events arrive from now on. Idempotent. */
   resume (): void
   /** Drops all answers and stops caching: events may be missed from now on. */
   pause (): void
@@ -40,7 +40,7 @@ export function createSessionCache ({ max, maxStaleness }: NonNullable<Settings[
   const entries = new LRUCache<string, Entry>({ max })
   // Every lease that leaves this map ends, whether deleted, evicted or cleared.
   const leases = new LRUCache<number, Lease>({ max, dispose: lease => { lease.ended = true } })
-  let hearing = false
+  let subscribed = false
 
   const leaseOf = (id: number): Lease => {
     let lease = leases.get(id)
@@ -53,7 +53,7 @@ export function createSessionCache ({ max, maxStaleness }: NonNullable<Settings[
   }
   return {
     get (token) {
-      const key = nameOf(token)
+      const key = hashOf(token)
       const entry = entries.get(key)
       if (entry === undefined) return undefined
       if (!entry.lease.ended && now() < entry.until) return entry.session
@@ -61,21 +61,21 @@ export function createSessionCache ({ max, maxStaleness }: NonNullable<Settings[
       return undefined
     },
 
-    lookingUp (id) {
-      if (!hearing) return () => {}
+    startLookup (id) {
+      if (!subscribed) return () => {}
       const lease = leaseOf(id)
       const start = now() // Redis's answer is at least as new as this
       return (token, session) => {
         const lifetime = Math.min(maxStaleness, session.expiresAt * 1000 - Date.now())
-        if (!lease.ended) entries.set(nameOf(token), { session, lease, until: start + lifetime })
+        if (!lease.ended) entries.set(hashOf(token), { session, lease, until: start + lifetime })
       }
     },
 
-    forget: id => { leases.delete(id) },
+    dropUser: id => { leases.delete(id) },
     clear,
-    resume: () => { hearing = true },
+    resume: () => { subscribed = true },
     pause: () => {
-      hearing = false
+      subscribed = false
       clear()
     }
   }
@@ -85,6 +85,6 @@ export function createSessionCache ({ max, maxStaleness }: NonNullable<Settings[
  * Hashes the token, because a token gives access to an account: memory, or a memory dump, should not hold thousands of
  * tokens long after their requests. The hash gives no access.
  */
-function nameOf (token: string): string {
+function hashOf (token: string): string {
   return createHash('sha256').update(token).digest('base64')
 }

@@ -3,7 +3,7 @@ import type { RedisClient } from '../../../src/redis/client.ts'
 import { SILENCE_TIMEOUT } from '../../../src/redis/options.ts'
 import { clusterRoutes, sendUntilRun } from '../../../src/redis/redirects.ts'
 import { createTopology } from '../../../src/redis/topology.ts'
-import { isCluster } from './connections.ts'
+import { isCluster } from './connection.ts'
 
 /** Reads fields of a record from the master that holds it. */
 export type ReadRecord = (key: string, ...fields: string[]) => Promise<Array<string | null>>

@@ -1,12 +1,11 @@
-import type { RedisClient } from '../../../src/redis/client.ts'
 import { eventsChannel } from '../../../src/redis/keys.ts'
 import { createSessionCache } from './cache.ts'
-import { connectReader, createSubscriber, hangUp, useReader } from './connections.ts'
-import { follow } from './events.ts'
+import { connect } from './connection.ts'
 import { answerOf, lookUp } from './lookup.ts'
-import { readOptions, type SessionValidatorOptions, type Settings } from './options.ts'
+import { readOptions, type SessionValidatorOptions } from './options.ts'
 import { createReadRecord } from './records.ts'
 import type { ValidSession } from './session.ts'
+import { createSubscriber, subscribe } from './subscription.ts'
 import { createVerify } from './verify.ts'
 
 export interface SessionValidator {
@@ -32,45 +31,28 @@ export function createSessionValidator (options: SessionValidatorOptions): Sessi
   const settings = readOptions(options)
   const { prefix } = settings
   const verify = createVerify(settings.keys, settings.issuer)
-  const { redis, connected, disconnect } = reach(settings)
+  const { redis, connected, disconnect } = connect(settings)
   const read = createReadRecord(redis)
   const cache = settings.cache && createSessionCache(settings.cache)
-  const ears = cache && follow(() => createSubscriber(redis), eventsChannel(prefix), cache)
+  const subscription = cache && subscribe(() => createSubscriber(redis), eventsChannel(prefix), cache)
 
   return {
     async validate (token) {
-      const known = typeof token === 'string' ? cache?.get(token) : undefined
-      if (known !== undefined) return known
+      const cached = typeof token === 'string' ? cache?.get(token) : undefined
+      if (cached !== undefined) return cached
       const claims = await verify(token)
       await connected()
-      const remember = cache?.lookingUp(claims.id)
+      const store = cache?.startLookup(claims.id)
       const session = await lookUp(read, prefix, claims)
-      remember?.(token, session)
+      store?.(token, session)
       return session
     },
     async ready () {
       await connected()
-      if (ears !== undefined) await answerOf(ears.heard, () => 'no subscription')
+      if (subscription !== undefined) await answerOf(subscription.subscribed, () => 'no subscription')
     },
     async close () {
-      await Promise.all([ears?.stop(), disconnect()])
+      await Promise.all([subscription?.unsubscribe(), disconnect()])
     }
-  }
-}
-
-interface Reach {
-  redis: RedisClient
-  /** Waits for the first connection. @throws SessionValidationError `unavailable` */
-  connected (): Promise<void>
-  disconnect (): Promise<void>
-}
-
-function reach ({ redis: place, ...options }: Settings): Reach {
-  const given = typeof place !== 'string'
-  const { redis, ready, reason } = given ? useReader(place) : connectReader(place, options)
-  return {
-    redis,
-    connected: async () => { await answerOf(ready, reason) },
-    disconnect: async () => { if (!given) await hangUp(redis) }
   }
 }

@@ -44,7 +44,7 @@ export function createVerify (keys: string | URL, issuer: string): VerifyToken {
 
   return async token => {
     if (!isCompact(token)) throw malformed('it is no JWT, or longer than any of ours')
-    const { payload } = await jwtVerify(token, getKey, options).catch(err => { throw judge(err) })
+    const { payload } = await jwtVerify(token, getKey, options).catch(err => { throw toValidationError(err) })
     if (!isAccessClaims(payload)) throw malformed('its claims are not those of an access token')
     return payload
   }
@@ -113,7 +113,7 @@ function unknownKey (): never {
 }
 
 /** Converts an error of `jwtVerify`. A jose error is not passed on as the cause, because it carries the claims. */
-function judge (err: Error): SessionValidationError {
+function toValidationError (err: Error): SessionValidationError {
   if (err instanceof SessionValidationError) return err
   if (err instanceof errors.JWTExpired) return new SessionValidationError('expired', 'the access token has expired')
   if (err instanceof errors.JOSEError) return malformed(err.message)
