@@ -1,7 +1,7 @@
 import { Cluster, type Redis } from 'ioredis'
 import t, { type Test } from 'tap'
 import { createSessionValidator, type SessionValidator, type SessionValidatorOptions } from '../../packages/validator/src/index.ts'
-import { createSubscriber } from '../../packages/validator/src/connections.ts'
+import { createSubscriber } from '../../packages/validator/src/subscription.ts'
 import { build, secret, tempFolder, type PrivateRedis, type Service } from '../support/helper.ts'
 import { startCluster } from '../support/redis/cluster.ts'
 import { roleOf, type Deployment } from '../support/redis/deployment.ts'

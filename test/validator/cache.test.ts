@@ -22,7 +22,7 @@ function setup (_t: Test, options: { max?: number, maxStaleness?: number } = {})
     session,
     remember: (token, overrides = {}) => {
       const answer = { ...session, ...overrides }
-      cache.lookingUp(answer.id)(token, answer)
+      cache.startLookup(answer.id)(token, answer)
     },
     pass: ms => { clock += ms }
   }
@@ -37,7 +37,7 @@ t.test('an answer is remembered for its token alone', async t => {
 
 t.test('and for maxStaleness, counted from the question', async t => {
   const { cache, session, pass } = setup(t)
-  const store = cache.lookingUp(1)
+  const store = cache.startLookup(1)
   pass(4000) // Redis is slow
   store('one', session)
   pass(999)
@@ -72,19 +72,19 @@ t.test('an event ends what is known of its user, of nobody else', async t => {
   remember('one')
   remember('two')
   remember('three', { id: 2 })
-  cache.forget(1)
-  cache.forget(9)
+  cache.dropUser(1)
+  cache.dropUser(9)
   t.same(['one', 'two', 'three'].map(token => cache.get(token)?.id), [undefined, undefined, 2])
   remember('one')
   t.ok(cache.get('one'), 'what was asked afterwards is remembered')
 })
 
 t.test('an answer that was on its way when the event came is not remembered', async t => {
-  for (const event of ['forget', 'clear'] as const) {
+  for (const event of ['dropUser', 'clear'] as const) {
     const { cache, session } = setup(t)
-    const stale = cache.lookingUp(1)
+    const stale = cache.startLookup(1)
     cache[event](1)
-    const fresh = cache.lookingUp(1)
+    const fresh = cache.startLookup(1)
     fresh('fresh', session)
     stale('stale', session)
     t.equal(cache.get('stale'), undefined, event)
@@ -95,11 +95,11 @@ t.test('an answer that was on its way when the event came is not remembered', as
 t.test('nothing is remembered while events can\'t be heard, nor across the gap', async t => {
   const { cache, session, remember } = setup(t)
   remember('before')
-  const before = cache.lookingUp(1)
+  const before = cache.startLookup(1)
   cache.pause()
   t.equal(cache.get('before'), undefined)
   before('at once', session)
-  const during = cache.lookingUp(1)
+  const during = cache.startLookup(1)
   during('during', session)
   cache.resume()
   cache.resume()
@@ -114,7 +114,7 @@ t.test('nothing is remembered while events can\'t be heard, nor across the gap',
 t.test('the first resume begins it', async t => {
   const cache = createSessionCache({ max: 1, maxStaleness: 1 })
   const { session } = setup(t)
-  cache.lookingUp(1)('one', session)
+  cache.startLookup(1)('one', session)
   t.equal(cache.get('one'), undefined)
 })
 
@@ -122,11 +122,11 @@ t.test('no more than max, the least recently used go', async t => {
   const { cache, remember, session } = setup(t, { max: 2 })
   remember('one', { id: 1 })
   remember('two', { id: 2 })
-  const pushedOut = cache.lookingUp(1)
+  const pushedOut = cache.startLookup(1)
   remember('three', { id: 3 })
   remember('four', { id: 4 })
   t.same(['one', 'two', 'three', 'four'].map(token => cache.get(token)?.id), [undefined, undefined, 3, 4])
   pushedOut('one', session)
-  cache.forget(1)
+  cache.dropUser(1)
   t.equal(cache.get('one'), undefined, 'a permission that was pushed out could not be ended by an event')
 })

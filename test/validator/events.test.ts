@@ -3,13 +3,13 @@ import { Cluster, type Redis } from 'ioredis'
 import t, { type Test } from 'tap'
 import { createTopology } from '#src/redis/topology'
 import type { SessionCache } from '../../packages/validator/src/cache.ts'
-import { createSubscriber, useReader } from '../../packages/validator/src/connections.ts'
-import { follow } from '../../packages/validator/src/events.ts'
+import { useClient } from '../../packages/validator/src/connection.ts'
 import { createSessionValidator, type SessionValidator } from '../../packages/validator/src/index.ts'
+import { createSubscriber, subscribe } from '../../packages/validator/src/subscription.ts'
 import { build, claimsOf, guest, startRedis, type PrivateRedis, type Service, type TokensBody } from '../support/helper.ts'
 import { asksRedis, clientOf, codeOf, optionsFor, readerOf, until, validatorFor } from './helper.ts'
 
-/** Cached answers live for ever here: whatever ends one is an event, or a gap in hearing them. */
+/** Cached answers have no time limit here: only an event or a lost subscription drops one. */
 
 let redis: PrivateRedis
 t.before(async () => { redis = await startRedis(t) })
@@ -34,7 +34,7 @@ async function setup (t: Test, overrides: Record<string, string> = {}): Promise<
 /** Validates; says whether Redis was asked. */
 const fromRedis = async (validator: SessionValidator, token: string): Promise<boolean> => await asksRedis(validator, token, redis)
 
-/** How many connections hear the events of a service. */
+/** The number of connections that subscribe to the events of a service. */
 async function listeners ({ config }: Service): Promise<number> {
   const counts = await Promise.all(redis.clients.map(async client => await client.pubsub('NUMSUB', `${config.REDIS_PREFIX}events`) as [string, number]))
   return counts.reduce((sum, [, count]) => sum + count, 0)
@@ -46,24 +46,24 @@ function masterOf (cluster: Cluster, key: string): Redis {
   return topology.node(topology.ownerOf(key))!
 }
 
-t.test('the cache pauses as soon as the connection ends that tells of events', async t => {
+t.test('the cache pauses as soon as the subscription ends', async t => {
   const service = await build(t, redis)
-  const { redis: client } = useReader(clientOf(t, redis))
+  const { redis: client } = useClient(clientOf(t, redis))
   let subscriber: Redis | undefined
   let state = ''
-  const cache = { resume: () => { state = 'resumed' }, pause: () => { state = 'paused' }, forget () {}, clear () {} }
+  const cache = { resume: () => { state = 'resumed' }, pause: () => { state = 'paused' }, dropUser () {}, clear () {} }
   const create = (): Redis | undefined => (subscriber = createSubscriber(client))
-  const ears = follow(create, `${service.config.REDIS_PREFIX}events`, cache as unknown as SessionCache)
-  t.teardown(ears.stop)
-  await ears.heard
-  t.equal(state, 'resumed', 'it remembers once it hears')
+  const { subscribed, unsubscribe } = subscribe(create, `${service.config.REDIS_PREFIX}events`, cache as unknown as SessionCache)
+  t.teardown(unsubscribe)
+  await subscribed
+  t.equal(state, 'resumed', 'it caches once it is subscribed')
   const ended = once(subscriber!, 'end')
   for (const client of redis.clients) await client.call('CLIENT', 'KILL', 'TYPE', 'pubsub')
   await ended
-  t.equal(state, 'paused', 'and no longer than it hears')
+  t.equal(state, 'paused', 'and not longer')
 })
 
-t.test('every end of a session is heard', async t => {
+t.test('every end of a session is noticed', async t => {
   const ends: Record<string, (setup: Setup) => Promise<unknown>> = {
     'a log-out': async ({ service, sid }) => await service.call('DELETE', `/internal/users/1/sessions/${sid}`),
     'a log-out everywhere': async ({ service }) => await service.call('DELETE', '/internal/users/1/sessions'),
@@ -90,7 +90,7 @@ t.test('every end of a session is heard', async t => {
   }
 })
 
-t.test('a refresh and another user\'s end forget nothing', async t => {
+t.test('a refresh, and the log-out of another user, drop nothing', async t => {
   const { service, validator, tokens } = await setup(t)
   await service.refresh(tokens.refreshToken)
   const other = await service.open({ userId: 2 })
@@ -100,7 +100,7 @@ t.test('a refresh and another user\'s end forget nothing', async t => {
   t.equal(await fromRedis(validator, tokens.token), false)
 })
 
-t.test('a changed profile holds at once, whoever changed it', async t => {
+t.test('a changed profile takes effect at once', async t => {
   const { service, validator, tokens } = await setup(t)
   const changes: Array<[expected: { email?: string, role: string }, change: () => Promise<unknown>]> = [
     [{ role: 'ADMIN' }, async () => await service.call('PATCH', '/internal/users/1', { role: 'ADMIN' })],
@@ -115,7 +115,7 @@ t.test('a changed profile holds at once, whoever changed it', async t => {
   }
 })
 
-t.test('an answer overtaken by an event is given, but not kept', async t => {
+t.test('an answer older than an event is returned, but not cached', async t => {
   const service = await build(t, redis)
   const client = clientOf(t, redis)
   const validator = await validatorFor(t, service, { redisUrl: undefined, redis: client })
@@ -146,28 +146,28 @@ t.test('an answer overtaken by an event is given, but not kept', async t => {
   t.equal(await codeOf(validator.validate(token)), 'revoked')
 })
 
-t.test('a subscription that broke is made again, and what was known before is not trusted', async t => {
+t.test('a lost subscription is renewed, and the cache starts empty', async t => {
   const { service, validator, tokens } = await setup(t)
   for (const client of redis.clients) await client.call('CLIENT', 'KILL', 'TYPE', 'pubsub')
   await redis.client.hset(`${service.config.REDIS_PREFIX}1`, 'role', 'ADMIN') // which announces nothing
   await until(async () => await listeners(service) === 1)
-  t.equal((await validator.validate(tokens.token)).role, 'ADMIN', 'the answer from before the gap is forgotten')
+  t.equal((await validator.validate(tokens.token)).role, 'ADMIN', 'the answer from before the gap is dropped')
   await until(async () => !await fromRedis(validator, tokens.token))
   await service.call('DELETE', '/internal/users/1/sessions')
   await until(async () => await codeOf(validator.validate(tokens.token)) === 'revoked')
 })
 
-t.test('a subscription that fell silent is noticed without any traffic', async t => {
+t.test('a silent subscription is noticed without any traffic', async t => {
   const { validator, tokens } = await setup(t)
   t.teardown(() => { redis.thaw() })
   redis.freeze()
   await until(async () => await codeOf(validator.validate(tokens.token)) !== undefined)
-  t.equal(await codeOf(validator.validate(tokens.token)), 'unavailable', 'memory that nobody corrects is no answer')
+  t.equal(await codeOf(validator.validate(tokens.token)), 'unavailable', 'no answer from a cache without events')
   redis.thaw()
   await until(async () => await codeOf(validator.validate(tokens.token)) === undefined)
 })
 
-t.test('while the subscription is refused every call asks Redis, and it is asked for again', async t => {
+t.test('while Redis refuses the subscription, every call asks Redis, and the validator subscribes again', async t => {
   const service = await build(t, redis)
   const prefix = service.config.REDIS_PREFIX
   const name = `deaf:${prefix}`
@@ -184,12 +184,12 @@ t.test('while the subscription is refused every call asks Redis, and it is asked
   await setUser(`&${prefix}events`)
   await until(async () => !await fromRedis(validator, token))
 
-  await setUser('resetchannels') // which ends the connection of who listens
+  await setUser('resetchannels') // which closes the subscriber's connection
   await until(async () => await fromRedis(validator, token))
   for (let i = 0; i < 3; i++) t.equal(await fromRedis(validator, token), true)
 })
 
-t.test('what can\'t be read may be about anybody; an unknown type is about its user', async t => {
+t.test('an event that can\'t be parsed drops all answers; an event of an unknown type drops those of its user', async t => {
   const { service, validator, tokens } = await setup(t)
   const other = await service.open({ userId: 2 })
   await validator.validate(other.token)
@@ -205,7 +205,7 @@ t.test('what can\'t be read may be about anybody; an unknown type is about its u
   t.equal(await fromRedis(validator, tokens.token), false)
 })
 
-t.test('without a cache every call asks Redis, and nobody listens', async t => {
+t.test('without a cache, every call asks Redis, and there is no subscription', async t => {
   const service = await build(t, redis)
   const validator = await validatorFor(t, service, { ...readerOf(redis), cache: false })
   const { token } = await service.open()

@@ -123,7 +123,7 @@ t.test('keys that can\'t be had, or used, are nobody\'s log-out', async t => {
   const key = await addKey(set, 'EdDSA', 'ed')
   const token = await key.sign(claims)
   const validator = await validatorFor(t, service, { ...withKeys(set), cache: false })
-  const unavailable = { name: 'SessionValidationError', code: 'unavailable', message: /^the keys could not be had: / }
+  const unavailable = { name: 'SessionValidationError', code: 'unavailable', message: /^the keys could not be fetched: / }
 
   const start = performance.now()
   let passed = 0

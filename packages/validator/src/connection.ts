@@ -3,7 +3,7 @@ import { createClient, type ClientOptions, type RedisClient } from '../../../src
 import { watchReasons } from '../../../src/redis/connection-log.ts'
 import { whenReady } from '../../../src/redis/ready.ts'
 import { parseRedisUrl } from '../../../src/settings/redis-url.ts'
-import { answerOf } from './lookup.ts'
+import { orUnavailable } from './errors.ts'
 import type { Settings } from './options.ts'
 
 /** No ready check: it needs INFO, which a reader may not run. A server that is still loading refuses commands anyway. */
@@ -33,7 +33,7 @@ function connectTo (url: string, options: ClientOptions): Connection {
   redis.connect().catch(() => {}) // ioredis keeps retrying by itself
   return {
     redis,
-    connected: async () => await answerOf(ready, lastReason),
+    connected: async () => await orUnavailable(ready, lastReason),
     disconnect: async () => await disconnect(redis)
   }
 }
@@ -45,7 +45,7 @@ export function useClient (redis: RedisClient): Connection {
   if (isCluster(redis) && redis.status === 'wait') redis.connect().catch(() => {})
   return {
     redis,
-    connected: async () => await answerOf(ready, () => 'no connection'),
+    connected: async () => await orUnavailable(ready, () => 'no connection'),
     disconnect: async () => {}
   }
 }

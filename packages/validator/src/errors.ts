@@ -1,3 +1,7 @@
+import { withoutArguments } from '../../../src/log/redact.ts'
+import { SILENCE_TIMEOUT } from '../../../src/redis/options.ts'
+import { withTimeout } from '../../../src/timeout.ts'
+
 /**
  * Why a token is not accepted.
  * - `malformed`: not an access token of the service: forged, of another issuer or key, a refresh token, or no token at all.
@@ -15,5 +19,18 @@ export class SessionValidationError extends Error {
   constructor (code: SessionValidationCode, message: string, options?: ErrorOptions) {
     super(message, options)
     this.code = code
+  }
+}
+
+/**
+ * Waits for Redis, up to `SILENCE_TIMEOUT`. `reason` explains a time-out. The original error is not passed on as the cause,
+ * because ioredis's errors hold the command.
+ * @throws SessionValidationError `unavailable`
+ */
+export async function orUnavailable<T> (promise: Promise<T>, reason = () => 'no answer'): Promise<T> {
+  try {
+    return await withTimeout(promise, SILENCE_TIMEOUT, () => { throw new Error(`${reason()} within ${SILENCE_TIMEOUT} ms`) })
+  } catch (err) {
+    throw new SessionValidationError('unavailable', `Redis could not be used: ${withoutArguments((err as Error).message)}`)
   }
 }

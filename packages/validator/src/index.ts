@@ -1,5 +1,61 @@
-/** `refresh-token-validator`: for services that receive access tokens. Imports neither Fastify nor the refresh-token service. */
-export { createSessionValidator, type SessionValidator } from './validator.ts'
+import { eventsChannel } from '../../../src/redis/keys.ts'
+import { createSessionCache } from './cache.ts'
+import { connect } from './connection.ts'
+import { orUnavailable } from './errors.ts'
+import { readOptions, type SessionValidatorOptions } from './options.ts'
+import { createReadRecord, lookUp, type ValidSession } from './session.ts'
+import { createSubscriber, subscribe } from './subscription.ts'
+import { createVerify } from './verify.ts'
+
 export { SessionValidationError, type SessionValidationCode } from './errors.ts'
 export type { SessionCacheOptions, SessionValidatorOptions } from './options.ts'
 export type { ValidSession } from './session.ts'
+
+export interface SessionValidator {
+  /**
+   * Verifies an access token and looks up its session, in the cache or in Redis.
+   * Rejects with `SessionValidationError`: `unavailable`, within about a second, when Redis or the key set can't be reached.
+   */
+  validate (accessToken: string): Promise<ValidSession>
+  /**
+   * Resolves once Redis is connected and, with a cache, subscribed to events. Rejects with `unavailable` after about a
+   * second, and may be called again. Awaiting it is optional: until then `validate` waits, or reads from Redis.
+   */
+  ready (): Promise<void>
+  /** Ends the connections. The caller's own client stays open. */
+  close (): Promise<void>
+}
+
+/**
+ * Creates a validator, which connects in the background and reconnects by itself.
+ * @throws TypeError that names the wrong option.
+ */
+export function createSessionValidator (options: SessionValidatorOptions): SessionValidator {
+  const settings = readOptions(options)
+  const { prefix } = settings
+  const verify = createVerify(settings.keys, settings.issuer)
+  const { redis, connected, disconnect } = connect(settings)
+  const read = createReadRecord(redis)
+  const cache = settings.cache && createSessionCache(settings.cache)
+  const subscription = cache && subscribe(() => createSubscriber(redis), eventsChannel(prefix), cache)
+
+  return {
+    async validate (token) {
+      const cached = typeof token === 'string' ? cache?.get(token) : undefined
+      if (cached !== undefined) return cached
+      const claims = await verify(token)
+      await connected()
+      const store = cache?.startLookup(claims.id)
+      const session = await lookUp(read, prefix, claims)
+      store?.(token, session)
+      return session
+    },
+    async ready () {
+      await connected()
+      if (subscription !== undefined) await orUnavailable(subscription.subscribed, () => 'no subscription')
+    },
+    async close () {
+      await Promise.all([subscription?.unsubscribe(), disconnect()])
+    }
+  }
+}

@@ -1,3 +1,14 @@
+import type { Cluster, Redis } from 'ioredis'
+import type { RedisClient } from '../../../src/redis/client.ts'
+import { userKey } from '../../../src/redis/keys.ts'
+import { SILENCE_TIMEOUT } from '../../../src/redis/options.ts'
+import { clusterRoutes, sendUntilRun } from '../../../src/redis/redirects.ts'
+import { createTopology } from '../../../src/redis/topology.ts'
+import { expiryOf } from '../../../src/sessions/record.ts'
+import type { AccessClaims } from '../../../src/tokens/claims.ts'
+import { isCluster } from './connection.ts'
+import { orUnavailable, SessionValidationError } from './errors.ts'
+
 /** A session that was live at its last look-up. Frozen, because the cache returns the same object to every caller. */
 export interface ValidSession {
   /** User id. */
@@ -13,4 +24,46 @@ export interface ValidSession {
    * keeps a connection open for a session closes it or validates again by this time.
    */
   readonly expiresAt: number
+}
+
+/**
+ * Looks up the session of a verified token with one HMGET. Compares the session's expiry with this machine's clock, like
+ * the token's: this is off by the difference of the clocks, but needs no second command. Redis expires the whole record by
+ * its own clock.
+ * @throws SessionValidationError `revoked`, or `unavailable` within `SILENCE_TIMEOUT`.
+ */
+export async function lookUp (read: ReadRecord, prefix: string, { id, sid, exp }: AccessClaims): Promise<ValidSession> {
+  const [value, email, role] = await orUnavailable(read(userKey(prefix, id), `s:${sid}`, 'email', 'role'))
+  if (value == null) throw new SessionValidationError('revoked', 'the session has ended')
+  const expiry = expiryOf(value)
+  if (expiry === undefined || email == null || role == null) {
+    throw new SessionValidationError('unavailable', `the record of user ${id} is damaged`)
+  }
+  if (expiry * 1000 <= Date.now()) throw new SessionValidationError('revoked', 'the session has expired')
+  return Object.freeze({ id, sid, email, role, expiresAt: Math.min(exp, expiry) })
+}
+
+/** Reads fields of a record from the master that holds it. */
+export type ReadRecord = (key: string, ...fields: string[]) => Promise<Array<string | null>>
+
+export function createReadRecord (redis: RedisClient): ReadRecord {
+  return isCluster(redis) ? ofCluster(redis) : readFrom(redis)
+}
+
+function ofCluster (cluster: Cluster): ReadRecord {
+  const routes = clusterRoutes(createTopology(cluster), SILENCE_TIMEOUT, (node, asking) => asking ? readAsking(node) : readFrom(node))
+  return async (key, ...fields) => await sendUntilRun(routes, key, read => read(key, ...fields))
+}
+
+function readFrom (node: Redis): ReadRecord {
+  return async (key, ...fields) => await node.hmget(key, ...fields)
+}
+
+function readAsking (node: Redis): ReadRecord {
+  return async (key, ...fields) => {
+    const results = await node.pipeline().asking().hmget(key, ...fields).exec()
+    const [failure, values] = results![1] as [Error | null, Array<string | null>]
+    if (failure !== null) throw failure
+    return values
+  }
 }

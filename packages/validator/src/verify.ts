@@ -38,12 +38,12 @@ export function createVerify (keys: string | URL, issuer: string): VerifyToken {
     : [['EdDSA', 'ES256', 'RS256'], findPublicKey(keys)] as const
   const options = { algorithms: [...algorithms], issuer, subject: 'Authentication', requiredClaims: ['exp'] }
   const getKey: JWTVerifyGetKey = async (header, { signature }) => {
-    if (!isCanonical(signature, header.alg)) throw malformed('its signature is not in its one spelling')
+    if (!isCanonical(signature, header.alg)) throw malformed('its signature is not in the canonical form')
     return await findKey(header)
   }
 
   return async token => {
-    if (!isCompact(token)) throw malformed('it is no JWT, or longer than any of ours')
+    if (!isCompact(token)) throw malformed('it is not a JWT, or too long')
     const { payload } = await jwtVerify(token, getKey, options).catch(err => { throw toValidationError(err) })
     if (!isAccessClaims(payload)) throw malformed('its claims are not those of an access token')
     return payload
@@ -89,7 +89,7 @@ function findPublicKey (url: URL): FindKey {
   async function fromLastGoodSet (header: CompactJWSHeaderParameters): Promise<CryptoKey> {
     const last = keySet.jwks()
     const known = last !== undefined && performance.now() - goodAt < JWKS_MAX_AGE && last.keys.some(({ kid }) => kid === header.kid)
-    if (!known) throw new SessionValidationError('unavailable', `the keys could not be had: ${failure.message}`)
+    if (!known) throw new SessionValidationError('unavailable', `the keys could not be fetched: ${failure.message}`)
     return await createLocalJWKSet(last)(header)
   }
 
@@ -109,7 +109,7 @@ function findPublicKey (url: URL): FindKey {
 }
 
 function unknownKey (): never {
-  throw malformed('it names no key that is known')
+  throw malformed('its key is unknown')
 }
 
 /** Converts an error of `jwtVerify`. A jose error is not passed on as the cause, because it carries the claims. */
