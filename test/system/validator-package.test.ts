@@ -11,9 +11,12 @@ import { optionsFor } from '../validator/helper.ts'
 t.setTimeout(300_000)
 
 const PACKAGE = resolve('packages/validator')
-const bin = (name: string): string => resolve('node_modules/.bin', name)
-const run = (folder: string, command: string, ...args: string[]): string =>
-  execFileSync(command, args, { cwd: folder, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, PATH: `${resolve('node_modules/.bin')}:${process.env.PATH}` } })
+const env = { ...process.env, PATH: `${resolve('node_modules/.bin')}:${process.env.PATH}` }
+
+/** Runs a command, or a program of node_modules, in a folder; returns its output. */
+function run (folder: string, command: string, ...args: string[]): string {
+  return execFileSync(command, args, { cwd: folder, env, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] })
+}
 
 /** Versions of package-lock.json: npm finds them in its cache, so that the test needs no network. */
 const locked: Record<string, string> = Object.fromEntries(
@@ -50,13 +53,13 @@ async function compile (folder: string, program: string): Promise<void> {
 }
 
 t.test('publint and attw find nothing wrong with it', async t => {
-  t.match(run(folder, bin('publint'), 'run', tarball, '--strict'), 'All good!')
-  run(folder, bin('attw'), tarball, '--profile', 'esm-only')
+  t.match(run(folder, 'publint', 'run', tarball, '--strict'), 'All good!')
+  run(folder, 'attw', tarball, '--profile', 'esm-only')
 })
 
-t.test('it holds the code, the types and the README', async t => {
+t.test('it holds the code, the types, the license and the README', async t => {
   t.same(packed.files.map(({ path }: { path: string }) => path).sort(), [
-    'README.md', ...['fastify', 'index', 'validator'].flatMap(name => [`dist/${name}.d.ts`, `dist/${name}.js`]), 'package.json'
+    'README.md', 'dist/LICENSE', ...['fastify', 'index', 'validator'].flatMap(name => [`dist/${name}.d.ts`, `dist/${name}.js`]), 'package.json'
   ])
 })
 
@@ -98,6 +101,10 @@ t.test('the Fastify plugin', async t => {
     await validator.close()
   `)
   t.equal(await serve(t, folder), 'guest@keygenqt.com\n{"code":401,"message":"Unauthorized"}\n')
+
+  const readme = await readFile(join(PACKAGE, 'README.md'), 'utf8')
+  const [plain, fastify] = [...readme.matchAll(/```ts\n([^]*?)```/g)].map(([, code]) => code)
+  await t.resolves(compile(folder, `${plain}${fastify}`), 'the examples of the README compile too')
 })
 
 /** Runs the compiled program beside a service, with a token of that service; returns its output. */
