@@ -4,6 +4,6 @@ import { dts } from 'rollup-plugin-dts'
 export default {
   input: { index: 'src/index.ts', fastify: 'src/fastify.ts' },
   external: /^node:/,
-  output: { dir: 'dist', entryFileNames: '[name].d.ts', chunkFileNames: 'validator.d.ts' },
+  output: { dir: 'dist', entryFileNames: '[name].d.ts' },
   plugins: [dts({ tsconfig: '../../tsconfig.json' })]
 }

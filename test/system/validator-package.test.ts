@@ -42,12 +42,12 @@ async function install (t: Test, ...names: string[]): Promise<string> {
   return folder
 }
 
-/** Compiles a program with TypeScript 5 and 6, which also check the types of the installed packages. */
-async function compile (folder: string, program: string): Promise<void> {
-  await writeFile(join(folder, 'service.ts'), program)
+/** Compiles programs with TypeScript 5 and 6, which also check the types of the installed packages. */
+async function compile (folder: string, programs: Record<string, string>): Promise<void> {
+  for (const [name, text] of Object.entries(programs)) await writeFile(join(folder, name), text)
   await writeFile(join(folder, 'tsconfig.json'), JSON.stringify({
     compilerOptions: { module: 'NodeNext', target: 'ES2022', strict: true, types: ['node'], skipLibCheck: false, rootDir: '.' },
-    files: ['service.ts']
+    files: Object.keys(programs)
   }))
   for (const name of ['typescript-5', 'typescript']) run(folder, process.execPath, resolve('node_modules', name, 'bin/tsc'))
 }
@@ -59,7 +59,7 @@ t.test('publint and attw find nothing wrong with it', async t => {
 
 t.test('it holds the code, the types, the license and the README', async t => {
   t.same(packed.files.map(({ path }: { path: string }) => path).sort(), [
-    'README.md', 'dist/LICENSE', ...['fastify', 'index', 'validator'].flatMap(name => [`dist/${name}.d.ts`, `dist/${name}.js`]), 'package.json'
+    'README.md', 'dist/LICENSE', 'dist/fastify.d.ts', 'dist/fastify.js', 'dist/index.d.ts', 'dist/index.js', 'dist/validator.js', 'package.json'
   ])
 })
 
@@ -71,7 +71,7 @@ t.test('the plain function: it installs twelve packages, without Fastify', async
     '@ioredis/commands', 'cluster-key-slot', 'debug', 'denque', 'fastify-plugin', 'ioredis', 'jose', 'lru-cache', 'ms', 'redis-errors',
     'refresh-token-validator', 'standard-as-callback'
   ])
-  await compile(folder, `
+  const service = `
     import { createSessionValidator, SessionValidationError, type ValidSession } from 'refresh-token-validator'
 
     const validator = createSessionValidator({ redisUrl: process.env.REDIS_URL, prefix: process.env.PREFIX!, secrets: process.env.SECRETS })
@@ -80,13 +80,15 @@ t.test('the plain function: it installs twelve packages, without Fastify', async
     const code: string = await validator.validate('x').then(() => 'none', err => err instanceof SessionValidationError ? err.code : 'other')
     console.log(id, code)
     await validator.close()
-  `)
+  `
+  await compile(folder, { 'service.ts': service })
   t.equal(await serve(t, folder), '1 malformed\n')
 })
 
-t.test('the Fastify plugin', async t => {
+t.test('the Fastify plugin, and the samples of the README', async t => {
   const folder = await install(t, '@types/node', 'fastify')
-  await compile(folder, `
+  const [plain, fastify] = [...(await readFile(join(PACKAGE, 'README.md'), 'utf8')).matchAll(/```ts\n([^]*?)```/g)].map(([, code]) => code)
+  const service = `
     import Fastify from 'fastify'
     import { createSessionValidator } from 'refresh-token-validator'
     import { sessionValidation } from 'refresh-token-validator/fastify'
@@ -99,12 +101,9 @@ t.test('the Fastify plugin', async t => {
       console.log((await app.inject({ url: '/', headers: { authorization: \`Bearer \${token}\` } })).body)
     }
     await validator.close()
-  `)
+  `
+  await compile(folder, { 'service.ts': service, 'readme.ts': `${plain}${fastify}` })
   t.equal(await serve(t, folder), 'guest@keygenqt.com\n{"code":401,"message":"Unauthorized"}\n')
-
-  const readme = await readFile(join(PACKAGE, 'README.md'), 'utf8')
-  const [plain, fastify] = [...readme.matchAll(/```ts\n([^]*?)```/g)].map(([, code]) => code)
-  await t.resolves(compile(folder, `${plain}${fastify}`), 'the examples of the README compile too')
 })
 
 /** Runs the compiled program beside a service, with a token of that service; returns its output. */
