@@ -1,13 +1,12 @@
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { rm } from 'node:fs/promises'
 import { startCluster } from '../test/support/redis/cluster.ts'
 import type { Deployment } from '../test/support/redis/deployment.ts'
 import { startSentinelGroup } from '../test/support/redis/sentinel-group.ts'
 import { masterFrozen, masterKilled, slotsMoved, writesLost } from './failover/faults.ts'
-import { startFleet } from './failover/fleet.ts'
 import { underLoad, type Figures } from './failover/load.ts'
 import { createRequests } from './failover/requests.ts'
+import { startOurs } from './harness/contenders.ts'
+import { temporaryFolder } from './harness/processes.ts'
 
 /**
  * `npm run bench:failover`: measures the cost of a failover. Uses real Sentinel groups and Clusters, three replicas of the
@@ -16,7 +15,8 @@ import { createRequests } from './failover/requests.ts'
  */
 
 /** Milliseconds of silence after which a server is failed over. */
-const PATIENCE = 1000
+const FAILOVER_AFTER = 1000
+const REPLICAS = 3
 const ROUNDS = Number(process.argv[2] ?? 2)
 
 /** One round of one fault. */
@@ -32,7 +32,7 @@ interface Scenario {
 
 function onSentinel (fault: typeof masterKilled): Scenario['run'] {
   return async (folder, waitReplicas) => {
-    const redis = await startSentinelGroup(folder, { patience: PATIENCE })
+    const redis = await startSentinelGroup(folder, { patience: FAILOVER_AFTER })
     await redis.watched()
     return await measured(redis, waitReplicas, async () => await fault(redis))
   }
@@ -40,17 +40,23 @@ function onSentinel (fault: typeof masterKilled): Scenario['run'] {
 
 function onCluster (fault: typeof slotsMoved): Scenario['run'] {
   return async (folder, waitReplicas) => {
-    const redis = await startCluster(folder, { patience: PATIENCE })
+    const redis = await startCluster(folder, { patience: FAILOVER_AFTER })
     return await measured(redis, waitReplicas, async () => await fault(redis))
   }
 }
 
 async function measured (redis: Deployment, waitReplicas: number, fault: () => Promise<void>): Promise<Round> {
-  const fleet = await startFleet(redis, waitReplicas)
+  let recovered = 0
+  const replicas = await Promise.all(Array.from({ length: REPLICAS }, async () => await startOurs(redis.url, {
+    core: undefined,
+    env: { ...redis.env, REDIS_WAIT_REPLICAS: String(waitReplicas) },
+    onLine: line => { if (line.includes('"outcome":"recovered"')) recovered++ }
+  })))
   try {
-    return { ...await underLoad(createRequests(fleet), fault), recovered: fleet.recovered() }
+    const figures = await underLoad(createRequests(replicas), fault)
+    return { ...figures, recovered }
   } finally {
-    await fleet.stop()
+    await Promise.all(replicas.map(async replica => await replica.stop()))
     await redis.stop()
   }
 }
@@ -67,7 +73,7 @@ const scenarios: Scenario[] = [
 ]
 
 const row = (cells: Array<string | number>): string => `| ${cells.join(' | ')} |`
-console.log(`A server counts as gone after ${PATIENCE / 1000} s; ${ROUNDS} rounds each, summed; the outage is the longest.\n`)
+console.log(`A server counts as gone after ${FAILOVER_AFTER / 1000} s; ${ROUNDS} rounds each, summed; the outage is the longest.\n`)
 console.log(row(['fault', 'WAIT', 'refreshes', '500', 'outage', 'lost', 'recovered', 'log-ins lost', 'log-outs undone']))
 console.log(row(Array(9).fill('---')))
 
@@ -75,7 +81,7 @@ let broken = false
 for (const { name, waitReplicas, mayLose = false, run } of scenarios) {
   const rounds: Round[] = []
   for (let round = 0; round < ROUNDS; round++) {
-    const folder = await mkdtemp(join(tmpdir(), 'rts-'))
+    const folder = temporaryFolder()
     rounds.push(await run(folder, waitReplicas))
     await rm(folder, { recursive: true, force: true })
   }

@@ -1,9 +1,11 @@
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
 import { setTimeout as delay } from 'node:timers/promises'
+import { startOurs, type OurService } from './harness/contenders.ts'
+import { startRedis, type PrivateRedis } from './harness/redis.ts'
+import { quantile } from './harness/statistics.ts'
+import { cpuOf } from './harness/usage.ts'
 import { createClient, type Answer, type Client } from './overload/client.ts'
-import { startBench, type Bench } from './overload/service.ts'
-import { print, quantile } from './validator/print.ts'
 
 /**
  * `npm run bench:overload [variable=value …]`: measures how soon an overloaded service answers, with Redis well and with
@@ -15,10 +17,10 @@ const SECONDS = 6
 
 function report (title: string, answers: Answer[]): void {
   const statuses = group(answers)
-  print(`${title}: ${answers.length} answers`)
+  console.log(`${title}: ${answers.length} answers`)
   for (const [status, list] of [...statuses].sort(([a], [b]) => a - b)) {
     const times = list.map(({ ms }) => ms)
-    print(`  ${status === 0 ? 'cut' : status}  ${String(list.length).padStart(7)}   p50 ${quantile(times, 0.5).toFixed(0)} ms   ` +
+    console.log(`  ${status === 0 ? 'cut' : status}  ${String(list.length).padStart(7)}   p50 ${quantile(times, 0.5).toFixed(0)} ms   ` +
       `p99 ${quantile(times, 0.99).toFixed(0)} ms   max ${quantile(times, 1).toFixed(0)} ms`)
   }
 }
@@ -44,7 +46,7 @@ async function sustain (clients: Client[], seconds: number): Promise<Answer[]> {
 /** Refreshes once for each client, 100 at a time so that none is turned away, and reports each session that is not alive. */
 async function assertAlive (clients: Client[]): Promise<void> {
   for (let i = 0; i < clients.length; i += 100) {
-    for (const { status } of await burst(clients.slice(i, i + 100))) if (status !== 200) print(`  A session is not alive: ${status}`)
+    for (const { status } of await burst(clients.slice(i, i + 100))) if (status !== 200) console.log(`  A session is not alive: ${status}`)
   }
 }
 
@@ -54,16 +56,16 @@ async function connectAll (clients: Client[]): Promise<Client[]> {
   return clients
 }
 
-async function whileFrozen (bench: Bench, work: () => Promise<void>): Promise<void> {
-  process.kill(bench.redisPid, 'SIGSTOP')
+async function whileFrozen (redis: PrivateRedis, service: OurService, work: () => Promise<void>): Promise<void> {
+  process.kill(redis.pid, 'SIGSTOP')
   await work()
-  process.kill(bench.redisPid, 'SIGCONT')
-  while ((await fetch(`${bench.internalUrl}/readyz`)).status !== 200) await delay(20)
+  process.kill(redis.pid, 'SIGCONT')
+  while ((await fetch(`${service.internalUrl}/readyz`)).status !== 200) await delay(20)
 }
 
-async function underWatch (bench: Bench, title: string, clients: Client[]): Promise<void> {
+async function underWatch ({ internalUrl }: OurService, title: string, clients: Client[]): Promise<void> {
   await connectAll(clients)
-  const watch = fork(new URL('./overload/health.ts', import.meta.url), [bench.internalUrl])
+  const watch = fork(new URL('./overload/health.ts', import.meta.url), [internalUrl])
   await once(watch, 'message')
   report(title, await sustain(clients, SECONDS))
   watch.send('over')
@@ -72,32 +74,40 @@ async function underWatch (bench: Bench, title: string, clients: Client[]): Prom
   report('  /readyz meanwhile', answers)
 }
 
-const bench = await startBench(Object.fromEntries(process.argv.slice(2).map(pair => pair.split('=') as [string, string])))
+const warnings: string[] = []
+const redis = await startRedis()
+const service = await startOurs(redis.url, {
+  // All clients of the bench share one address.
+  env: { MAX_CONNECTIONS_PER_ADDRESS: '0', ...Object.fromEntries(process.argv.slice(2).map(pair => pair.split('='))) },
+  onLine: line => { if (line.includes('"level":40') && !line.includes('request failed')) warnings.push(line) }
+})
 try {
-  const clients = (await bench.open(BURST)).map(token => createClient(bench.port, token))
+  const { port } = new URL(service.urls[0]!)
+  const clients = (await service.open(1, BURST)).map(token => createClient(Number(port), token))
   const few = await connectAll(clients.slice(0, 32))
   await sustain(few, 3)
-  const before = bench.cpu()
+  const before = cpuOf(service.pid)
   const answers = await sustain(few, SECONDS)
   report('32 clients', answers)
-  print(`  ${Math.round(answers.length / SECONDS)} a second, ${((bench.cpu() - before) / answers.length).toFixed(1)} µs of CPU each`)
+  console.log(`  ${Math.round(answers.length / SECONDS)} a second, ${((cpuOf(service.pid) - before) / answers.length).toFixed(1)} µs of CPU each`)
 
   report(`${BURST} at once, Redis is well`, await burst(await connectAll(clients)))
   for (const client of clients) client.connectLater()
   report(`${BURST} at once on new connections, Redis is well`, await burst(clients))
   await connectAll(clients)
-  await whileFrozen(bench, async () => {
+  await whileFrozen(redis, service, async () => {
     report(`${BURST} at once, Redis is frozen`, await burst(clients))
     report(`${BURST} at once again`, await burst(clients))
   })
-  await underWatch(bench, '1000 clients without a pause, Redis is well', clients.slice(0, 1000))
-  await underWatch(bench, `${BURST} clients without a pause, Redis is well`, clients)
-  await whileFrozen(bench, async () => {
-    await underWatch(bench, '1000 clients without a pause, Redis is frozen', clients.slice(0, 1000))
+  await underWatch(service, '1000 clients without a pause, Redis is well', clients.slice(0, 1000))
+  await underWatch(service, `${BURST} clients without a pause, Redis is well`, clients)
+  await whileFrozen(redis, service, async () => {
+    await underWatch(service, '1000 clients without a pause, Redis is frozen', clients.slice(0, 1000))
   })
   await assertAlive(await connectAll(clients))
   for (const client of clients) client.close()
-  for (const line of bench.notices.filter(line => line.includes('"level":40')).slice(0, 10)) print(line)
+  for (const line of warnings.slice(0, 10)) console.log(line)
 } finally {
-  await bench.stop()
+  await service.stop()
+  await redis.stop()
 }

@@ -16,7 +16,7 @@ export interface Settings {
   raceRounds: number
   memoryUsers: number
   starts: number
-  /** For the growth part: total rotations, number of sessions, and number of stretches. */
+  /** For the suite `growth`: total rotations, number of sessions, and number of stretches. */
   rotations: number
   growthSessions: number
   growthPoints: number

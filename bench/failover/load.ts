@@ -33,7 +33,7 @@ export async function underLoad (requests: Requests, fault: () => Promise<void>)
   const figures: Figures = { refreshes: 0, failed: 0, outage: 0, lost: 0, opened: 0, openedLost: 0, loggedOut: 0, revived: 0 }
   const failures: number[] = []
   let userId = 0
-  const playing = new AbortController()
+  const underway = new AbortController()
 
   const insist = async <T>(ask: () => Promise<T | undefined | false>): Promise<T> => {
     for (;;) {
@@ -48,7 +48,7 @@ export async function underLoad (requests: Requests, fault: () => Promise<void>)
   }
 
   const refreshing = async (holder: Holder): Promise<void> => {
-    while (!playing.signal.aborted) {
+    while (!underway.signal.aborted) {
       const verdict = await requests.refresh(holder)
       figures.refreshes++
       if (verdict === 'over') {
@@ -59,8 +59,8 @@ export async function underLoad (requests: Requests, fault: () => Promise<void>)
       await delay(PAUSE)
     }
   }
-  const comingAndGoing = async (stays: Holder[], present: Holder[], gone: Holder[]): Promise<void> => {
-    while (!playing.signal.aborted) {
+  const loggingInAndOut = async (stays: Holder[], present: Holder[], gone: Holder[]): Promise<void> => {
+    while (!underway.signal.aborted) {
       stays.push(await opening())
       present.push(await opening())
       const leaves = present.shift()!
@@ -77,10 +77,10 @@ export async function underLoad (requests: Requests, fault: () => Promise<void>)
   for (let i = 0; i < CLIENTS; i++) present.push(await opening())
   const stays: Holder[] = []
   const gone: Holder[] = []
-  const everybody = [...holders.map(refreshing), ...Array.from({ length: LOGINS }, async () => await comingAndGoing(stays, present, gone))]
+  const loops = [...holders.map(refreshing), ...Array.from({ length: LOGINS }, async () => await loggingInAndOut(stays, present, gone))]
   await fault()
-  playing.abort()
-  await Promise.all(everybody)
+  underway.abort()
+  await Promise.all(loops)
 
   const verdict = async (holder: Holder): Promise<string> => await insist(async () => {
     const verdict = await requests.refresh(holder)

@@ -1,4 +1,4 @@
-import type { Fleet } from './fleet.ts'
+import { DEVICE_ID, secrets, type OurService } from '../harness/contenders.ts'
 
 /** A session and its current refresh token. */
 export interface Holder {
@@ -9,10 +9,8 @@ export interface Holder {
 /** Result of a request: done, failed at the service (500 or no answer), or the session is over. */
 export type Verdict = 'done' | 'failed' | 'over'
 
-const DEVICE = 'a device'
-
 /** Milliseconds after which a client stops waiting: twice the promised time. */
-const PATIENCE = 2000
+const TIMEOUT = 2000
 
 /** Requests of clients and of a login service; each goes to the next replica. */
 export interface Requests {
@@ -22,14 +20,16 @@ export interface Requests {
   logOut (holder: Holder): Promise<boolean>
 }
 
-export function createRequests ({ publicUrls, internalUrls, apiKey }: Fleet): Requests {
+export function createRequests (replicas: OurService[]): Requests {
+  const publicUrls = replicas.map(({ urls: [url] }) => url!)
+  const internalUrls = replicas.map(({ internalUrl }) => internalUrl)
   let turn = 0
   const send = async (urls: string[], method: string, path: string, body?: object): Promise<Response | undefined> => {
     const json = body === undefined ? {} : { 'content-type': 'application/json' }
     return await fetch(`${urls[turn++ % urls.length]}${path}`, {
       method,
-      headers: { authorization: `Bearer ${apiKey}`, ...json },
-      signal: AbortSignal.timeout(PATIENCE),
+      headers: { authorization: `Bearer ${secrets.apiKey}`, ...json },
+      signal: AbortSignal.timeout(TIMEOUT),
       ...(body === undefined ? {} : { body: JSON.stringify(body) })
     }).catch(() => undefined)
   }
@@ -37,14 +37,14 @@ export function createRequests ({ publicUrls, internalUrls, apiKey }: Fleet): Re
 
   return {
     async refresh (holder) {
-      const response = await send(publicUrls, 'POST', '/api/ps/refresh', { deviceId: DEVICE, refreshToken: holder.refreshToken })
+      const response = await send(publicUrls, 'POST', '/api/ps/refresh', { deviceId: DEVICE_ID, refreshToken: holder.refreshToken })
       if (response?.status === 200) holder.refreshToken = await tokenOf(response)
       else await response?.arrayBuffer()
       return response?.status === 200 ? 'done' : response?.status === 400 ? 'over' : 'failed'
     },
     async open (userId) {
       const profile = { email: `user${userId}@example.com`, role: 'GUEST' }
-      const response = await send(internalUrls, 'POST', '/internal/sessions', { userId, deviceId: DEVICE, ...profile })
+      const response = await send(internalUrls, 'POST', '/internal/sessions', { userId, deviceId: DEVICE_ID, ...profile })
       if (response?.status === 201) return { userId, refreshToken: await tokenOf(response) }
       await response?.arrayBuffer()
       return undefined

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { randomBytes } from 'node:crypto'
 import type { Protocol } from '../load/protocol.ts'
-import { ask, spawnPinned, type Spawned } from './processes.ts'
+import { ask, spawnNode, type Spawned, type SpawnOptions } from './processes.ts'
 
 /** A running contender. */
 export interface Service {
@@ -12,30 +12,31 @@ export interface Service {
   protocol: Protocol
   /** Opens `count` sessions in the contender's own way, for users from `from` on; returns their refresh tokens. */
   open (from: number, count: number): Promise<string[]>
-  /** Kills it. */
-  stop (): Promise<void>
+  /** Kills it, or sends another signal and waits for its end. */
+  stop (signal?: NodeJS.Signals): Promise<void>
 }
 
-/** Refresh-token-service, which can also shut down gracefully, as in production. */
 export interface OurService extends Service {
-  end (): Promise<void>
+  internalUrl: string
 }
 
-/** In the order of tables and plots. */
-export const contenders = {
+/** Titles in the order of tables and plots. */
+export const titles = {
   ours: 'refresh-token-service',
-  ceiling: 'the ceiling: Fastify and one script call that do nothing',
-  tutorial: 'the tutorial: Express, jsonwebtoken, GET/DEL/SET',
+  ceiling: 'ceiling',
+  tutorial: 'tutorial',
   'oidc-provider': 'node-oidc-provider',
   'better-auth': 'better-auth'
 } as const
 
-export type ContenderName = keyof typeof contenders
+export type ContenderName = keyof typeof titles
+
+export const contenderNames = Object.keys(titles) as ContenderName[]
 
 /** Contenders whose packages are installed; `ours` and `ceiling` need only the product's packages. */
 export function available (): ContenderName[] {
   const installed = existsSync(new URL('../node_modules/.package-lock.json', import.meta.url))
-  return (Object.keys(contenders) as ContenderName[]).filter(name => installed || name === 'ours' || name === 'ceiling')
+  return contenderNames.filter(name => installed || name === 'ours' || name === 'ceiling')
 }
 
 /** Device id of every session. */
@@ -77,57 +78,61 @@ const made = (): string => randomBytes(64).toString('base64url')
 /** Secrets for one run. */
 export const secrets = { access: made(), refresh: made(), apiKey: randomBytes(32).toString('hex') }
 
-/** Starts the compiled product as production runs it. */
-export async function startOurs (redisUrl: string, flags: string[] = []): Promise<OurService> {
-  const service = spawnOurs(redisUrl, flags)
-  const ready = JSON.parse(await service.line('is ready'))
-  return {
-    name: 'ours',
-    pid: service.pid,
-    urls: [ready.public],
-    protocol: documented,
-    open: async (from, count) => await openOurs(ready.internal, from, count),
-    stop: service.stop,
-    end: service.end
-  }
+/** Further Node flags, environment variables, and what `spawnNode` takes. Core 0 without `core`. */
+export interface OurOptions extends SpawnOptions {
+  flags?: string[]
 }
 
-export function spawnOurs (redisUrl: string, flags: string[] = []): Spawned {
-  return spawnPinned(0, [process.execPath, ...nodeFlags, ...flags, path('../../dist/src/server.js')], {
-    REDIS_URL: redisUrl,
-    PORT: '0',
-    INTERNAL_PORT: '0',
-    ACCESS_TOKEN_SECRETS: secrets.access,
-    REFRESH_TOKEN_SECRETS: secrets.refresh,
-    INTERNAL_API_KEY: secrets.apiKey,
-    SHUTDOWN_DELAY: '0'
+/** Starts the compiled product as production runs it. */
+export async function startOurs (redisUrl: string, options: OurOptions = {}): Promise<OurService> {
+  const { pid, line, stop } = spawnOurs(redisUrl, options)
+  const { public: url, internal } = JSON.parse(await line('is ready'))
+  const open: Service['open'] = async (from, count) => {
+    const tokens: string[] = []
+    for (let i = 0; i < count; i += 32) {
+      const ids = Array.from({ length: Math.min(32, count - i) }, (_, j) => from + i + j)
+      const opened = await Promise.all(ids.map(async id => await openSession(internal, id)))
+      tokens.push(...opened.map(({ refreshToken }) => refreshToken))
+    }
+    return tokens
+  }
+  return { name: 'ours', pid, urls: [url], internalUrl: internal, protocol: documented, open, stop }
+}
+
+export function spawnOurs (redisUrl: string, { flags = [], env, ...options }: OurOptions = {}): Spawned {
+  return spawnNode([...nodeFlags, ...flags, path('../../dist/src/server.js')], {
+    core: 0,
+    ...options,
+    env: {
+      REDIS_URL: redisUrl,
+      PORT: '0',
+      INTERNAL_PORT: '0',
+      ACCESS_TOKEN_SECRETS: secrets.access,
+      REFRESH_TOKEN_SECRETS: secrets.refresh,
+      INTERNAL_API_KEY: secrets.apiKey,
+      SHUTDOWN_DELAY: '0',
+      ...env
+    }
   })
 }
 
-/** Opens sessions as a login service does. */
-async function openOurs (internal: string, from: number, count: number): Promise<string[]> {
-  const one = async (userId: number, tries = 5): Promise<string> => {
-    const response = await fetch(`${internal}/internal/sessions`, {
-      method: 'POST',
-      headers: { 'content-type': 'application/json', authorization: `Bearer ${secrets.apiKey}` },
-      body: JSON.stringify({ userId, email: `user${userId}@example.com`, role: 'GUEST', deviceId: DEVICE_ID })
-    })
-    if (response.status === 500 && tries > 1) return await one(userId, tries - 1)
-    if (response.status !== 201) throw new Error(`a session could not be opened: ${response.status} ${await response.text()}`)
-    return (await response.json() as { refreshToken: string }).refreshToken
-  }
-  const tokens: string[] = []
-  for (let i = 0; i < count; i += 32) {
-    tokens.push(...await Promise.all(Array.from({ length: Math.min(32, count - i) }, (_, j) => one(from + i + j))))
-  }
-  return tokens
+/** Opens a session as a login service does, which repeats a request answered 500. `token` is the access token. */
+export async function openSession (internalUrl: string, userId: number, tries = 5): Promise<{ token: string, refreshToken: string }> {
+  const response = await fetch(`${internalUrl}/internal/sessions`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', authorization: `Bearer ${secrets.apiKey}` },
+    body: JSON.stringify({ userId, email: `user${userId}@example.com`, role: 'GUEST', deviceId: DEVICE_ID })
+  })
+  if (response.status === 500 && tries > 1) return await openSession(internalUrl, userId, tries - 1)
+  if (response.status !== 201) throw new Error(`a session could not be opened: ${response.status} ${await response.text()}`)
+  return await response.json() as Awaited<ReturnType<typeof openSession>>
 }
 
 /** Starts a contender on its Redis. `answer` is the fixed answer of the ceiling, copied from the product. */
 export async function startContender (name: ContenderName, redisUrl: string, answer: string): Promise<Service> {
   if (name === 'ours') return await startOurs(redisUrl)
   const env = { REDIS_URL: redisUrl, ANSWER: answer, DEVICE_ID }
-  const service = spawnPinned(0, [process.execPath, ...nodeFlags, path(`../contenders/${name}/server.mjs`)], env, true)
+  const service = spawnNode([...nodeFlags, path(`../contenders/${name}/server.mjs`)], { core: 0, env, ipc: true })
   const { url } = JSON.parse(await service.line('"url"'))
   return {
     name,

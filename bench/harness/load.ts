@@ -1,7 +1,7 @@
 import { fileURLToPath } from 'node:url'
 import type { LatencyResult, LoadResult, Order, RaceResult } from '../load/protocol.ts'
 import type { Service } from './contenders.ts'
-import { ask, spawnPinned } from './processes.ts'
+import { ask, spawnNode } from './processes.ts'
 
 /**
  * The load generator, in its own process. A run with a wrong answer rejects, because its figures would be meaningless. A
@@ -21,7 +21,7 @@ const path = (relative: string): string => fileURLToPath(new URL(relative, impor
 
 export function startLoad (patient: boolean): Load {
   const loader = new URL('../../scripts/typescript.mjs', import.meta.url).href
-  const generator = spawnPinned(1, [process.execPath, '--import', loader, path('../load/generator.ts')], {}, true)
+  const generator = spawnNode(['--import', loader, path('../load/generator.ts')], { core: 1, ipc: true })
   const order = async <T>(what: Order): Promise<T> => await ask<T>(generator, what)
   const checked = async <T extends LoadResult>(what: Order): Promise<T> => {
     const result = await order<T>(what)

@@ -1,11 +1,7 @@
-import { once } from 'node:events'
-import { mkdtemp, rm } from 'node:fs/promises'
-import { createServer, type AddressInfo } from 'node:net'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { spawnSync } from 'node:child_process'
-import { Redis } from 'ioredis'
-import { spawnPinned, temporaryFolders } from './processes.ts'
+import type { Redis } from 'ioredis'
+import { startServer } from '../../test/support/redis/server.ts'
+import { canPin, running, temporaryFolder } from './processes.ts'
 
 /** A Redis server for one contender. */
 export interface PrivateRedis {
@@ -17,34 +13,28 @@ export interface PrivateRedis {
   stop (): Promise<void>
 }
 
-const binary = ['redis-server', 'valkey-server'].find(name => spawnSync(name, ['--version']).status === 0)!
-
-export async function freePort (): Promise<number> {
-  const server = createServer()
-  await once(server.listen(0, '127.0.0.1'), 'listening')
-  const { port } = server.address() as AddressInfo
-  await once(server.close(), 'close')
-  return port
-}
-
 /**
  * Starts Redis as the README recommends for production: every write goes to the append-only file. Rewriting that file is
  * off, because its fork would slow down some rounds and not others.
  */
-export async function startRedis (settings: string[] = []): Promise<PrivateRedis> {
-  const folder = await mkdtemp(join(tmpdir(), 'rts-bench-'))
-  temporaryFolders.add(folder)
-  const port = await freePort()
-  const server = spawnPinned(1, [
-    binary, '--port', String(port), '--bind', '127.0.0.1', '--dir', folder, '--save', '', '--appendonly', 'yes',
-    '--auto-aof-rewrite-percentage', '0', '--maxmemory-policy', 'noeviction', '--hash-max-listpack-value', '256', ...settings
-  ])
-  await server.line('Ready to accept connections')
-  const client = new Redis({ host: '127.0.0.1', port })
+export async function startRedis (): Promise<PrivateRedis> {
+  const { client, pid, port, stop } = await startServer({
+    folder: temporaryFolder(),
+    config: port => `port ${port}
+bind 127.0.0.1
+save ""
+appendonly yes
+auto-aof-rewrite-percentage 0
+maxmemory-policy noeviction
+hash-max-listpack-value 256
+`
+  })
+  running.add(pid)
+  if (canPin) spawnSync('taskset', ['--all-tasks', '--cpu-list', '--pid', '1', String(pid)])
   return {
     url: `redis://127.0.0.1:${port}`,
     client,
-    pid: server.pid,
+    pid,
     info: async () => {
       const text = await client.info()
       const field = (name: string): string => new RegExp(`^${name}:(.*)\r$`, 'm').exec(text)?.[1] ?? ''
@@ -56,10 +46,8 @@ export async function startRedis (settings: string[] = []): Promise<PrivateRedis
       }
     },
     stop: async () => {
-      client.disconnect()
-      await server.stop()
-      await rm(folder, { recursive: true, force: true })
-      temporaryFolders.delete(folder)
+      await stop()
+      running.delete(pid)
     }
   }
 }

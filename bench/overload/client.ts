@@ -1,5 +1,6 @@
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
+import { DEVICE_ID } from '../harness/contenders.ts'
 
 /** One client with one keep-alive connection. It handles raw bytes, so that the load costs little compared to the service. */
 export interface Client {
@@ -44,7 +45,7 @@ export function createClient (port: number, token: string): Client {
     },
 
     async refresh () {
-      const body = JSON.stringify({ deviceId: 'bench', refreshToken: token })
+      const body = JSON.stringify({ deviceId: DEVICE_ID, refreshToken: token })
       received = ''
       const sent = performance.now()
       socket.write('POST /api/ps/refresh HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\n' +

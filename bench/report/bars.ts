@@ -1,6 +1,5 @@
-import type { ContenderName } from '../harness/contenders.ts'
 import { bar, line, picture, text } from './svg.ts'
-import { titles } from './tables.ts'
+import { titles, type ContenderName } from '../harness/contenders.ts'
 
 export interface Bar {
   name: ContenderName
@@ -35,17 +34,17 @@ export function barChart ({ title, subtitle, bars, goal }: BarChart): string {
   const height = TOP + bars.length * ROW
   const shapes = [text(24, 54, subtitle, 'soft')]
   for (const [i, { name, value, range, label, note }] of bars.entries()) {
-    const [y, whose] = [TOP + i * ROW, name === 'ours' ? 'ours' : 'other']
+    const [y, color] = [TOP + i * ROW, name === 'ours' ? 'ours' : 'other']
     const middle = y + THICKNESS / 2
-    shapes.push(text(LEFT - 12, middle + 5, titles[name], whose === 'ours' ? 'strong' : '', 'end'))
-    shapes.push(bar({ x: LEFT, y, width: x(value) - LEFT, height: THICKNESS }, whose))
+    shapes.push(text(LEFT - 12, middle + 5, titles[name], color === 'ours' ? 'strong' : '', 'end'))
+    shapes.push(bar({ x: LEFT, y, width: x(value) - LEFT, height: THICKNESS }, color))
     if (range !== undefined) {
       const [from, to] = range.map(x) as [number, number]
       shapes.push(line([[from, middle], [to, middle]], 'spread'))
       for (const end of [from, to]) shapes.push(line([[end, middle - 4], [end, middle + 4]], 'spread'))
     }
-    const behind = x(Math.max(range?.[1] ?? value, whose === 'ours' ? goal?.value ?? 0 : 0)) + 10
-    shapes.push(text(behind, note === undefined ? middle + 5 : middle - 1, label, whose === 'ours' ? 'strong' : ''))
+    const behind = x(Math.max(range?.[1] ?? value, color === 'ours' ? goal?.value ?? 0 : 0)) + 10
+    shapes.push(text(behind, note === undefined ? middle + 5 : middle - 1, label, color === 'ours' ? 'strong' : ''))
     if (note !== undefined) shapes.push(text(behind, middle + 14, note, 'soft'))
   }
   const own = bars.findIndex(({ name }) => name === 'ours')

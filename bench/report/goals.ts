@@ -1,4 +1,4 @@
-import type { GrowthPoint } from '../parts/growth.ts'
+import type { GrowthPoint } from '../suites/growth.ts'
 import { quantile } from '../harness/statistics.ts'
 import { bytes, factor, integer, milliseconds } from './format.ts'
 import type { Results } from './read.ts'
@@ -14,7 +14,7 @@ export interface Goal {
 
 export const NOT_JUDGED = 'not judged by a quick run'
 
-/** Goals of every part that has been run. A quick run is too short for figures, but its races are valid. */
+/** Goals of every suite that has been run. A quick run is too short for figures, but its races are valid. */
 export function goals (results: Results): Goal[] {
   return [
     ...unlessQuick(results.speed, speedGoals(results)),

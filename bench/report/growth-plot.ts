@@ -1,7 +1,8 @@
-import type { GrowthResults } from '../parts/growth.ts'
+import type { GrowthResults } from '../suites/growth.ts'
 import { bytes, integer } from './format.ts'
 import { dot, line, picture, text } from './svg.ts'
-import { measured, titles } from './tables.ts'
+import { titles } from '../harness/contenders.ts'
+import { measured } from './tables.ts'
 
 const WIDTH = 760
 const LEFT = 70
@@ -35,12 +36,12 @@ export function growthPlot (results: GrowthResults): string {
   }
   const labels = apart(lines.map(({ points }) => Math.min(y(points.at(-1)!.added), BOTTOM - 12)))
   for (const [i, { name, label, points }] of lines.entries()) {
-    const whose = name === 'ours' ? 'ours' : 'other'
+    const color = name === 'ours' ? 'ours' : 'other'
     const end = points.at(-1)!
-    shapes.push(line(points.map(({ rotations, added }) => [x(rotations), y(added)]), whose))
-    shapes.push(dot(x(end.rotations), y(end.added), 4, whose))
+    shapes.push(line(points.map(({ rotations, added }) => [x(rotations), y(added)]), color))
+    shapes.push(dot(x(end.rotations), y(end.added), 4, color))
     shapes.push(line([[x(end.rotations) + 6, y(end.added)], [RIGHT + 8, labels[i]!]]))
-    shapes.push(text(RIGHT + 14, labels[i]!, titles[name], whose === 'ours' ? 'strong' : ''))
+    shapes.push(text(RIGHT + 14, labels[i]!, titles[name], color === 'ours' ? 'strong' : ''))
     shapes.push(text(RIGHT + 14, labels[i]! + 15, label, 'soft'))
   }
   const description = lines.map(({ name, label }) => `${titles[name]}: ${label}.`).join(' ')

@@ -1,7 +1,8 @@
-import type { SpeedResult } from '../parts/speed.ts'
+import type { SpeedResult } from '../suites/speed.ts'
 import { integer, milliseconds } from './format.ts'
 import { dot, line, picture, text } from './svg.ts'
-import { measured, titles } from './tables.ts'
+import { titles } from '../harness/contenders.ts'
+import { measured } from './tables.ts'
 
 const WIDTH = 760
 const LEFT = 190
@@ -31,12 +32,12 @@ export function latencyPlot (results: SpeedResult): string {
     shapes.push(line([[at, TOP - 18], [at, bottom]]), text(at, bottom + 18, String(10 ** exponent), 'soft', 'middle'))
   }
   for (const [i, name] of names.entries()) {
-    const [y, whose] = [TOP + i * ROW, name === 'ours' ? 'ours' : 'other']
+    const [y, color] = [TOP + i * ROW, name === 'ours' ? 'ours' : 'other']
     const at = values[i]!.map(x)
-    shapes.push(text(LEFT - 12, y + 5, titles[name], whose === 'ours' ? 'strong' : '', 'end'))
+    shapes.push(text(LEFT - 12, y + 5, titles[name], color === 'ours' ? 'strong' : '', 'end'))
     shapes.push(text(LEFT - 12, y + 21, `${integer(results[name]!.latency.rate)}/s`, 'soft', 'end'))
-    shapes.push(line([[at[0]!, y], [at[2]!, y]], whose))
-    shapes.push(dot(at[0]!, y, 5, `${whose} hollow`), dot(at[1]!, y, 6, whose), dot(at[2]!, y, 3.5, whose))
+    shapes.push(line([[at[0]!, y], [at[2]!, y]], color))
+    shapes.push(dot(at[0]!, y, 5, `${color} hollow`), dot(at[1]!, y, 6, color), dot(at[2]!, y, 3.5, color))
     for (const [j, label] of spreadLabels(at).entries()) {
       shapes.push(text(label, y + 21, milliseconds(values[i]![j]!).replace(' ms', ''), j === 1 ? 'strong' : 'soft', 'middle'))
     }

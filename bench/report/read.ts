@@ -1,15 +1,15 @@
 import { readFileSync } from 'node:fs'
 import type { Machine } from '../harness/machine.ts'
-import type { GrowthResults } from '../parts/growth.ts'
-import type { MemoryResults } from '../parts/memory.ts'
-import type { ProfileResult } from '../parts/profile.ts'
-import type { RaceResults } from '../parts/race.ts'
-import type { SessionsResult } from '../parts/sessions.ts'
-import type { SpeedResult } from '../parts/speed.ts'
-import type { StartResult } from '../parts/start.ts'
+import type { GrowthResults } from '../suites/growth.ts'
+import type { MemoryResults } from '../suites/memory.ts'
+import type { ProfileResult } from '../suites/profile.ts'
+import type { RaceResults } from '../suites/race.ts'
+import type { SessionsResult } from '../suites/sessions.ts'
+import type { SpeedResult } from '../suites/speed.ts'
+import type { StartResult } from '../suites/start.ts'
 import type { Settings } from '../settings.ts'
 
-/** Results of each part, by the name of its file. */
+/** Results of each suite, by the name of its file. */
 export interface Findings {
   speed: SpeedResult
   race: RaceResults
@@ -32,17 +32,15 @@ export interface Run<T> {
   results: T
 }
 
-export type Results = { [Part in keyof Findings]?: Run<Findings[Part]> }
+export type Results = { [Suite in keyof Findings]?: Run<Findings[Suite]> }
 
-export const partNames = [
-  'speed', 'race', 'memory', 'start', 'profile', 'growth', 'sessions', 'five-million'
-] as const
+export const suiteNames = ['speed', 'race', 'memory', 'start', 'profile', 'growth', 'sessions', 'five-million'] as const
 
-/** Reads the results of all parts that have been run. Each part may be run alone, so their dates may differ. */
+/** Reads the results of all suites that have been run. Each suite may be run alone, so their dates may differ. */
 export function readResults (folder: string): Results {
-  const found = partNames.flatMap(part => {
+  const found = suiteNames.flatMap(name => {
     try {
-      return [[part, JSON.parse(readFileSync(`${folder}/${part}.json`, 'utf8'))]]
+      return [[name, JSON.parse(readFileSync(`${folder}/${name}.json`, 'utf8'))]]
     } catch (err) {
       if ((err as NodeJS.ErrnoException).code === 'ENOENT') return []
       throw err

@@ -1,20 +1,12 @@
-import { contenders, type ContenderName } from '../harness/contenders.ts'
+import { contenderNames, titles, type ContenderName } from '../harness/contenders.ts'
 import type { Machine } from '../harness/machine.ts'
 import { bytes, factor, integer, markdownTable, milliseconds, withSpread } from './format.ts'
 import { goals, NOT_JUDGED } from './goals.ts'
-import { partNames, type Results, type Run } from './read.ts'
-
-export const titles: Record<ContenderName, string> = {
-  ours: 'refresh-token-service',
-  ceiling: 'ceiling',
-  tutorial: 'tutorial',
-  'oidc-provider': 'node-oidc-provider',
-  'better-auth': 'better-auth'
-}
+import { suiteNames, type Results, type Run } from './read.ts'
 
 /** Contenders with results, in the same order everywhere. */
 export function measured (results: Partial<Record<ContenderName, unknown>>): ContenderName[] {
-  return (Object.keys(contenders) as ContenderName[]).filter(name => results[name] !== undefined)
+  return contenderNames.filter(name => results[name] !== undefined)
 }
 
 /** The full report, for the bench's README.md. */
@@ -124,9 +116,9 @@ function growthTable ({ growth }: Results): string | undefined {
 
 function scaleTable ({ sessions, 'five-million': most }: Results): string | undefined {
   const rows: string[][] = []
-  for (const part of [sessions, most]) {
-    if (part === undefined) continue
-    for (const { sessions, perSecond, redisCpu, memoryPerSession } of [part.results.few, part.results.many]) {
+  for (const run of [sessions, most]) {
+    if (run === undefined) continue
+    for (const { sessions, perSecond, redisCpu, memoryPerSession } of [run.results.few, run.results.many]) {
       const memory = sessions < 100_000 ? '' : bytes(memoryPerSession)
       rows.push([`${integer(sessions)} sessions`, withSpread(perSecond, integer), `${redisCpu.toFixed(1)} µs`, memory])
     }
@@ -135,9 +127,9 @@ function scaleTable ({ sessions, 'five-million': most }: Results): string | unde
   return markdownTable(['scale', 'refreshes/s', 'Redis CPU a refresh', 'Redis memory a session'], rows)
 }
 
-/** Machines, versions and dates of the runs: parts may have been run on different days. */
+/** Machines, versions and dates of the runs: suites may have been run on different days. */
 function provenance (results: Results): string {
-  const runs = partNames.map(part => results[part]).filter(run => run !== undefined) as Array<Run<unknown>>
+  const runs = suiteNames.map(name => results[name]).filter(run => run !== undefined) as Array<Run<unknown>>
   const lines = [...new Set(runs.map(({ machine, date }) => `${describe(machine)}, ${date}.`))]
   if (runs.some(({ quick }) => quick)) lines.push('**A trial run (`--quick`): its figures mean nothing.**')
   return lines.join('\n')

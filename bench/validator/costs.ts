@@ -1,7 +1,7 @@
 import fastifyJwt from '@fastify/jwt'
 import Fastify from 'fastify'
 import { createSessionValidator, type SessionValidatorOptions } from '../../packages/validator/src/index.ts'
-import { print, quantile } from './print.ts'
+import { quantile } from '../harness/statistics.ts'
 
 /** Number of rounds. Every way runs once a round, so that a busy moment of the machine affects all alike. */
 const ROUNDS = 15
@@ -35,11 +35,11 @@ export async function measureCosts (options: SessionValidatorOptions, tokens: st
     for (const [name, run] of Object.entries(ways)) costs[name]!.push(await run())
   }
 
-  print(`A validation, HS512, ${tokens.length} tokens in turn, median of ${ROUNDS} rounds`)
+  console.log(`A validation, HS512, ${tokens.length} tokens in turn, median of ${ROUNDS} rounds`)
   const base = quantile(costs['@fastify/jwt, its own cache']!, 0.5)
   for (const [name, values] of Object.entries(costs)) {
     const cost = quantile(values, 0.5)
-    print(`  ${name.padEnd(34)} ${cost.toFixed(1).padStart(8)} µs   ${(cost / base).toFixed(2).padStart(7)} ×`)
+    console.log(`  ${name.padEnd(34)} ${cost.toFixed(1).padStart(8)} µs   ${(cost / base).toFixed(2).padStart(7)} ×`)
   }
   await Promise.all([cached.close(), uncached.close(), app.close()])
 }

@@ -5,7 +5,7 @@ import { createServer, type RequestListener } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join, resolve } from 'node:path'
 import t, { type Test } from 'tap'
-import type { ProfileResult } from '../../bench/parts/profile.ts'
+import type { ProfileResult } from '../../bench/suites/profile.ts'
 import { tempFolder } from '../support/helper.ts'
 
 /**
@@ -19,7 +19,7 @@ t.setTimeout(600_000)
 /** A copy of the bench beside a fresh build, so that neither the working tree's build nor its results are touched. */
 async function copy (t: Test): Promise<string> {
   const folder = await tempFolder(t)
-  for (const name of ['node_modules', 'package.json', 'tsconfig.json', 'tsconfig.build.json', 'src', 'plugins', 'routes']) {
+  for (const name of ['node_modules', 'package.json', 'tsconfig.json', 'tsconfig.build.json', 'src', 'plugins', 'routes', 'test']) {
     await symlink(resolve(name), join(folder, name))
   }
   await mkdir(join(folder, 'bench'))
@@ -39,17 +39,17 @@ t.test('the bench', async t => {
     spawnSync(process.execPath, ['--import', './scripts/typescript.mjs', 'bench/run.ts', '--results', results, ...args], {
       cwd: folder, env: { PATH }, encoding: 'utf8'
     })
-  // The others are of the same pieces.
-  const parts = ['speed', 'race', 'growth', 'profile']
+  // The other suites use the same modules.
+  const suites = ['speed', 'race', 'growth', 'profile']
 
-  await t.test('runs its parts and writes a file for each, tables and plots', async t => {
-    const { status, stdout, stderr } = bench('--quick', '--only', 'ours,ceiling', ...parts)
+  await t.test('runs its suites and writes a file for each, tables and plots', async t => {
+    const { status, stdout, stderr } = bench('--quick', '--only', 'ours,ceiling', ...suites)
     t.equal(status, 0, stderr)
     t.match(stdout, /^Throughput, by the ceiling's: .*, not judged by a quick run$/m)
     t.notMatch(stdout, 'MISSED', 'a quick run misses no goal')
     t.match(stdout, /^met +Tokens double-spent, 3 races of 8 copies: 0/m)
     t.same((await readdir(results)).sort(), [
-      ...parts.map(part => `${part}.json`), 'report.md', 'summary.md', 'growth.svg', 'latency.svg', 'speed.svg'
+      ...suites.map(name => `${name}.json`), 'report.md', 'summary.md', 'growth.svg', 'latency.svg', 'speed.svg'
     ].sort())
     const { machine, results: { ours, ceiling } } = JSON.parse(await readFile(join(results, 'speed.json'), 'utf8'))
     t.match(machine, { node: process.versions.node, packages: { fastify: String } })
@@ -69,7 +69,7 @@ t.test('the bench', async t => {
   })
 
   await t.test('says what it knows when asked for something else', async t => {
-    t.match(bench('start', '--only', 'us'), { status: 1, stderr: /^Parts: speed, race, .*, report\. Contenders \(--only\): ours, ceiling, / })
+    t.match(bench('start', '--only', 'us'), { status: 1, stderr: /^Suites: speed, race, .*, report\. Contenders \(--only\): ours, ceiling, / })
   })
 })
 

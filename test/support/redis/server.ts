@@ -8,6 +8,8 @@ import { freePort } from '../ports.ts'
 /** A real redis-server of the caller's own, or a Sentinel. */
 export interface RedisServer {
   port: number
+  /** Of the process that runs now. */
+  readonly pid: number
   folder: string
   /** A connection as a user who may do everything; it waits for the server when that is away. */
   client: Redis
@@ -89,5 +91,15 @@ async function startOnce ({ folder, config, socket, username, password, sentinel
     await stop()
     throw err
   }
-  return { port, folder, client, freeze: () => { child.kill('SIGSTOP') }, thaw: () => { child.kill('SIGCONT') }, kill, start, stop }
+  return {
+    port,
+    folder,
+    client,
+    get pid () { return child.pid! },
+    freeze: () => { child.kill('SIGSTOP') },
+    thaw: () => { child.kill('SIGCONT') },
+    kill,
+    start,
+    stop
+  }
 }

@@ -1,5 +1,5 @@
 import type { ContenderName } from '../harness/contenders.ts'
-import { onStage } from '../harness/stage.ts'
+import { withEnvironment } from '../harness/environment.ts'
 import type { Report, Settings } from '../settings.ts'
 
 /** Results of sending one token many times at once, with another session in every round. */
@@ -19,12 +19,12 @@ export type RaceResults = Partial<Record<ContenderName, RaceOf>>
 
 /** Skips the ceiling, which has no rotation to race for. */
 export async function race (settings: Settings, report: Report) {
-  const { contenders, raceRounds: rounds, copies } = settings
-  return await onStage(settings, contenders.filter(name => name !== 'ceiling'), async ({ load, players, machine }) => {
+  const { raceRounds: rounds, copies } = settings
+  return await withEnvironment(settings, settings.contenders.filter(name => name !== 'ceiling'), async ({ load, contenders, machine }) => {
     const results: RaceResults = {}
-    for (const player of players) {
-      await load.sessions(player, [])
-      const races = await load.race(player.name, copies, await player.open(1, rounds))
+    for (const contender of contenders) {
+      await load.sessions(contender, [])
+      const races = await load.race(contender.name, copies, await contender.open(1, rounds))
       const result = {
         copies,
         rounds,
@@ -33,8 +33,8 @@ export async function race (settings: Settings, report: Report) {
         lostSessions: races.filter(({ working }) => working === 0).length,
         refused: races.reduce((sum, { refused }) => sum + refused, 0)
       }
-      results[player.name] = result
-      report(`${player.name.padEnd(14)} ${result.doubleSpent} tokens double-spent, ${result.lostSessions} of ${rounds} sessions lost`)
+      results[contender.name] = result
+      report(`${contender.name.padEnd(14)} ${result.doubleSpent} tokens double-spent, ${result.lostSessions} of ${rounds} sessions lost`)
     }
     return { machine, results }
   })

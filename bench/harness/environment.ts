@@ -1,43 +1,46 @@
+import type { Settings } from '../settings.ts'
 import { sampleAnswer, startContender, startOurs, type ContenderName, type Service } from './contenders.ts'
 import { startLoad, type Load } from './load.ts'
 import { describeMachine, type Machine } from './machine.ts'
 import { startRedis, type PrivateRedis } from './redis.ts'
-import type { Settings } from '../settings.ts'
 
-/** The processes of a part: the contenders, each with its own Redis, and the load generator. */
-export interface Stage {
+/** The processes of a suite. */
+export interface BenchEnvironment {
   load: Load
   machine: Machine
-  players: Player[]
+  contenders: Contender[]
 }
 
-export interface Player extends Service {
+/** A running contender with its own Redis. */
+export interface Contender extends Service {
   redis: PrivateRedis
 }
 
-/** Starts all contenders, so that their rounds can take turns, runs `act`, and ends everything. */
-export async function onStage<T> ({ patient }: Settings, names: ContenderName[], act: (stage: Stage) => Promise<T>): Promise<T> {
+/** Starts the load generator and all contenders, so that their rounds can take turns, runs `suite`, and ends everything. */
+export async function withEnvironment<T> (
+  { patient }: Settings, names: ContenderName[], suite: (environment: BenchEnvironment) => Promise<T>
+): Promise<T> {
   const ends: Array<() => Promise<void>> = []
   try {
     const load = startLoad(patient)
     ends.push(load.stop)
-    const players: Player[] = []
+    const contenders: Contender[] = []
     for (const name of names) {
       const redis = await startRedis()
       ends.push(redis.stop)
-      const answer = name === 'ceiling' ? await ourAnswer(players.find(({ name }) => name === 'ours')) : ''
+      const answer = name === 'ceiling' ? await ourAnswer(contenders.find(({ name }) => name === 'ours')) : ''
       const service = await startContender(name, redis.url, answer)
       ends.push(service.stop)
-      players.push({ ...service, redis })
+      contenders.push({ ...service, redis })
     }
-    const { version } = await players[0]!.redis.info()
-    return await act({ load, players, machine: describeMachine(version) })
+    const { version } = await contenders[0]!.redis.info()
+    return await suite({ load, contenders, machine: describeMachine(version) })
   } finally {
     for (const end of ends.reverse()) await end()
   }
 }
 
-async function ourAnswer (ours: Player | undefined): Promise<string> {
+async function ourAnswer (ours: Contender | undefined): Promise<string> {
   if (ours !== undefined) return await sampleAnswer(ours)
   const redis = await startRedis()
   const service = await startOurs(redis.url)

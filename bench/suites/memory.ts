@@ -1,6 +1,6 @@
 import type { ContenderName } from '../harness/contenders.ts'
 import { assertSameRecord, writeRecords } from '../harness/records.ts'
-import { onStage, type Player } from '../harness/stage.ts'
+import { withEnvironment, type Contender } from '../harness/environment.ts'
 import type { Report, Settings } from '../settings.ts'
 
 /** Bytes of Redis memory, including the tables of keys and expiries. */
@@ -21,14 +21,14 @@ const SESSIONS_EACH = 5
 const [EMAIL, LONG_EMAIL] = ['guest@keygenqt.com', `${'long'.repeat(5)}@example.com`]
 
 export async function memory (settings: Settings, report: Report) {
-  const { contenders, memoryUsers: users } = settings
-  return await onStage(settings, contenders.filter(name => name !== 'ceiling'), async ({ players, machine }) => {
+  const { memoryUsers: users } = settings
+  return await withEnvironment(settings, settings.contenders.filter(name => name !== 'ceiling'), async ({ contenders, machine }) => {
     const results: MemoryResults = {}
-    for (const player of players) {
+    for (const contender of contenders) {
       // Fewer users for the others, because their sessions are opened one by one.
-      const result = player.name === 'ours' ? await ofOurs(player, users) : await ofOther(player, Math.ceil(users / 20))
-      results[player.name] = result
-      report(`${player.name.padEnd(14)} ${result.perUser.toFixed(0)} bytes a user with one session` +
+      const result = contender.name === 'ours' ? await ofOurs(contender, users) : await ofOther(contender, Math.ceil(users / 20))
+      results[contender.name] = result
+      report(`${contender.name.padEnd(14)} ${result.perUser.toFixed(0)} bytes a user with one session` +
         (result.perUserLong === undefined ? '' : ` (${result.perUserLong.toFixed(0)} with a long e-mail address)`) +
         (result.perFurtherSession === undefined ? '' : `, ${result.perFurtherSession.toFixed(0)} for each further one`))
     }
@@ -36,12 +36,12 @@ export async function memory (settings: Settings, report: Report) {
   })
 }
 
-async function ofOurs (player: Player, users: number): Promise<MemoryOf> {
-  const { redis: { client } } = player
-  await assertSameRecord(player, client)
+async function ofOurs (contender: Contender, users: number): Promise<MemoryOf> {
+  const { redis: { client } } = contender
+  await assertSameRecord(contender, client)
   const grown = async (sessionsEach: number, email = EMAIL): Promise<number> => {
     await client.flushall()
-    return await growth(player, async () => { await writeRecords(client, 1, users, sessionsEach, Infinity, () => email) }) / users
+    return await growth(contender, async () => { await writeRecords(client, 1, users, sessionsEach, Infinity, () => email) }) / users
   }
   const perUser = await grown(1)
   return {
@@ -52,13 +52,13 @@ async function ofOurs (player: Player, users: number): Promise<MemoryOf> {
   }
 }
 
-async function ofOther (player: Player, users: number): Promise<MemoryOf> {
-  await player.open(users + 1, 1)
-  return { users, perUser: await growth(player, async () => { await player.open(1, users) }) / users }
+async function ofOther (contender: Contender, users: number): Promise<MemoryOf> {
+  await contender.open(users + 1, 1)
+  return { users, perUser: await growth(contender, async () => { await contender.open(1, users) }) / users }
 }
 
 /** Returns the bytes that an action adds to Redis's memory. The append-only file is off, so that its buffers don't count. */
-async function growth ({ redis: { client, info } }: Player, act: () => Promise<void>): Promise<number> {
+async function growth ({ redis: { client, info } }: Contender, act: () => Promise<void>): Promise<number> {
   await client.config('SET', 'appendonly', 'no')
   const before = (await info()).memory
   await act()

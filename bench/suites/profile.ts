@@ -1,9 +1,8 @@
-import { mkdtempSync, readdirSync, readFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { startOurs, type Service } from '../harness/contenders.ts'
-import { onStage, type Stage } from '../harness/stage.ts'
-import { temporaryFolders } from '../harness/processes.ts'
+import { withEnvironment, type BenchEnvironment } from '../harness/environment.ts'
+import { temporaryFolder } from '../harness/processes.ts'
 import { cpuOf } from '../harness/usage.ts'
 import { classify } from '../profile/classes.ts'
 import { timeByClass, type CpuProfile } from '../profile/cpu-profile.ts'
@@ -21,14 +20,13 @@ export interface ProfileResult {
 const INTERVAL = 200
 
 export async function profile (settings: Settings, report: Report) {
-  const folder = mkdtempSync(join(tmpdir(), 'rts-profile-'))
-  temporaryFolders.add(folder)
-  return await onStage(settings, ['ours'], async ({ load, machine, players: [ours] }) => {
+  const folder = temporaryFolder()
+  return await withEnvironment(settings, ['ours'], async ({ load, machine, contenders: [ours] }) => {
     const { cpu } = await run(load, ours!, settings)
     const flags = ['--cpu-prof', `--cpu-prof-dir=${folder}`, `--cpu-prof-interval=${INTERVAL}`]
-    const profiled = await startOurs(ours!.redis.url, flags)
+    const profiled = await startOurs(ours!.redis.url, { flags })
     const { from, to } = await run(load, profiled, settings)
-    await profiled.end()
+    await profiled.stop('SIGTERM')
     const times = timeByClass(readProfile(folder), classify, from, to)
     times.delete('idle')
     const sum = [...times.values()].reduce((sum, time) => sum + time, 0)
@@ -40,7 +38,7 @@ export async function profile (settings: Settings, report: Report) {
 }
 
 /** Measures microseconds of CPU a refresh; returns them with the measured interval of the monotonic clock. */
-async function run (load: Stage['load'], service: Service, settings: Settings): Promise<{ cpu: number, from: number, to: number }> {
+async function run (load: BenchEnvironment['load'], service: Service, settings: Settings): Promise<{ cpu: number, from: number, to: number }> {
   const { connections, warmup, seconds, rounds } = settings
   await load.sessions(service, await service.open(1, settings.sessions))
   await load.closed('ours', { connections, warmup, seconds })

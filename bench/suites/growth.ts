@@ -1,5 +1,5 @@
 import type { ContenderName } from '../harness/contenders.ts'
-import { onStage, type Stage, type Player } from '../harness/stage.ts'
+import { withEnvironment, type BenchEnvironment, type Contender } from '../harness/environment.ts'
 import { cpuOf } from '../harness/usage.ts'
 import type { Report, Settings } from '../settings.ts'
 
@@ -26,35 +26,35 @@ export type GrowthResults = Partial<Record<ContenderName, GrowthOf>>
 const fractions: Partial<Record<ContenderName, number>> = { ours: 1, tutorial: 0.1, 'oidc-provider': 0.03, 'better-auth': 0.01 }
 
 export async function growth (settings: Settings, report: Report) {
-  return await onStage(settings, settings.contenders.filter(name => name in fractions), async stage => {
+  return await withEnvironment(settings, settings.contenders.filter(name => name in fractions), async environment => {
     const results: GrowthResults = {}
-    for (const player of stage.players) {
-      const points = await rotate(stage, player, settings, report)
+    for (const contender of environment.contenders) {
+      const points = await rotate(environment, contender, settings, report)
       const [first, last] = [points[0]!, points.at(-1)!]
-      results[player.name] = {
+      results[contender.name] = {
         sessions: settings.growthSessions,
         points,
         bytesPerRotation: (last.memory - first.memory) / (last.rotations - first.rotations)
       }
     }
-    return { machine: stage.machine, results }
+    return { machine: environment.machine, results }
   })
 }
 
-async function rotate ({ load }: Stage, player: Player, settings: Settings, report: Report): Promise<GrowthPoint[]> {
+async function rotate ({ load }: BenchEnvironment, contender: Contender, settings: Settings, report: Report): Promise<GrowthPoint[]> {
   const { rotations, growthSessions, growthPoints, connections } = settings
-  const count = Math.ceil(rotations * fractions[player.name]! / growthPoints)
-  await load.sessions(player, await player.open(1, growthSessions))
+  const count = Math.ceil(rotations * fractions[contender.name]! / growthPoints)
+  await load.sessions(contender, await contender.open(1, growthSessions))
   const points: GrowthPoint[] = []
   // The first stretch is the warm-up; the comparison begins at its end.
   for (let i = 0; i <= growthPoints; i++) {
-    const before = cpuOf(player.pid)
-    const { perSecond, total } = await load.count(player.name, { connections, count })
-    const cpu = (cpuOf(player.pid) - before) / total
-    const { memory, keys } = await player.redis.info()
+    const before = cpuOf(contender.pid)
+    const { perSecond, total } = await load.count(contender.name, { connections, count })
+    const cpu = (cpuOf(contender.pid) - before) / total
+    const { memory, keys } = await contender.redis.info()
     const point = { rotations: count * (i + 1), memory, keys, perSecond, cpu }
     points.push(point)
-    report(`${player.name.padEnd(14)} ${String(point.rotations).padStart(8)} rotations  ${(memory / 2 ** 20).toFixed(2)} MiB  ` +
+    report(`${contender.name.padEnd(14)} ${String(point.rotations).padStart(8)} rotations  ${(memory / 2 ** 20).toFixed(2)} MiB  ` +
       `${keys} keys  ${perSecond.toFixed(0)} refreshes/s  ${cpu.toFixed(0)} µs CPU`)
   }
   return points

@@ -1,4 +1,4 @@
-import { onStage, rotated, type Player, type Stage } from '../harness/stage.ts'
+import { withEnvironment, rotated, type Contender, type BenchEnvironment } from '../harness/environment.ts'
 import { quantile, ratios, spread, type Spread } from '../harness/statistics.ts'
 import { cpuOf, watchRss } from '../harness/usage.ts'
 import type { ContenderName } from '../harness/contenders.ts'
@@ -31,49 +31,52 @@ type Round = Record<'perSecond' | 'cpu' | 'redisCpu' | 'serviceShare' | 'redisSh
 type LatencyRound = Record<'p50' | 'p99' | 'p999' | 'generatorDelay', number>
 
 export async function speed (settings: Settings, report: Report) {
-  return await onStage(settings, settings.contenders, async stage => {
-    const { load, players, machine } = stage
-    for (const player of players) {
-      await load.sessions(player, await player.open(1, settings.sessions))
+  return await withEnvironment(settings, settings.contenders, async environment => {
+    const { load, contenders, machine } = environment
+    for (const contender of contenders) {
+      await load.sessions(contender, await contender.open(1, settings.sessions))
       // Warm-up: the first requests of a process are slower.
-      await load.count(player.name, { connections: settings.connections, count: settings.sessions })
+      await load.count(contender.name, { connections: settings.connections, count: settings.sessions })
     }
 
-    const throughputs = await inTurns(players, settings.rounds, async player => {
-      const round = await throughput(stage, player, settings)
-      report(`${player.name.padEnd(14)} ${round.perSecond.toFixed(0).padStart(6)} refreshes/s  ` +
+    const throughputs = await inTurns(contenders, settings.rounds, async contender => {
+      const round = await throughput(environment, contender, settings)
+      report(`${contender.name.padEnd(14)} ${round.perSecond.toFixed(0).padStart(6)} refreshes/s  ` +
         `${round.cpu.toFixed(0).padStart(5)} µs CPU  ${(round.serviceShare * 100).toFixed(0)} % of its core`)
       return round
     })
     // Each contender runs at half of its own maximum: at a common rate, the figures of the slow ones would show only their queue.
     const rateOf = (name: ContenderName): number => quantile(throughputs.get(name)!.map(({ perSecond }) => perSecond), 0.5) / 2
-    const latencies = await inTurns(players, settings.rounds, async ({ name }) => {
-      const round = await latency(stage, name, settings, rateOf(name))
+    const latencies = await inTurns(contenders, settings.rounds, async ({ name }) => {
+      const round = await latency(environment, name, settings, rateOf(name))
       report(`${name.padEnd(14)} p50 ${round.p50.toFixed(2)} ms  p99 ${round.p99.toFixed(2)} ms  at ${rateOf(name).toFixed(0)} refreshes/s`)
       return round
     })
 
     const results: SpeedResult = {}
-    for (const { name } of players) results[name] = summarize(name, throughputs, latencies.get(name)!, rateOf(name))
+    for (const { name } of contenders) results[name] = summarize(name, throughputs, latencies.get(name)!, rateOf(name))
     return { machine, results }
   })
 }
 
 /** Runs one turn of each contender a round, and starts each round with another contender. */
-async function inTurns<T> (players: Player[], rounds: number, turn: (player: Player) => Promise<T>): Promise<Map<ContenderName, T[]>> {
-  const results = new Map(players.map(({ name }) => [name, [] as T[]]))
+async function inTurns<T> (
+  contenders: Contender[], rounds: number, turn: (contender: Contender) => Promise<T>
+): Promise<Map<ContenderName, T[]>> {
+  const results = new Map(contenders.map(({ name }) => [name, [] as T[]]))
   for (let round = 0; round < rounds; round++) {
-    for (const player of rotated(players, round)) results.get(player.name)!.push(await turn(player))
+    for (const contender of rotated(contenders, round)) results.get(contender.name)!.push(await turn(contender))
   }
   return results
 }
 
-async function throughput ({ load }: Stage, player: Player, { connections, warmup, seconds }: Settings): Promise<Round> {
-  const stopWatching = watchRss(player.pid)
-  const [before, redisBefore, start] = [cpuOf(player.pid), await player.redis.info(), performance.now()]
-  const { perSecond, total, generatorCpu } = await load.closed(player.name, { connections, warmup, seconds })
-  const cpu = cpuOf(player.pid) - before
-  const redisCpu = (await player.redis.info()).cpu - redisBefore.cpu
+async function throughput ({ load }: BenchEnvironment, contender: Contender, settings: Settings): Promise<Round> {
+  const { connections, warmup, seconds } = settings
+  const stopWatching = watchRss(contender.pid)
+  const [before, redisBefore, start] = [cpuOf(contender.pid), await contender.redis.info(), performance.now()]
+  const { perSecond, total, generatorCpu } = await load.closed(contender.name, { connections, warmup, seconds })
+  const cpu = cpuOf(contender.pid) - before
+  const redisCpu = (await contender.redis.info()).cpu - redisBefore.cpu
   const elapsed = (performance.now() - start) * 1000
   return {
     perSecond,
@@ -87,7 +90,7 @@ async function throughput ({ load }: Stage, player: Player, { connections, warmu
   }
 }
 
-async function latency ({ load }: Stage, name: ContenderName, settings: Settings, rate: number): Promise<LatencyRound> {
+async function latency ({ load }: BenchEnvironment, name: ContenderName, settings: Settings, rate: number): Promise<LatencyRound> {
   const { connections, warmup, latencySeconds: seconds } = settings
   const { latencies, ownDelay } = await load.open(name, { connections, warmup, seconds, rate })
   return {
