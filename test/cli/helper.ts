@@ -1,4 +1,4 @@
-import { spawn, type ChildProcess, type StdioOptions } from 'node:child_process'
+import type { ChildProcess, StdioOptions } from 'node:child_process'
 import { once } from 'node:events'
 import { text } from 'node:stream/consumers'
 import { Redis } from 'ioredis'
@@ -9,6 +9,7 @@ import type { Request } from '#src/cli/verb'
 import { verbs } from '#src/cli/verbs'
 import { createSessionStore, type SessionStore } from '#src/sessions/store'
 import { apiKey, secret } from '../support/helper.ts'
+import { spawnNode } from '../support/processes.ts'
 
 export interface Ended {
   code: number | null
@@ -20,9 +21,7 @@ export interface Ended {
 
 /** Starts the command line as a process with this environment and no other. */
 export function spawnCli (t: Test, args: string[], env: Record<string, string> = {}, stdio: StdioOptions = ['ignore', 'pipe', 'pipe']): { child: ChildProcess, ended: Promise<Ended> } {
-  const child = spawn(process.execPath, ['--import', './scripts/typescript.mjs', 'src/cli/main.ts', ...args], {
-    env: { PATH: process.env.PATH, ...env }, stdio
-  })
+  const child = spawnNode(['src/cli/main.ts', ...args], { env, stdio })
   t.teardown(() => { child.kill('SIGKILL') })
   const read = async (stream: NodeJS.ReadableStream | null): Promise<string> => stream === null ? '' : await text(stream).catch(() => '')
   const ended = Promise.all([once(child, 'close'), read(child.stdout), read(child.stderr)]).then(([[code], stdout, stderr]) => ({

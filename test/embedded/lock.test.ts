@@ -1,4 +1,3 @@
-import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readdir, symlink, utimes, writeFile } from 'node:fs/promises'
 import { connect, createServer } from 'node:net'
@@ -7,13 +6,14 @@ import { createInterface } from 'node:readline'
 import t, { type Test } from 'tap'
 import { LockedError, takeLock } from '#src/embedded/lock'
 import { tempFolder } from '../support/helper.ts'
+import { spawnNode } from '../support/processes.ts'
 
 /** Processes that take one lock: each says what became of it, and keeps it until its input ends. */
 function contend (t: Test, folder: string): { said: Promise<string>, kill: (signal: 'SIGKILL' | 'SIGSTOP') => Promise<void> } {
-  const child = spawn(process.execPath, ['--import', './scripts/typescript.mjs', 'test/support/fixtures/lock.ts', folder], { stdio: ['pipe', 'pipe', 'inherit'] })
+  const child = spawnNode(['test/support/fixtures/lock.ts', folder], { stdio: ['pipe', 'pipe', 'inherit'] })
   t.teardown(() => { child.kill('SIGKILL') })
   return {
-    said: once(createInterface(child.stdout), 'line').then(([line]) => String(line)),
+    said: once(createInterface(child.stdout!), 'line').then(([line]) => String(line)),
     kill: async signal => {
       const gone = once(child, 'exit')
       child.kill(signal)

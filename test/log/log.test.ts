@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process'
 import { Writable } from 'node:stream'
 import t from 'tap'
 import { createLogger } from '#src/log/log'
+import { nodeArguments } from '../support/processes.ts'
 
 function capture (): { logger: ReturnType<typeof createLogger>, lines: string[] } {
   const lines: string[] = []
@@ -35,7 +36,7 @@ t.test('a request is its method and path: no query, no headers', async t => {
 })
 
 t.test('a person at a terminal reads text, a pipe gets JSON', async t => {
-  const command = `${process.execPath} --import ./scripts/typescript.mjs test/support/fixtures/hello.ts`
+  const command = [process.execPath, ...nodeArguments('test/support/fixtures/hello.ts')].join(' ')
   const run = (file: string, args: string[]): string => execFileSync(file, args, { encoding: 'utf8' })
   t.match(run('script', ['-qec', command, '/dev/null']), /\[\d\d:\d\d:\d\d\.\d{3}\].*INFO.*hello/)
   t.match(JSON.parse(run('sh', ['-c', command])), { level: 30, msg: 'hello' })

@@ -9,6 +9,7 @@ import { createLogOutput, type LogOutput } from '#src/log/output'
 import { createMetrics } from '#src/metrics/metrics'
 import { createHealth } from '#src/health'
 import { environment, startRedis, startService, tempFolder, until } from '../support/helper.ts'
+import { nodeArguments } from '../support/processes.ts'
 
 /** Nothing waits for the reader of the log, and its buffer has a bound. */
 
@@ -122,7 +123,7 @@ for (const [what, command] of [
 ] as const) {
   t.test(`${what} that nobody reads stops no process, nor its end`, async t => {
     const mark = join(await tempFolder(t), 'mark')
-    const child = spawn('sh', ['-c', command, process.execPath, '--import', './scripts/typescript.mjs', 'test/support/fixtures/talk.ts', mark], { stdio: ['ignore', 'pipe', 'inherit'] })
+    const child = spawn('sh', ['-c', command, process.execPath, ...nodeArguments('test/support/fixtures/talk.ts'), mark], { stdio: ['ignore', 'pipe', 'inherit'] })
     t.teardown(() => { child.kill('SIGKILL') })
     const pid = (): string => existsSync(mark) ? readFileSync(mark, 'utf8') : ''
     await until('it has said all', () => pid() !== '')

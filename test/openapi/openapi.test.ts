@@ -5,6 +5,7 @@ import t from 'tap'
 import { apiDocument, nameSchemas, toText, type ApiDocument, type PathItem } from '#src/openapi/document'
 import { toPortable } from '#src/openapi/portable'
 import { build, startRedis } from '../support/helper.ts'
+import { nodeArguments } from '../support/processes.ts'
 
 /** The API document: what is committed is what the routes say, and public tools accept it. */
 
@@ -40,7 +41,7 @@ t.test('docs/openapi.json is what the routes say', async t => {
 
 t.test('the script writes it', async t => {
   const folder = t.testdir()
-  await run(process.execPath, ['--import', './scripts/typescript.mjs', 'scripts/openapi.ts', `${folder}/openapi.json`])
+  await run(process.execPath, [...nodeArguments('scripts/openapi.ts'), `${folder}/openapi.json`])
   t.equal(await readFile(`${folder}/openapi.json`, 'utf8'), await committed(), 'run `npm run openapi` and commit docs/openapi.json')
 })
 

@@ -1,7 +1,4 @@
-import { spawn, type ChildProcess } from 'node:child_process'
 import { generateKeyPairSync, randomBytes } from 'node:crypto'
-import { once } from 'node:events'
-import { createInterface } from 'node:readline'
 import { Writable } from 'node:stream'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { FastifyInstance, LightMyRequestResponse } from 'fastify'
@@ -12,8 +9,10 @@ import { createHealth, type Health } from '#src/health'
 import { createLogger } from '#src/log/log'
 import { createMetrics, type Metrics } from '#src/metrics/metrics'
 import type { Listeners } from '#src/http/listeners'
+import { apiKey, guest, type TokensBody } from './processes.ts'
 import type { PrivateRedis } from './redis/index.ts'
 
+export { apiKey, guest, postRefresh, postSession, spawnService, startService, type ServiceProcess, type TokensBody } from './processes.ts'
 export { startRedis, tempFolder, topology, type PrivateRedis } from './redis/index.ts'
 
 /** Made at every run: a repository is no place for secrets, not even for tests. */
@@ -25,16 +24,6 @@ export function privateKey (algorithm: 'EdDSA' | 'ES256' | 'RS256'): string {
     ? generateKeyPairSync('ed25519')
     : algorithm === 'ES256' ? generateKeyPairSync('ec', { namedCurve: 'P-256' }) : generateKeyPairSync('rsa', { modulusLength: 2048 })
   return privateKey.export({ type: 'pkcs8', format: 'pem' }) as string
-}
-
-export const apiKey = randomBytes(32).toString('base64url')
-
-export interface TokensBody {
-  id: number
-  email: string
-  role: string
-  token: string
-  refreshToken: string
 }
 
 export interface Service {
@@ -53,8 +42,6 @@ export interface Service {
   /** Any request on the internal listener, with the API key. */
   call (method: 'GET' | 'POST' | 'DELETE' | 'PATCH', url: string, payload?: object): Promise<LightMyRequestResponse>
 }
-
-export const guest = { userId: 1, email: 'guest@keygenqt.com', role: 'GUEST', deviceId: 'Unique key' }
 
 /** The environment of a service on a Redis, with a prefix and secrets of its own. */
 export function environment (redisUrl: string, overrides: Record<string, string> = {}): Record<string, string> {
@@ -127,69 +114,4 @@ export async function recordKeys ({ client }: Pick<PrivateRedis, 'client'>): Pro
 /** The claims of a JWT, unverified. */
 export function claimsOf (token: string): { id: number, sid: string, gen: number, iat: number, exp: number, iss: string, sub: string } {
   return JSON.parse(Buffer.from(token.split('.')[1]!, 'base64url').toString())
-}
-
-/** A running process of the service. */
-export interface ServiceProcess {
-  child: ChildProcess
-  publicUrl: string
-  internalUrl: string
-  /** Lines of the log so far. */
-  lines: string[]
-  /** Resolves with a line that contains the text, already logged or to come; rejects after a minute. */
-  line (text: string): Promise<string>
-  exited: Promise<[code: number | null, signal: string | null]>
-}
-
-/** Starts `src/server.ts` as a process, without waiting for it. Ports are chosen by the system. */
-export function spawnService (t: Test, env: Record<string, string>): { child: ChildProcess, lines: string[], errors: string[], line: ServiceProcess['line'], exited: ServiceProcess['exited'] } {
-  const child = spawn(process.execPath, ['--import', './scripts/typescript.mjs', 'src/server.ts'], {
-    env: { PATH: process.env.PATH, PORT: '0', INTERNAL_PORT: '0', ...env },
-    stdio: ['ignore', 'pipe', 'pipe']
-  })
-  const lines: string[] = []
-  const errors: string[] = []
-  const output = createInterface(child.stdout!).on('line', line => lines.push(line))
-  createInterface(child.stderr!).on('line', line => errors.push(line))
-  const exited = once(child, 'close') as ServiceProcess['exited']
-  t.teardown(async () => {
-    child.kill('SIGKILL')
-    await exited
-  })
-  const line: ServiceProcess['line'] = async text => {
-    const late = AbortSignal.timeout(60_000)
-    for (;;) {
-      const found = lines.find(line => line.includes(text))
-      if (found !== undefined) return found
-      const next = once(output, 'line', { signal: late }).catch(() => { throw new Error(`no line with «${text}» within a minute, after:\n${lines.slice(-5).join('\n')}`) })
-      await Promise.race([next, exited.then(() => { throw new Error(`ended before «${text}»: ${errors.join('\n')}`) })])
-    }
-  }
-  return { child, lines, errors, line, exited }
-}
-
-/** Starts `src/server.ts` as a process and waits until it serves. */
-export async function startService (t: Test, env: Record<string, string>): Promise<ServiceProcess> {
-  const { child, lines, line, exited } = spawnService(t, env)
-  const ready = JSON.parse(await line('refresh-token-service is ready'))
-  return { child, lines, line, exited, publicUrl: ready.public, internalUrl: ready.internal }
-}
-
-/** The documented request, to a running process. */
-export async function postRefresh (url: string, refreshToken: string, deviceId = guest.deviceId): Promise<Response> {
-  return await fetch(`${url}/api/ps/refresh`, {
-    method: 'POST',
-    headers: { 'Content-Type': 'application/json' },
-    body: JSON.stringify({ deviceId, refreshToken })
-  })
-}
-
-/** Opens a session at a running process. */
-export async function postSession (url: string, overrides: object = {}): Promise<TokensBody> {
-  const response = await fetch(`${url}/internal/sessions`, {
-    method: 'POST',
-    headers: { 'Content-Type': 'application/json', Authorization: `Bearer ${apiKey}` },
-    body: JSON.stringify({ ...guest, ...overrides })
-  })
-  return await response.json() as TokensBody
 }

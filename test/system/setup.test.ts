@@ -21,7 +21,7 @@ t.test('Node: an old one is refused in a sentence, before anything is installed'
 t.test('Node: every npm script checks it first', async t => {
   const { scripts } = JSON.parse(await readFile('package.json', 'utf8')) as { scripts: Record<string, string> }
   const unchecked = Object.keys(scripts).filter(name => !scripts[name]!.startsWith('node scripts/setup.mjs '))
-  t.same(unchecked, ['compile', 'dist:package'], 'which others run after it, and the Dockerfile, which chooses its Node')
+  t.same(unchecked, ['compile', 'dist:files'], 'which others run after it, and the Dockerfile, which chooses its Node')
 })
 
 t.test('packages: only when one that the lock file lists is not there, or in another version', async t => {

@@ -1,29 +1,15 @@
-import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createServer, type AddressInfo, type Socket } from 'node:net'
 import { text } from 'node:stream/consumers'
 import t, { type Test } from 'tap'
 import { secret } from '../support/helper.ts'
+import { spawnNode } from '../support/processes.ts'
 
 /** A process whose validator is closed ends by itself at once: nothing of the validator keeps its event loop alive. */
 
-/** Says what is left after the close and some turns of the event loop, which a socket that is destroyed needs to go. */
-const script = `
-  import { setImmediate as turn } from 'node:timers/promises'
-  import { createSessionValidator } from './packages/validator/src/index.ts'
-  const { redisUrl, secrets } = JSON.parse(process.argv[1])
-  const validator = createSessionValidator({ redisUrl, secrets })
-  await validator.ready().catch(() => {})
-  await validator.close()
-  for (let turns = 0; turns < 10; turns++) await turn()
-  console.log(process.getActiveResourcesInfo().filter(name => /Timeout|TCP|Shutdown|TLS/.test(name)).join())
-`
-
 /** What keeps the process alive after the close. */
 async function leftAfterClose (t: Test, redisUrl: string): Promise<string> {
-  const child = spawn(process.execPath, [
-    '--import', './scripts/typescript.mjs', '--input-type=module', '--eval', script, JSON.stringify({ redisUrl, secrets: secret() })
-  ], { stdio: ['ignore', 'pipe', 'inherit'] })
+  const child = spawnNode(['test/support/fixtures/close.ts', redisUrl, secret()], { stdio: ['ignore', 'pipe', 'inherit'] })
   t.teardown(() => { child.kill('SIGKILL') })
   const [output] = await Promise.all([text(child.stdout!), once(child, 'close')])
   return output.trim()
