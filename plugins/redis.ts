@@ -13,16 +13,16 @@ export default fp(async app => {
   app.addHook('onClose', async () => { client.disconnect() })
   await app.register(fastifyRedis, { client })
   const { REDIS_WAIT_REPLICAS: replicas } = app.config
-  const replicated = replicas > 0
+  const waitForReplicas = replicas > 0
     ? { redis: await connectRedis(app.config, app.log.child({ connection: 'replicated' })), replicas }
     : undefined
-  app.decorate('replicated', replicated)
-  app.addHook('onClose', async () => { replicated?.redis.disconnect() })
+  app.decorate('waitForReplicas', waitForReplicas)
+  app.addHook('onClose', async () => { waitForReplicas?.redis.disconnect() })
 }, { name: 'redis' })
 
 declare module 'fastify' {
   interface FastifyInstance {
     /** Set by `REDIS_WAIT_REPLICAS`: a second client for commands that wait for replicas, because they block their connection. */
-    replicated: { redis: RedisClient, replicas: number } | undefined
+    waitForReplicas: { redis: RedisClient, replicas: number } | undefined
   }
 }

@@ -10,7 +10,7 @@ export default fp(async app => {
     absoluteTtl: config.REFRESH_ABSOLUTE_TTL,
     retryWindow: config.REFRESH_RETRY_WINDOW,
     maxSessionsPerUser: config.MAX_SESSIONS_PER_USER,
-    replicated: app.replicated,
+    waitForReplicas: app.waitForReplicas,
     observe: app.metrics.observeScript
   })
   // Not fatal: Redis may soon accept writes, and /readyz reports it until then. Ops still need the warning.

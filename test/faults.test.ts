@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { connect, createServer, type AddressInfo } from 'node:net'
 import t, { type Test } from 'tap'
-import { createRedisClock } from '#src/sessions/clock'
+import { createRedisClock } from '#src/sessions/servers'
 import { createSessionStore } from '#src/sessions/store'
 import { build, claimsOf, guest, startRedis, topology, until, type Service } from './support/helper.ts'
 

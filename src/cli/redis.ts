@@ -33,6 +33,6 @@ export async function withStore<T> (config: Config, work: (store: SessionStore) 
     retryWindow: config.REFRESH_RETRY_WINDOW,
     maxSessionsPerUser: config.MAX_SESSIONS_PER_USER,
     // WAIT may block this connection, because the command line runs one command at a time.
-    replicated: config.REDIS_WAIT_REPLICAS > 0 ? { redis, replicas: config.REDIS_WAIT_REPLICAS } : undefined
+    waitForReplicas: config.REDIS_WAIT_REPLICAS > 0 ? { redis, replicas: config.REDIS_WAIT_REPLICAS } : undefined
   })))
 }

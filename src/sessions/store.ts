@@ -1,26 +1,24 @@
 import type { RedisClient } from '#src/redis/client'
-import type { RedisClock } from './clock.ts'
 import { createCommands, type CommandOptions, type NewSession, type PresentedToken } from './commands.ts'
 import { newSessionId } from './record.ts'
 import {
   toFound, toOpened, toRevoked, toRevokedIds, toRotation, toSummaries, toUpdated,
   type FoundSession, type LiveSession, type Profile, type RefreshableSession, type Rotation, type SessionSummary
 } from './replies.ts'
-import { defineReplicatedScripts } from './replicated.ts'
-import { createConfirm, type Confirm } from './reuse.ts'
 import { createRunner, TIMEOUT, type Runner, type ScriptObserver } from './runner.ts'
-import { createServers } from './servers.ts'
+import { createServers, type RedisClock } from './servers.ts'
+import { createConfirm, defineWaitingScripts, type Confirm } from './wait-for-replicas.ts'
 
 export interface SessionStoreOptions extends CommandOptions {
   /** Sends writes that must survive a failover over a separate client, and waits until `replicas` replicas have them. */
-  replicated?: { redis: RedisClient, replicas: number } | undefined
+  waitForReplicas?: { redis: RedisClient, replicas: number } | undefined
   /** For metrics. */
   observe?: ScriptObserver | undefined
 }
 
 /**
  * Every method rejects with `StoreUnavailable` within `TIMEOUT` (runner.ts) when Redis fails or does not answer. Nothing takes
- * effect after that; but the call may have taken effect before, if only the answer was lost. With `replicated`, `open`,
+ * effect after that; but the call may have taken effect before, if only the answer was lost. With `waitForReplicas`, `open`,
  * `revoke`, `revokeAll` and `updateProfile` also reject with `NotReplicated`.
  */
 export interface SessionStore {
@@ -31,7 +29,7 @@ export interface SessionStore {
    * @throws AuthenticatedAhead when `authenticatedAt` is more than a minute ahead of Redis's clock.
    */
   open (session: NewSession): Promise<LiveSession>
-  /** Decides the refresh of an authentic token. One round trip; with `replicated`, the end of a reused session waits for replicas. */
+  /** Decides the refresh of an authentic token. One round trip; with `waitForReplicas`, the end of a reused session waits for replicas. */
   rotate (token: PresentedToken, deviceId: string): Promise<Rotation>
   /** Ends one session. Resolves to whether it was live. */
   revoke (userId: number, sid: string): Promise<boolean>
@@ -56,14 +54,14 @@ export interface SessionStore {
 
 /** Each server gets its own clock; tests may pass a wrong one. */
 export function createSessionStore (redis: RedisClient, options: SessionStoreOptions, createClock?: () => RedisClock): SessionStore {
-  const { prefix, replicated, observe } = options
+  const { prefix, waitForReplicas, observe } = options
   const commands = createCommands(options)
   const servers = createServers(redis, createClock)
   const { run, probe } = createRunner(servers, prefix, observe)
-  const { run: runDurably, confirm } = replicated === undefined ? { run } : createDurableRunner(replicated)
+  const { run: runAndWait, confirm } = waitForReplicas === undefined ? { run } : createWaitingRunner(waitForReplicas)
 
-  function createDurableRunner ({ redis, replicas }: NonNullable<typeof replicated>): Pick<Runner, 'run'> & { confirm: Confirm } {
-    const servers = createServers(redis, createClock, redis => defineReplicatedScripts(redis, replicas))
+  function createWaitingRunner ({ redis, replicas }: NonNullable<typeof waitForReplicas>): Pick<Runner, 'run'> & { confirm: Confirm } {
+    const servers = createServers(redis, createClock, redis => defineWaitingScripts(redis, replicas))
     // Drops the reply: the session has been counted already.
     const uncounted = createRunner(servers, prefix, (script, seconds, result) => observe?.(script, seconds, result))
     const confirm = createConfirm(async (userId, sid, ms) => await uncounted.run(commands.revoke(userId, sid, 'reuse'), ms))
@@ -73,7 +71,7 @@ export function createSessionStore (redis: RedisClient, options: SessionStoreOpt
   return {
     async open (session) {
       const sid = newSessionId()
-      return toOpened(await runDurably(commands.open(sid, session)), session.userId, sid)
+      return toOpened(await runAndWait(commands.open(sid, session)), session.userId, sid)
     },
 
     async rotate (token, deviceId) {
@@ -84,11 +82,11 @@ export function createSessionStore (redis: RedisClient, options: SessionStoreOpt
     },
 
     async revoke (userId, sid) {
-      return toRevoked(await runDurably(commands.revoke(userId, sid)))
+      return toRevoked(await runAndWait(commands.revoke(userId, sid)))
     },
 
     async revokeAll (userId) {
-      return toRevokedIds(await runDurably(commands.revokeAll(userId)))
+      return toRevokedIds(await runAndWait(commands.revokeAll(userId)))
     },
 
     async list (userId) {
@@ -105,7 +103,7 @@ export function createSessionStore (redis: RedisClient, options: SessionStoreOpt
     },
 
     async updateProfile (userId, profile) {
-      return toUpdated(await runDurably(commands.updateProfile(userId, profile)))
+      return toUpdated(await runAndWait(commands.updateProfile(userId, profile)))
     },
 
     probe,

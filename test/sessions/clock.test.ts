@@ -1,5 +1,5 @@
 import t from 'tap'
-import { createRedisClock, furthestFromZero } from '#src/sessions/clock'
+import { createRedisClock, furthestFromZero } from '#src/sessions/servers'
 
 t.test('nothing is dated before the first reply, and after a reset', async t => {
   const clock = createRedisClock()

@@ -1,8 +1,8 @@
 import t from 'tap'
-import { createConfirm, type EndReused } from '#src/sessions/reuse'
+import { createConfirm, type EndReused } from '#src/sessions/wait-for-replicas'
 import { until } from '../support/helper.ts'
 
-/** How long the service goes on, and for how many sessions; test/sessions/replicated.test.ts has the real replicas. */
+/** How long the service goes on, and for how many sessions; test/sessions/wait-for-replicas.test.ts has the real replicas. */
 
 function createEnd (): { end: EndReused, tried: unknown[], succeed: () => void } {
   const tried: unknown[] = []

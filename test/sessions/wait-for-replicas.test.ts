@@ -1,8 +1,8 @@
 import t, { type Test } from 'tap'
 import { createServer, type AddressInfo } from 'node:net'
 import { once } from 'node:events'
-import { defineReplicatedScripts } from '#src/sessions/replicated'
 import { createSessionStore } from '#src/sessions/store'
+import { defineWaitingScripts } from '#src/sessions/wait-for-replicas'
 import { build, claimsOf, guest, startRedis, until, type PrivateRedis, type Service, type TokensBody } from '../support/helper.ts'
 import { scrape } from '../support/metrics-text.ts'
 
@@ -191,7 +191,7 @@ t.test('on: refreshes that succeed write nothing on the waiting connection', asy
 
 t.test('a batch that can not be sent is refused, and the next one goes out', async t => {
   const { client } = await startRedis(t)
-  const { scripts } = defineReplicatedScripts(client, 0)
+  const { scripts } = defineWaitingScripts(client, 0)
   const { pipeline } = client
   client.pipeline = () => { throw new Error('no pipeline') }
   const args = ['k', 'events', 1, Date.now() + 60_000]
@@ -221,8 +221,8 @@ t.test('on: calls made while one waits go out together, and rotations wait for n
 t.test('on: what came too late is not said to be done', async t => {
   const redis = await startRedis(t)
   const service = await build(t, redis, { REDIS_WAIT_REPLICAS: '1' })
-  const { redis: client, replicated } = service.internal
-  const options = { prefix: 'late:', idleTtl: 100, absoluteTtl: 100, retryWindow: 30, maxSessionsPerUser: 5, replicated }
+  const { redis: client, waitForReplicas } = service.internal
+  const options = { prefix: 'late:', idleTtl: 100, absoluteTtl: 100, retryWindow: 30, maxSessionsPerUser: 5, waitForReplicas }
   const store = createSessionStore(client, options, () => ({ observe: () => {}, reset: () => {}, deadline: () => 1 }))
   await t.rejects(store.open(guest), { code: 'RTS_STORE_UNAVAILABLE' })
   t.equal(await redis.client.exists('late:1'), 0)
