@@ -1,5 +1,5 @@
 import fp from 'fastify-plugin'
-import { watchReconnects } from '#src/redis/reconnects'
+import { watchReconnects } from '#src/redis/connection-events'
 import { createRequestObserver } from '#src/metrics/requests'
 
 /** Observes every route that is added after this plugin, and this listener's connection to Redis. */

@@ -1,5 +1,5 @@
 import type { RedisClient } from '#src/redis/client'
-import { issuerKey } from '#src/redis/keys'
+import { issuerKey } from '#src/redis/records'
 import { claimIssuer } from '#src/sessions/commands'
 import { toOwner } from '#src/sessions/replies'
 

@@ -1,5 +1,5 @@
 import type { RedisClient } from '#src/redis/client'
-import { signingKeysKey } from '#src/redis/keys'
+import { signingKeysKey } from '#src/redis/records'
 import { announceKeys } from '#src/sessions/commands'
 import { toKeyNames } from '#src/sessions/replies'
 import type { KeyNames } from '#src/config/signing-keys'

@@ -1,6 +1,6 @@
 import { createHmac, hkdfSync } from 'node:crypto'
 import { normalizeIP } from '@fastify/rate-limit'
-import { hashDevice } from '#src/sessions/record'
+import { hashDevice } from '#src/redis/records'
 import { parseKeys } from '#src/tokens/keys'
 
 /**

@@ -1,7 +1,7 @@
+import { readFileSync } from 'node:fs'
 import { Cluster, type Redis } from 'ioredis'
 import { parseRate } from '#src/settings/rate'
-import { eventsChannel, userKey } from './keys.ts'
-import { mayRun, type Command } from './acl.ts'
+import { eventsChannel, userKey } from './records.ts'
 import type { RedisClient } from './client.ts'
 import { addressOf, mastersOf } from './topology.ts'
 
@@ -13,6 +13,9 @@ export interface Finding {
   fatal: boolean
   text: string
 }
+
+/** A command with arguments that name its keys or channels. */
+export type Command = [name: string, ...words: string[]]
 
 /** The part of the configuration that decides which commands Redis must permit. */
 export interface Needs {
@@ -90,7 +93,14 @@ export function neededCommands (needs: Needs): Command[] {
   return commands
 }
 
-/** Changes nothing, so it also works on a full server and on a read-only replica. */
+const checkAcl = readFileSync(new URL('./check-acl.lua', import.meta.url), 'utf8')
+
+/** Whether the connection's user may run each command. Changes nothing, so it also works on a full server and on a read-only replica. */
+export async function mayRun (server: Redis, commands: Command[]): Promise<boolean[]> {
+  const answers = await server.eval(checkAcl, 0, ...commands.map(words => JSON.stringify(words))) as number[]
+  return answers.map(answer => answer === 1)
+}
+
 async function checkPermissions (server: Redis, needs: Needs, place: string): Promise<Finding[]> {
   const commands = neededCommands(needs)
   const permitted = await mayRun(server, commands)

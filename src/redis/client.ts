@@ -1,5 +1,4 @@
 import { Cluster, Redis } from 'ioredis'
-import { behaviour, SILENCE_TIMEOUT } from './options.ts'
 import { Connector } from './connectors.ts'
 import type { TlsOptions } from '#src/settings/tls-files'
 import type { RedisAddress } from '#src/settings/redis-url'
@@ -14,27 +13,50 @@ export interface ClientOptions {
   sentinelPassword?: string | undefined
 }
 
-/** Overrides for the validator. */
-interface Differences {
+/** The validator's own connection options. */
+interface Overrides {
   connectionName?: string
   enableReadyCheck?: boolean
 }
 
 /** Time limit for the answer of a sentinel, or of a node asked for the slots, in milliseconds. Then another one is asked. */
-const QUESTION_TIMEOUT = 400
+const ANSWER_TIMEOUT = 400
 
 /** Milliseconds between two background refreshes of a Cluster's slots. */
 const SLOTS_INTERVAL = 5000
 
 /** Minimum milliseconds between two reconnects because the server is read-only. */
-const READONLY_PAUSE = 1000
+const READONLY_INTERVAL = 1000
+
+/** A connection without an answer for so many milliseconds counts as dead. */
+export const SILENCE_TIMEOUT = 700
+
+/**
+ * Connection options. A command that can't be sent now fails now. No command is queued for later, because its client has been
+ * told to try again by then. Reconnects for ever, with at most half a second between two attempts.
+ */
+export const connectionOptions = {
+  lazyConnect: true,
+  connectTimeout: SILENCE_TIMEOUT,
+  socketTimeout: SILENCE_TIMEOUT,
+  // A frozen server does not close its end of the connection.
+  disconnectTimeout: 200,
+  enableOfflineQueue: false,
+  autoResendUnfulfilledCommands: false,
+  maxRetriesPerRequest: 0,
+  enableAutoPipelining: true,
+  retryStrategy: (times: number) => Math.min(times * 50, 500),
+  connectionName: 'refresh-token-service',
+  // Sends no CLIENT SETINFO: some servers don't know it, and some users may not run it.
+  disableClientInfo: true
+}
 
 /** A client that is not connected yet. */
 export function createClient (
-  address: RedisAddress, { tls: pem, sentinelUsername, sentinelPassword }: ClientOptions, differences: Differences = {}
+  address: RedisAddress, { tls: pem, sentinelUsername, sentinelPassword }: ClientOptions, overrides: Overrides = {}
 ): RedisClient {
   const tls = address.options.tls && { ...address.options.tls, ...pem }
-  const options = { ...behaviour, ...differences, ...address.options, ...(tls === undefined ? {} : { tls }), Connector }
+  const options = { ...connectionOptions, ...overrides, ...address.options, ...(tls === undefined ? {} : { tls }), Connector }
   switch (address.topology) {
     case 'single':
       return new Redis({ ...options, reconnectOnError: createReadonlyCheck() })
@@ -45,8 +67,8 @@ export function createClient (
         sentinels: address.sentinels,
         name: address.master,
         failoverDetector: true,
-        sentinelCommandTimeout: QUESTION_TIMEOUT,
-        sentinelRetryStrategy: behaviour.retryStrategy,
+        sentinelCommandTimeout: ANSWER_TIMEOUT,
+        sentinelRetryStrategy: connectionOptions.retryStrategy,
         sentinelReconnectStrategy: () => SILENCE_TIMEOUT,
         ...(sentinelUsername === undefined ? {} : { sentinelUsername }),
         ...(sentinelPassword === undefined ? {} : { sentinelPassword }),
@@ -61,7 +83,7 @@ export function createClient (
  * sessions/servers.ts sends commands to a Cluster's servers directly; ioredis keeps the connections and the slot map. ioredis
  * would resend a command after its connection broke, although the command may have taken effect: hence no retry.
  */
-function createCluster (nodes: Array<{ host: string, port: number }>, options: typeof behaviour): Cluster {
+function createCluster (nodes: Array<{ host: string, port: number }>, options: typeof connectionOptions): Cluster {
   const { retryStrategy, enableOfflineQueue, ...redisOptions } = options
   const cluster = new Cluster(nodes, {
     lazyConnect: true,
@@ -70,7 +92,7 @@ function createCluster (nodes: Array<{ host: string, port: number }>, options: t
     enableReadyCheck: false,
     clusterRetryStrategy: retryStrategy,
     retryDelayOnFailover: 0,
-    slotsRefreshTimeout: QUESTION_TIMEOUT,
+    slotsRefreshTimeout: ANSWER_TIMEOUT,
     // Keeps host names unresolved: the certificate is checked against the name.
     dnsLookup: (address, callback) => callback(null, address),
     redisOptions
@@ -84,7 +106,8 @@ function createCluster (nodes: Array<{ host: string, port: number }>, options: t
   return cluster
 }
 
-interface AsksNodes { getInfoFromNode (node: Redis, callback: (err?: Error | null) => void): void }
+/** A private method of ioredis's `Cluster`. */
+interface ClusterInternals { getInfoFromNode (node: Redis, callback: (err?: Error | null) => void): void }
 
 type Ranges = unknown[]
 
@@ -93,7 +116,7 @@ type Ranges = unknown[]
  * function turns the empty list into an error, so that ioredis asks the next server.
  */
 function askMembersOnly (cluster: Cluster): void {
-  const own = cluster as unknown as AsksNodes
+  const own = cluster as unknown as ClusterInternals
   const { getInfoFromNode } = own
   own.getInfoFromNode = (node, callback) => {
     const duplicate: Redis['duplicate'] = options => {
@@ -114,7 +137,7 @@ function askMembersOnly (cluster: Cluster): void {
 function createReadonlyCheck (): (err: Error) => boolean {
   let last = -Infinity
   return ({ message }) => {
-    if (!message.startsWith('READONLY') || performance.now() - last < READONLY_PAUSE) return false
+    if (!message.startsWith('READONLY') || performance.now() - last < READONLY_INTERVAL) return false
     last = performance.now()
     return true
   }
@@ -137,4 +160,21 @@ class SentinelClient extends Redis {
     connecting.catch(() => { if (this.status === 'end' && !this.#closing) this.connect().catch(() => {}) })
     return connecting
   }
+}
+
+/** Call before the client connects. Resolves when commands can be sent; in a Cluster, to every reachable master. */
+export async function whenReady (redis: RedisClient): Promise<void> {
+  await new Promise(resolve => redis.once(redis instanceof Cluster ? 'refresh' : 'ready', resolve))
+  if (!(redis instanceof Cluster)) return
+  const reached = await Promise.all(redis.nodes('master').map(isReached))
+  if (!reached.includes(true)) await whenReady(redis)
+}
+
+/** Whether the pending connection to a Cluster server succeeds. */
+export async function isReached (node: Redis): Promise<boolean> {
+  if (node.status === 'ready') return true
+  return await new Promise(resolve => {
+    node.once('ready', () => resolve(true))
+    node.once('end', () => resolve(false))
+  })
 }

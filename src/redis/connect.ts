@@ -3,12 +3,11 @@ import type { RunnableConfig } from '#src/config/environment'
 import { StartError } from '#src/errors'
 import { withTimeout } from '#src/timeout'
 import { checkRedis, type Finding, type Needs } from './checks.ts'
-import { createClient, type RedisClient } from './client.ts'
-import { logChanges, watchReasons } from './connection-log.ts'
-import { whenReady } from './ready.ts'
+import { createClient, whenReady, type RedisClient } from './client.ts'
+import { logChanges, watchReasons } from './connection-events.ts'
 import { readTlsFiles } from '#src/settings/tls-files'
 import { parseRedisUrl } from '#src/settings/redis-url'
-import { wrongDoor } from './wrong-door.ts'
+import { failureHint } from './failure-hint.ts'
 
 /** The part of the configuration with Redis's address, our login, and the features that need Redis. */
 export type RedisSettings = Needs & Pick<RunnableConfig, 'REDIS_URL' | 'REDIS_CA_FILE' | 'REDIS_CERT_FILE' |
@@ -46,7 +45,7 @@ export async function connectRedis (settings: RedisSettings, log: FastifyBaseLog
     redis.disconnect()
     if (err instanceof StartError) throw err
     const reason = lastReason(err)
-    throw new StartError(`Redis at ${display} (REDIS_URL) can't be used: ${await wrongDoor(address, reason) ?? reason.replace(/\.$/, '')}.`)
+    throw new StartError(`Redis at ${display} (REDIS_URL) can't be used: ${await failureHint(address, reason) ?? reason.replace(/\.$/, '')}.`)
   }
   logChanges(redis, display, lastReason, log)
   return redis

@@ -8,7 +8,7 @@ import { AbstractConnector, SentinelConnector, type Redis, type RedisOptions } f
 // unhandled error ends the process. Second, a closed client keeps no process alive: ioredis would wait two seconds for the
 // close of sockets that are closed already, and would go on asking sentinels.
 
-function heed (stream: Socket): Socket {
+function ignoreLateErrors (stream: Socket): Socket {
   return stream.on('error', () => {})
 }
 
@@ -30,7 +30,7 @@ class ServerConnector extends AbstractConnector {
     if (!this.connecting) throw new Error('Connection is closed.')
     const stream = tls === undefined ? connectTcp(address as NetConnectOpts) : connectTls({ ...address, ...tls } as ConnectionOptions)
     stream.once('error', err => { this.firstError = err })
-    this.stream = heed(stream)
+    this.stream = ignoreLateErrors(stream)
     return stream
   }
 
@@ -41,7 +41,7 @@ class ServerConnector extends AbstractConnector {
 }
 
 /** Connects to a sentinel. Questions to it have no effect, so `disconnect` destroys the socket: a frozen sentinel would not close it. */
-class QuestionConnector extends ServerConnector {
+class OneSentinelConnector extends ServerConnector {
   override disconnect (): void {
     this.stream?.destroy()
     super.disconnect()
@@ -49,7 +49,7 @@ class QuestionConnector extends ServerConnector {
 }
 
 /** Private methods of ioredis's `SentinelConnector`. */
-interface AsksSentinels {
+interface SentinelInternals {
   connectToSentinel (endpoint: unknown, options?: object): Redis
   resolve (endpoint: unknown): Promise<unknown>
 }
@@ -69,10 +69,10 @@ class GroupConnector extends SentinelConnector {
     }
     super({ ...options, sentinelRetryStrategy })
 
-    const own = this as unknown as AsksSentinels
+    const own = this as unknown as SentinelInternals
     const { connectToSentinel, resolve } = own
     own.connectToSentinel = (endpoint, more) => {
-      this.#lastAsked = connectToSentinel.call(own, endpoint, { ...more, Connector: QuestionConnector })
+      this.#lastAsked = connectToSentinel.call(own, endpoint, { ...more, Connector: OneSentinelConnector })
       return this.#lastAsked
     }
     own.resolve = async endpoint => {
@@ -85,7 +85,7 @@ class GroupConnector extends SentinelConnector {
 
   override async connect (emitError: Parameters<SentinelConnector['connect']>[0]): Promise<Socket> {
     this.#attempt = new AbortController()
-    return heed(await super.connect(emitError))
+    return ignoreLateErrors(await super.connect(emitError))
   }
 
   override disconnect (): void {

@@ -1,6 +1,6 @@
 import type { Redis } from 'ioredis'
 import { withTimeout } from '#src/timeout'
-import { isReached } from './ready.ts'
+import { isReached } from './client.ts'
 import type { Topology } from './topology.ts'
 
 /** Maximum number of times a command is sent again, to the same or another server, after a server did not run it. */

@@ -1,6 +1,5 @@
 import type { Generation } from '#src/tokens/claims'
-import { eventsChannel, issuerKey, signingKeysKey, userKey } from '#src/redis/keys'
-import { hashDevice } from './record.ts'
+import { eventsChannel, hashDevice, issuerKey, signingKeysKey, userKey } from '#src/redis/records'
 import type { Profile, Reply } from './replies.ts'
 import { sources, type ScriptName, type Scripts } from './scripts.ts'
 

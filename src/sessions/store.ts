@@ -1,6 +1,6 @@
 import type { RedisClient } from '#src/redis/client'
 import { createCommands, type CommandOptions, type NewSession, type PresentedToken } from './commands.ts'
-import { newSessionId } from './record.ts'
+import { newSessionId } from '#src/redis/records'
 import {
   toFound, toOpened, toRevoked, toRevokedIds, toRotation, toSummaries, toUpdated,
   type FoundSession, type LiveSession, type Profile, type RefreshableSession, type Rotation, type SessionSummary

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { userKey } from '#src/redis/keys'
+import { userKey } from '#src/redis/records'
 import { build, startRedis } from '../support/helper.ts'
 import { startProxy } from '../support/proxy.ts'
 

@@ -1,7 +1,7 @@
 import t, { type Test } from 'tap'
 import type { Redis } from 'ioredis'
 import type { SessionStore } from '#src/sessions/store'
-import { hashDevice } from '#src/sessions/record'
+import { hashDevice } from '#src/redis/records'
 import { build, guest, startRedis, type PrivateRedis } from '../support/helper.ts'
 
 /**

@@ -1,5 +1,5 @@
 import { withoutArguments } from '../../../src/log/redact.ts'
-import { SILENCE_TIMEOUT } from '../../../src/redis/options.ts'
+import { SILENCE_TIMEOUT } from '../../../src/redis/client.ts'
 import { withTimeout } from '../../../src/timeout.ts'
 
 /**

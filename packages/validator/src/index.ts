@@ -1,4 +1,4 @@
-import { eventsChannel } from '../../../src/redis/keys.ts'
+import { eventsChannel } from '../../../src/redis/records.ts'
 import { createSessionCache } from './cache.ts'
 import { connect } from './connection.ts'
 import { orUnavailable } from './errors.ts'

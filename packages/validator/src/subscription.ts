@@ -1,6 +1,5 @@
 import type { Redis } from 'ioredis'
-import type { RedisClient } from '../../../src/redis/client.ts'
-import { behaviour } from '../../../src/redis/options.ts'
+import { connectionOptions, type RedisClient } from '../../../src/redis/client.ts'
 import type { SessionCache } from './cache.ts'
 import { disconnect, isCluster, readerOptions } from './connection.ts'
 
@@ -8,7 +7,7 @@ import { disconnect, isCluster, readerOptions } from './connection.ts'
 const HEARTBEAT = 1000
 
 /** No reconnection: a new connection, perhaps to another server, replaces a lost one. */
-const subscriberOptions = { ...behaviour, ...readerOptions, retryStrategy: null, autoResubscribe: false }
+const subscriberOptions = { ...connectionOptions, ...readerOptions, retryStrategy: null, autoResubscribe: false }
 
 export interface Subscription {
   /** Resolves at the first subscription. */
@@ -40,7 +39,7 @@ export function subscribe (create: () => Redis | undefined, channel: string, cac
   }
   const reconnect = (): void => {
     cache.pause()
-    timer = setTimeout(connect, behaviour.retryStrategy(++failures))
+    timer = setTimeout(connect, connectionOptions.retryStrategy(++failures))
   }
   connect()
 

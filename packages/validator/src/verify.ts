@@ -1,6 +1,6 @@
 import { createSecretKey, type KeyObject } from 'node:crypto'
 import { createLocalJWKSet, createRemoteJWKSet, errors, jwtVerify, type CryptoKey, type CompactJWSHeaderParameters, type JWTVerifyGetKey } from 'jose'
-import { SILENCE_TIMEOUT } from '../../../src/redis/options.ts'
+import { SILENCE_TIMEOUT } from '../../../src/redis/client.ts'
 import { isAccessClaims, type AccessClaims } from '../../../src/tokens/claims.ts'
 import { parseKeys } from '../../../src/tokens/keys.ts'
 import { isCanonical } from '../../../src/tokens/signature.ts'

@@ -1,8 +1,8 @@
 import type { Redis } from 'ioredis'
 import { bytes, count } from '#src/cli/output'
 import { isProduction, type Config } from '#src/config/environment'
-import { mayRun, type Command } from '#src/redis/acl'
-import { userKey } from '#src/redis/keys'
+import { mayRun, type Command } from '#src/redis/checks'
+import { userKey } from '#src/redis/records'
 import { fail, ok, unknown, warn, type Check } from './check.ts'
 
 /** INFO and CONFIG GET of one server, by name. `settings` is missing where the user may not read them: CONFIG shows passwords. */

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Redis } from 'ioredis'
-import { expiryOf } from '#src/sessions/record'
+import { expiryOf } from '#src/redis/records'
 
 /** Measurements of one user's record. */
 export interface RecordFacts {

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import t from 'tap'
-import { userKey } from '#src/redis/keys'
+import { userKey } from '#src/redis/records'
 import { claimsOf, recordKeys } from '../../support/helper.ts'
 import { startReplicas, type Replicas } from '../histories/replicas.ts'
 import { createRandom, pick, type Random } from '../../support/random.ts'

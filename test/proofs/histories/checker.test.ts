@@ -1,6 +1,6 @@
 import { setImmediate } from 'node:timers/promises'
 import t from 'tap'
-import { userKey } from '#src/redis/keys'
+import { userKey } from '#src/redis/records'
 import { build, claimsOf, startRedis, type PrivateRedis, type Service } from '../../support/helper.ts'
 import { createRandom } from '../../support/random.ts'
 import { linearize, type Operation, type Specification } from './checker.ts'

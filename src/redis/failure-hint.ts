@@ -4,7 +4,7 @@ import { connect as connectTls } from 'node:tls'
 import type { RedisAddress } from '#src/settings/redis-url'
 
 /** Time limit for one probe, in milliseconds. */
-const PATIENCE = 700
+const PROBE_TIMEOUT = 700
 
 /** The error for an answer that is not in the Redis protocol; waiting does not help. */
 export const FOREIGN = /^Unknown RESP type/
@@ -14,7 +14,7 @@ export const FOREIGN = /^Unknown RESP type/
  * does not, or wants a password. `undefined` when there is nothing to add to `reason`. Probes the first server of the address,
  * without logging in.
  */
-export async function wrongDoor (address: RedisAddress, reason: string): Promise<string | undefined> {
+export async function failureHint (address: RedisAddress, reason: string): Promise<string | undefined> {
   if (reason.startsWith('NOAUTH')) return missingPassword(address)
   if (FOREIGN.test(reason)) {
     return `it does not speak the protocol of Redis${reason.includes('"H"') ? ' but probably HTTP' : ''}, so host or port of REDIS_URL must be wrong`
@@ -41,7 +41,7 @@ function missingPassword ({ topology }: RedisAddress): string {
 async function answersPlainly (host: string, port: number): Promise<boolean> {
   const socket = connect(port, host).on('error', () => {})
   try {
-    const signal = AbortSignal.timeout(PATIENCE)
+    const signal = AbortSignal.timeout(PROBE_TIMEOUT)
     await once(socket, 'connect', { signal })
     socket.write('PING\r\n')
     const [answer] = await once(socket, 'data', { signal }) as [Buffer]
@@ -57,7 +57,7 @@ async function answersPlainly (host: string, port: number): Promise<boolean> {
 async function speaksTls (host: string, port: number): Promise<boolean> {
   const socket = connectTls({ host, port, rejectUnauthorized: false }).on('error', () => {})
   try {
-    await once(socket, 'secureConnect', { signal: AbortSignal.timeout(PATIENCE) })
+    await once(socket, 'secureConnect', { signal: AbortSignal.timeout(PROBE_TIMEOUT) })
     return true
   } catch {
     return false

@@ -2,8 +2,8 @@ import { Cluster, type Redis } from 'ioredis'
 import type { FastifyBaseLogger } from 'fastify'
 import type { RedisClient } from './client.ts'
 import { withoutArguments } from '#src/log/redact'
-import { createTopology } from './topology.ts'
-import { FOREIGN } from './wrong-door.ts'
+import { addressOf, createTopology } from './topology.ts'
+import { FOREIGN } from './failure-hint.ts'
 
 /** Errors of a server that waiting does not change. */
 const REFUSAL = /^(NOAUTH|WRONGPASS|NOPERM|ERR)/
@@ -72,4 +72,22 @@ function watchCoverage (cluster: Cluster, onLost: (missing: string[]) => void, o
   const watch = (node: Redis): void => { node.on('ready', look) }
   cluster.nodes().forEach(watch)
   cluster.on('+node', watch).on('-node', look).on('refresh', look)
+}
+
+/** Calls `onReconnect` for every reconnect; in a Cluster, for each server. Call it when the client is connected. */
+export function watchReconnects (redis: RedisClient, onReconnect: () => void): void {
+  if (!(redis instanceof Cluster)) {
+    redis.on('ready', onReconnect)
+    return
+  }
+  const topology = createTopology(redis)
+  const lost = new Set<string>()
+  redis.on('-node', (node: Redis) => {
+    const address = addressOf(node)
+    // A server without slots has left the Cluster: ioredis closes its connection on purpose.
+    if (topology.masters().has(address)) lost.add(address)
+  })
+  redis.on('+node', (node: Redis) => {
+    node.once('ready', () => { if (lost.delete(addressOf(node))) onReconnect() })
+  })
 }
