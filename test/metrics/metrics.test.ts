@@ -313,7 +313,8 @@ t.test('requests by route and status, whatever clients ask for', async t => {
   const first = await scrape(service.internal)
   await hammer(2)
   const second = await scrape(service.internal)
-  t.same([...second.samples.keys()].filter(key => !first.samples.has(key)), [], 'no series more')
+  // A first garbage collection of a kind adds its series at any time.
+  t.same([...second.samples.keys()].filter(key => !first.samples.has(key) && !key.startsWith('nodejs_gc_')), [], 'no series more')
   const series = [...second.samples.keys()].filter(key => key.startsWith('rts_http_request_duration_seconds_count'))
   t.ok(series.length < 60, `${series.length} of requests`)
   t.ok(series.some(key => key.includes('method="any",route="/internal/verify/*"')))
