@@ -1,5 +1,6 @@
 import fastifyRedis from '@fastify/redis'
 import fp from 'fastify-plugin'
+import { redisOptions } from '#src/config/options'
 import type { RedisClient } from '#src/redis/client'
 import { connectRedis } from '#src/redis/connect'
 
@@ -8,13 +9,14 @@ import { connectRedis } from '#src/redis/connect'
  * type. The client is created here because @fastify/redis leaves a missing Redis to Fastify's plugin time-out.
  */
 export default fp(async app => {
-  const client = await connectRedis(app.config, app.log)
+  const options = redisOptions(app.config)
+  const client = await connectRedis(options, app.log)
   // All requests are answered by now. QUIT would wait for a Redis that may be frozen.
   app.addHook('onClose', async () => { client.disconnect() })
   await app.register(fastifyRedis, { client })
   const { REDIS_WAIT_REPLICAS: replicas } = app.config
   const waitForReplicas = replicas > 0
-    ? { redis: await connectRedis(app.config, app.log.child({ connection: 'replicated' })), replicas }
+    ? { redis: await connectRedis(options, app.log.child({ connection: 'replicated' })), replicas }
     : undefined
   app.decorate('waitForReplicas', waitForReplicas)
   app.addHook('onClose', async () => { waitForReplicas?.redis.disconnect() })

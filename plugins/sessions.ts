@@ -1,15 +1,11 @@
 import fp from 'fastify-plugin'
+import { sessionOptions } from '#src/config/options'
 import { createSessionStore, type SessionStore } from '#src/sessions/store'
 
 /** `app.sessions`: the session store, on this listener's Redis connection. */
 export default fp(async app => {
-  const { config } = app
   const store = createSessionStore(app.redis, {
-    prefix: config.REDIS_PREFIX,
-    idleTtl: config.REFRESH_IDLE_TTL,
-    absoluteTtl: config.REFRESH_ABSOLUTE_TTL,
-    retryWindow: config.REFRESH_RETRY_WINDOW,
-    maxSessionsPerUser: config.MAX_SESSIONS_PER_USER,
+    ...sessionOptions(app.config),
     waitForReplicas: app.waitForReplicas,
     observe: app.metrics.observeScript
   })

@@ -1,5 +1,6 @@
 import { pino } from 'pino'
 import type { Config } from '#src/config/environment'
+import { redisOptions, sessionOptions } from '#src/config/options'
 import { findEmbeddedRedis } from '#src/embedded/embedded'
 import { StartError } from '#src/errors'
 import type { RedisClient } from '#src/redis/client'
@@ -16,7 +17,7 @@ export async function withRedis<T> (config: Config, work: (redis: RedisClient) =
   if (url === undefined) {
     throw new StartError(`REDIS_URL is not set, and no embedded Redis answers under DATA_DIR ${dataDir}: set the one, or run this in the folder of a running npm start.`)
   }
-  const redis = await connectRedis({ ...config, REDIS_URL: url }, pino({ level: 'silent' }))
+  const redis = await connectRedis(redisOptions({ ...config, REDIS_URL: url }), pino({ level: 'silent' }))
   try {
     return await work(redis)
   } finally {
@@ -27,11 +28,7 @@ export async function withRedis<T> (config: Config, work: (redis: RedisClient) =
 /** Runs `work` with the service's own store, so that the same rules apply and ended sessions are announced too. */
 export async function withStore<T> (config: Config, work: (store: SessionStore) => Promise<T>): Promise<T> {
   return await withRedis(config, async redis => await work(createSessionStore(redis, {
-    prefix: config.REDIS_PREFIX,
-    idleTtl: config.REFRESH_IDLE_TTL,
-    absoluteTtl: config.REFRESH_ABSOLUTE_TTL,
-    retryWindow: config.REFRESH_RETRY_WINDOW,
-    maxSessionsPerUser: config.MAX_SESSIONS_PER_USER,
+    ...sessionOptions(config),
     // WAIT may block this connection, because the command line runs one command at a time.
     waitForReplicas: config.REDIS_WAIT_REPLICAS > 0 ? { redis, replicas: config.REDIS_WAIT_REPLICAS } : undefined
   })))

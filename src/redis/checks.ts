@@ -1,6 +1,5 @@
 import { readFileSync } from 'node:fs'
 import { Cluster, type Redis } from 'ioredis'
-import { parseRate } from '#src/settings/rate'
 import { eventsChannel, userKey } from './records.ts'
 import type { RedisClient } from './client.ts'
 import { addressOf, mastersOf } from './topology.ts'
@@ -17,12 +16,12 @@ export interface Finding {
 /** A command with arguments that name its keys or channels. */
 export type Command = [name: string, ...words: string[]]
 
-/** The part of the configuration that decides which commands Redis must permit. */
+/** Decides which commands Redis must permit. */
 export interface Needs {
-  REDIS_PREFIX: string
-  REDIS_WAIT_REPLICAS?: number
-  RATE_LIMIT_PER_ADDRESS?: string
-  RATE_LIMIT_PER_SESSION?: string
+  /** The prefix of all keys. */
+  prefix: string
+  waitsForReplicas?: boolean
+  limitsRates?: boolean
 }
 
 /**
@@ -73,8 +72,7 @@ function checkPolicy (memory: string, place: string): Finding[] {
 }
 
 /** The commands that the service and its scripts run. */
-export function neededCommands (needs: Needs): Command[] {
-  const { REDIS_PREFIX: prefix, REDIS_WAIT_REPLICAS: replicas = 0, RATE_LIMIT_PER_ADDRESS: address = 'off', RATE_LIMIT_PER_SESSION: session = 'off' } = needs
+export function neededCommands ({ prefix, waitsForReplicas, limitsRates }: Needs): Command[] {
   const key = userKey(prefix, 1)
   const commands: Command[] = [
     ['EVALSHA', '', '1', key],
@@ -87,9 +85,9 @@ export function neededCommands (needs: Needs): Command[] {
     ['DEL', key],
     ['PUBLISH', eventsChannel(prefix), '']
   ]
-  if (replicas > 0) commands.push(['WAIT', '1', '1'])
+  if (waitsForReplicas) commands.push(['WAIT', '1', '1'])
   // A rate limiter that can't count silently admits every request.
-  if (parseRate(address) !== undefined || parseRate(session) !== undefined) commands.push(['INCR', key], ['PEXPIRE', key, '1'], ['PTTL', key])
+  if (limitsRates) commands.push(['INCR', key], ['PEXPIRE', key, '1'], ['PTTL', key])
   return commands
 }
 
@@ -108,6 +106,6 @@ async function checkPermissions (server: Redis, needs: Needs, place: string): Pr
   if (forbidden.length === 0) return []
   return [{
     fatal: true,
-    text: `The user of REDIS_URL may not run ${forbidden.join(', ')} on ${needs.REDIS_PREFIX}* at ${place}: deploy/redis/users.acl has what it needs.`
+    text: `The user of REDIS_URL may not run ${forbidden.join(', ')} on ${needs.prefix}* at ${place}: deploy/redis/users.acl has what it needs.`
   }]
 }

@@ -180,7 +180,7 @@ t.test('a folder that is too deep for a socket\'s absolute path', async t => {
   process.chdir(deep)
   const log = createLogger('silent')
   const { url, stop } = await startEmbeddedRedis(await planEmbeddedRedis('.data'), log)
-  const redis = await connectRedis({ REDIS_URL: url, REDIS_PREFIX: 'rt:' }, log)
+  const redis = await connectRedis({ url, needs: { prefix: 'rt:' } }, log)
   t.equal(await redis.ping(), 'PONG')
   redis.disconnect()
   await stop()

@@ -5,13 +5,13 @@ import { join } from 'node:path'
 import { pino } from 'pino'
 import t, { type Test } from 'tap'
 import { checkVersion } from '#src/redis/checks'
-import { connectRedis, type RedisSettings } from '#src/redis/connect'
+import { connectRedis, type ConnectOptions } from '#src/redis/connect'
 import { environment, postSession, startRedis, startService, tempFolder } from '../support/helper.ts'
 import { freePort } from '../support/ports.ts'
 
 const log = pino({ level: 'silent' })
 
-const settings = (url: string): RedisSettings => ({ REDIS_URL: url, REDIS_PREFIX: 'rt:' })
+const settings = (url: string): ConnectOptions => ({ url, needs: { prefix: 'rt:' } })
 
 t.test('over TCP, as a user with a password, in a database', async t => {
   const port = await freePort()

@@ -5,6 +5,7 @@ import { createServer, type AddressInfo, type Server } from 'node:net'
 import { join } from 'node:path'
 import { pino } from 'pino'
 import t, { type Test } from 'tap'
+import { redisOptions } from '#src/config/options'
 import { connectRedis } from '#src/redis/connect'
 import { run } from '../cli/helper.ts'
 import { startRedis, tempFolder } from '../support/helper.ts'
@@ -14,7 +15,7 @@ import { freePort } from '../support/ports.ts'
 
 /** The sentence that a start with this URL ends with. */
 async function sentence (url: string, more: object = {}): Promise<string> {
-  const client = await connectRedis({ REDIS_URL: url, REDIS_PREFIX: 'rt:', ...more }, pino({ level: 'silent' })).catch(err => err)
+  const client = await connectRedis(redisOptions({ REDIS_URL: url, REDIS_PREFIX: 'rt:', ...more }), pino({ level: 'silent' })).catch(err => err)
   if (client instanceof Error) return client.message
   client.disconnect()
   return 'connected'

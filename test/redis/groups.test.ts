@@ -4,8 +4,9 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { Redis } from 'ioredis'
 import { pino } from 'pino'
 import t from 'tap'
+import { redisOptions, type RedisConfig } from '#src/config/options'
 import { checkRedis, neededCommands } from '#src/redis/checks'
-import { connectRedis, type RedisSettings } from '#src/redis/connect'
+import { connectRedis, type ConnectOptions } from '#src/redis/connect'
 import { tempFolder } from '../support/helper.ts'
 import { startCluster, type RedisCluster } from '../support/redis/cluster.ts'
 import { startSentinelGroup, type SentinelGroup } from '../support/redis/sentinel-group.ts'
@@ -14,7 +15,7 @@ import { startTlsRedis } from '../support/tls-server.ts'
 /** Reaching a Sentinel group and a Cluster: what the start says when it can't, and what it finds when it can. */
 
 const silent = pino({ level: 'silent' })
-const at = (url: string, more: Partial<RedisSettings> = {}): RedisSettings => ({ REDIS_URL: url, REDIS_PREFIX: 'rt:', ...more })
+const at = (url: string, more: Partial<RedisConfig> = {}): ConnectOptions => redisOptions({ REDIS_URL: url, REDIS_PREFIX: 'rt:', ...more })
 
 let group: SentinelGroup
 let cluster: RedisCluster
@@ -27,7 +28,7 @@ t.before(async () => {
 
 t.test('Sentinel: the sentence says what is wrong, and no password', async t => {
   const { url, env } = group
-  const wrong: Array<[settings: RedisSettings, reason: RegExp]> = [
+  const wrong: Array<[settings: ConnectOptions, reason: RegExp]> = [
     [at(url.replace('/refresh', '/other'), env), /^Redis at redis\+sentinel:\/\/127\.0\.0\.1:\d+.*\/other\/0 \(REDIS_URL\) can't be used: ERR No such master with that name\.$/],
     [at(url, { REDIS_SENTINEL_PASSWORD: 'wrong-word' }), /WRONGPASS/],
     [at(url), /NOAUTH/],
@@ -78,9 +79,9 @@ t.test('a policy that throws sessions away is warned of, and a user who may not 
   for (const { url, env, client: admin, servers: [server] } of [group, cluster]) {
     const client = await connectRedis(at(url, env), silent)
     t.teardown(() => { client.disconnect() })
-    t.same(await checkRedis(client, { REDIS_PREFIX: 'rt:' }, 'here'), [])
+    t.same(await checkRedis(client, { prefix: 'rt:' }, 'here'), [])
     await server!.client.config('SET', 'maxmemory-policy', 'allkeys-lru')
-    t.match(await checkRedis(client, { REDIS_PREFIX: 'rt:' }, 'here'), [{ fatal: false, text: /^maxmemory-policy of .*here is allkeys-lru: .* Set it to noeviction\.$/ }])
+    t.match(await checkRedis(client, { prefix: 'rt:' }, 'here'), [{ fatal: false, text: /^maxmemory-policy of .*here is allkeys-lru: .* Set it to noeviction\.$/ }])
     const lines: string[] = []
     const other = await connectRedis(at(url, env), pino({ level: 'warn' }, { write: line => { lines.push(line) } }))
     other.disconnect()
@@ -92,8 +93,8 @@ t.test('a policy that throws sessions away is warned of, and a user who may not 
     await t.rejects(connectRedis(at(url, { ...env, REDIS_PREFIX: 'other:' }), silent), { message: /may not run EVALSHA, HMGET, HGETALL, HSET, HDEL, EXPIREAT, DEL, PUBLISH on other:/ })
     const limits = { RATE_LIMIT_PER_ADDRESS: 'off', RATE_LIMIT_PER_SESSION: '30/60' }
     await server!.client.acl('SETUSER', 'service', '+hdel', 'allchannels', '-wait', '-incr', '-pexpire', '-pttl')
-    t.match(await checkRedis(client, { REDIS_PREFIX: 'rt:', REDIS_WAIT_REPLICAS: 1, ...limits }, 'here'), [{ fatal: true, text: /may not run WAIT, INCR, PEXPIRE, PTTL on rt:/ }])
-    t.same(await checkRedis(client, { REDIS_PREFIX: 'rt:', REDIS_WAIT_REPLICAS: 0, RATE_LIMIT_PER_SESSION: 'off' }, 'here'), [], 'what is off needs no permission')
+    t.match(await checkRedis(client, at(url, { REDIS_WAIT_REPLICAS: 1, ...limits }).needs, 'here'), [{ fatal: true, text: /may not run WAIT, INCR, PEXPIRE, PTTL on rt:/ }])
+    t.same(await checkRedis(client, at(url, { REDIS_WAIT_REPLICAS: 0, RATE_LIMIT_PER_SESSION: 'off' }).needs, 'here'), [], 'what is off needs no permission')
     await server!.client.acl('SETUSER', 'service', '-eval')
     await t.rejects(connectRedis(at(url, env), silent), { name: 'StartError', message: /NOPERM.*'?eval'?/ })
     await server!.client.acl('LOAD')
@@ -105,7 +106,7 @@ t.test('what is asked permission for is what the scripts call', async t => {
   const folder = 'src/sessions/lua'
   const texts = await Promise.all((await readdir(folder)).map(async name => await readFile(join(folder, name), 'utf8')))
   const called = texts.flatMap(text => [...text.matchAll(/redis\.p?call\('(\w+)'/g)].map(([, name]) => name))
-  const asked = neededCommands({ REDIS_PREFIX: 'rt:' }).map(([name]) => name)
+  const asked = neededCommands({ prefix: 'rt:' }).map(([name]) => name)
   t.same(new Set(asked), new Set([...called, 'EVALSHA']))
 })
 

@@ -4,6 +4,7 @@ import tls, { type TLSSocket } from 'node:tls'
 import { setTimeout as delay } from 'node:timers/promises'
 import { pino } from 'pino'
 import t, { type Test } from 'tap'
+import { redisOptions } from '#src/config/options'
 import { connectRedis } from '#src/redis/connect'
 import { build, tempFolder } from '../support/helper.ts'
 import { startServer, type RedisServer } from '../support/redis/server.ts'
@@ -71,8 +72,8 @@ async function assertServes (t: Test, url: string, { env }: Tls): Promise<void> 
   }
   const settings = { REDIS_URL: url, REDIS_PREFIX: 'rt:' }
   await Promise.all([
-    t.rejects(connectRedis({ ...settings, REDIS_CA_FILE: env.REDIS_CA_FILE }, silent), { name: 'StartError' }),
-    t.rejects(connectRedis(settings, silent), { name: 'StartError' })
+    t.rejects(connectRedis(redisOptions({ ...settings, REDIS_CA_FILE: env.REDIS_CA_FILE }), silent), { name: 'StartError' }),
+    t.rejects(connectRedis(redisOptions(settings), silent), { name: 'StartError' })
   ])
 }
 
