@@ -17,7 +17,7 @@ export default fp(async app => {
   await watch.start()
   app.decorate('deployment', watch)
   health.probes.push(watch.probe)
-  const timer = setInterval(watch.look, ANNOUNCE_INTERVAL * 1000).unref()
+  const timer = setInterval(watch.recheck, ANNOUNCE_INTERVAL * 1000).unref()
   app.addHook('onClose', async () => {
     clearInterval(timer)
     await withTimeout(withdrawKeys(redis, config.REDIS_PREFIX, names), WITHDRAWAL_TIMEOUT, () => {}).catch(() => {})

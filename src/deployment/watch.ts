@@ -17,7 +17,7 @@ export interface DeploymentWatch {
    */
   start (): Promise<void>
   /** Claims and announces again, and logs changes. Never rejects: without Redis there is nothing to compare. */
-  look (): Promise<void>
+  recheck (): Promise<void>
   /** Rejects while another issuer has the prefix. Needed only if `start` could not tell, because Redis failed or refused writes. */
   probe (): Promise<void>
 }
@@ -69,7 +69,7 @@ export function createWatch ({ redis, ownership, names, log, onUnknownKeys }: Wa
       }
     },
 
-    async look () {
+    async recheck () {
       try {
         await claim()
         isForeign = false

@@ -33,8 +33,8 @@ export async function checkRedis (redis: RedisClient, needs: Needs, place: strin
   const found = await Promise.all(mastersOf(redis).reached.map(async server => {
     const where = redis instanceof Cluster ? `${addressOf(server)} of ${place}` : place
     // The next checks would fail on an older server or a Sentinel.
-    const unfit = checkVersion(await server.info('server'), where)
-    if (unfit.length > 0) return unfit
+    const faults = checkVersion(await server.info('server'), where)
+    if (faults.length > 0) return faults
     return [
       ...checkPolicy(await server.info('memory'), where),
       ...await checkPermissions(server, needs, where)

@@ -62,16 +62,16 @@ export function logChanges (redis: RedisClient, display: string, reason: () => s
 /** Calls `onLost` when the connection to a master is lost, and `onBack` when all slot owners are connected. */
 function watchCoverage (cluster: Cluster, onLost: (missing: string[]) => void, onBack: () => void): void {
   const topology = createTopology(cluster)
-  const look = (): void => {
+  const check = (): void => {
     if (cluster.status !== 'ready') return // we are disconnecting, or the slots are not known yet
     const owners = [...topology.masters()]
     const missing = owners.filter(address => topology.node(address) === undefined)
     if (missing.length > 0) onLost(missing)
     else if (owners.every(address => topology.node(address)!.status === 'ready')) onBack()
   }
-  const watch = (node: Redis): void => { node.on('ready', look) }
+  const watch = (node: Redis): void => { node.on('ready', check) }
   cluster.nodes().forEach(watch)
-  cluster.on('+node', watch).on('-node', look).on('refresh', look)
+  cluster.on('+node', watch).on('-node', check).on('refresh', check)
 }
 
 /** Calls `onReconnect` for every reconnect; in a Cluster, for each server. Call it when the client is connected. */

@@ -48,7 +48,7 @@ t.test('the marker expires after the last session that it stands for, and never 
 
   t.comment('it is written again while a replica lives')
   await redis.client.del(key)
-  await internal.deployment.look()
+  await internal.deployment.recheck()
   t.same(await redis.client.hgetall(key), { issuer: 'one' })
 })
 
@@ -98,7 +98,7 @@ t.test('an issuer that comes first while Redis refuses writes keeps the other on
   await builds(t, redis, prefix, 'one')
   t.equal((await two.internal.inject('/readyz')).statusCode, 503)
   const complaints = (): unknown[] => two.log.filter(({ level }) => level === 50).map(({ msg }) => msg)
-  for (let i = 0; i < 2; i++) await two.internal.deployment.look()
+  for (let i = 0; i < 2; i++) await two.internal.deployment.recheck()
   t.match(complaints(), [refusal(prefix, 'one', 'two')])
   t.equal(complaints().length, 1, 'once')
 })
@@ -109,16 +109,16 @@ t.test('a replica whose prefix another issuer took later says so, once each time
   const key = `${prefix}meta:issuer`
   const one = await builds(t, redis, prefix, 'one')
   const complaints = (): number => one.log.filter(({ level }) => level === 50).length
-  const { look } = one.internal.deployment
+  const { recheck } = one.internal.deployment
   await redis.client.hset(key, 'issuer', 'two')
-  await look()
-  await look()
+  await recheck()
+  await recheck()
   t.equal(complaints(), 1)
   t.equal((await one.internal.inject('/readyz')).statusCode, 200)
   await redis.client.hset(key, 'issuer', 'one')
-  await look()
+  await recheck()
   await redis.client.hset(key, 'issuer', 'two')
-  await look()
+  await recheck()
   t.equal(complaints(), 2)
 })
 

@@ -19,7 +19,7 @@ const replica = async (t: Test, redis: PrivateRedis, prefix: string, keys: Keys)
 const warnings = ({ log }: Service): unknown[] => log.filter(({ msg }) => WARNING.test(String(msg))).map(({ keys }) => keys)
 
 const look = async (...services: Service[]): Promise<void> => {
-  for (const { internal } of services) await internal.deployment.look()
+  for (const { internal } of services) await internal.deployment.recheck()
 }
 
 /** The names of the keys that sign a service's tokens. */
