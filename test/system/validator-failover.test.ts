@@ -9,7 +9,7 @@ import { startSentinelGroup } from '../support/redis/sentinel-group.ts'
 import type { RedisServer } from '../support/redis/server.ts'
 import { asksRedis, clientOf, until, validatorFor } from '../validator/helper.ts'
 
-/** A master dies: nobody restarts a validator, nobody is let in who has left, and its memory is fed again. */
+/** After the death of a master, a validator recovers by itself: log-outs take effect, and it caches again. */
 
 /** Milliseconds of silence after which a master is replaced in these tests. */
 const patience = 1000
@@ -25,15 +25,15 @@ const readerOf = ({ url, env, passwords }: Deployment): SessionValidatorOptions 
 })
 
 async function setup (t: Test, redis: Deployment): Promise<Setup> {
-  // The very prefix of users.acl.
+  // The prefix in users.acl.
   const service = await build(t, { url: redis.url, env: redis.env }, { REDIS_PREFIX: 'rt:' })
   return { service, validator: await validatorFor(t, service, readerOf(redis)) }
 }
 
-/** What a promise resolves with, or the code that it rejects with. */
+/** The value of a promise, or the code of its error. */
 const outcome = async <T> (promise: Promise<T>): Promise<T | string> => await promise.catch(err => err.code)
 
-/** The master is killed and replaced: the sessions are valid again, also from memory, and a log-out is heard there. */
+/** Kills the master, and waits for its replacement: sessions are valid again, also from the cache, and log-outs take effect. */
 async function survives (t: Test, redis: Deployment, { service, validator }: Setup, userId: number, old: RedisServer): Promise<void> {
   const { token } = await service.open({ userId })
   const clients = redis.servers.filter(server => server !== old).map(({ client }) => client)
@@ -41,33 +41,33 @@ async function survives (t: Test, redis: Deployment, { service, validator }: Set
   await old.kill()
   await until(async () => await outcome(validator.validate(token)) === 'unavailable')
   await until(async () => await outcome(asksRedis(validator, token, { clients })) === false)
-  t.pass('sessions are validated from memory again')
+  t.pass('sessions are validated from the cache again')
   await until(async () => (await service.call('DELETE', `/internal/users/${userId}/sessions`)).statusCode === 204)
   await until(async () => await outcome(validator.validate(token)) === 'revoked')
-  t.pass('and a log-out is heard')
+  t.pass('a log-out takes effect')
 }
 
-t.test('Sentinel: a subscription that broke, and the master is killed', async t => {
+t.test('Sentinel: the subscription is renewed after it broke, and after the master was killed', async t => {
   const redis = await startSentinelGroup(await tempFolder(t), { patience })
   t.teardown(redis.stop)
   await redis.watched()
-  /** Whether every sentinel is watched by so many. */
+  /** Whether each sentinel has `count` subscribers. */
   const watchers = async (count: number): Promise<boolean> => (await Promise.all(redis.sentinels.map(async ({ client }) =>
     (await client.client('LIST') as string).match(/ sub=1/g)?.length ?? 0))).every(found => found === count)
 
   const first = createSessionValidator({ ...readerOf(redis), secrets: secret() })
   await until(async () => await watchers(2))
   await redis.client.call('CLIENT', 'KILL', 'TYPE', 'pubsub')
-  const isHeard = async (): Promise<boolean> => /name=session-validator .* sub=1/.test(await redis.client.client('LIST') as string)
-  await until(isHeard)
+  const isSubscribed = async (): Promise<boolean> => /name=session-validator .* sub=1/.test(await redis.client.client('LIST') as string)
+  await until(isSubscribed)
   await first.close()
   await until(async () => await watchers(0))
-  t.pass('what it left behind watches nobody')
+  t.pass('a closed validator leaves no subscription at the sentinels')
 
   await survives(t, redis, await setup(t, redis), 1, await redis.masterOf(''))
 })
 
-/** A connection to a server of a Cluster for hearing events, and the client of the Cluster that it belongs to. */
+/** A subscriber's connection to a server of a Cluster, and the client of that Cluster. */
 async function subscribeAt (t: Test, redis: Deployment, { port }: RedisServer): Promise<{ cluster: Cluster, subscriber: Redis }> {
   const cluster = clientOf(t, { readerUrl: readerOf(redis).redisUrl, env: {} } as PrivateRedis) as Cluster
   await cluster.connect()
@@ -78,13 +78,13 @@ async function subscribeAt (t: Test, redis: Deployment, { port }: RedisServer): 
   return { cluster, subscriber }
 }
 
-/** The server of a Cluster at which the validator listens. */
+/** The server of a Cluster that the validator subscribes at. */
 async function stationOf ({ servers }: Deployment): Promise<RedisServer> {
   const counts = await Promise.all(servers.map(async ({ client }) => await client.pubsub('NUMSUB', 'rt:events')))
   return servers[counts.findIndex(([, count]) => count === 1)]!
 }
 
-t.test('Cluster: the master is killed that has the session, and tells the events', async t => {
+t.test('Cluster: the master of the session and the subscription is killed', async t => {
   const redis = await startCluster(await tempFolder(t), { patience })
   t.teardown(redis.stop)
   const all = await setup(t, redis)
@@ -94,7 +94,7 @@ t.test('Cluster: the master is killed that has the session, and tells the events
   await survives(t, redis, all, userId, old)
 })
 
-t.test('Cluster: the server leaves it that tells the events, and lives on', async t => {
+t.test('Cluster: the server of the subscription leaves the Cluster and stays up', async t => {
   const redis = await startCluster(await tempFolder(t))
   t.teardown(redis.stop)
   const { service, validator } = await setup(t, redis)
@@ -135,7 +135,7 @@ t.test('Cluster: a slot moves to another master', async t => {
   await redis.moveSlot('rt:1', async () => {
     t.match(await validator.validate(tokens.shift()!), { id: 1 })
     if (++steps === 1) return
-    // The keys are there already, the slot is not: to be asked for with ASKING.
+    // The keys have moved and the slot has not: the validator needs ASKING.
     for (const { client } of (await redis.masters()).filter(server => server !== from)) {
       await client.pipeline().asking().set('rt:1', 'no hash').exec()
     }

@@ -31,14 +31,14 @@ const [packed] = JSON.parse(run(PACKAGE, 'npm', 'pack', '--json', '--pack-destin
 const tarball = join(folder, packed.filename)
 
 /** A folder in which the packed file and these packages of the repository are installed. */
-async function install (t: Test, ...names: string[]): Promise<string> {
+async function install (t: Test, names: string[], ...flags: string[]): Promise<string> {
   const folder = await tempFolder(t)
   await writeFile(join(folder, 'package.json'), JSON.stringify({
     type: 'module',
     dependencies: { 'refresh-token-validator': `file:${tarball}`, ...Object.fromEntries(names.map(name => [name, locked[name]])) },
     overrides: Object.fromEntries(Object.entries(locked).filter(([name]) => !names.includes(name)))
   }))
-  run(folder, 'npm', 'install', '--prefer-offline', '--no-audit', '--no-fund')
+  run(folder, 'npm', 'install', '--prefer-offline', '--no-audit', '--no-fund', ...flags)
   return folder
 }
 
@@ -63,8 +63,8 @@ t.test('it holds the code, the types, the license and the README', async t => {
   ])
 })
 
-t.test('the plain function: it installs twelve packages, without Fastify', async t => {
-  const folder = await install(t, '@types/node')
+t.test('the plain function: it installs twelve packages, all for this Node, and no Fastify', async t => {
+  const folder = await install(t, ['@types/node'], '--engine-strict')
   const { packages } = JSON.parse(await readFile(join(folder, 'node_modules/.package-lock.json'), 'utf8'))
   const names = Object.keys(packages).map(path => path.replace('node_modules/', ''))
   t.same(names.filter(name => name !== '@types/node' && name !== 'undici-types'), [
@@ -86,7 +86,7 @@ t.test('the plain function: it installs twelve packages, without Fastify', async
 })
 
 t.test('the Fastify plugin, and the samples of the README', async t => {
-  const folder = await install(t, '@types/node', 'fastify')
+  const folder = await install(t, ['@types/node', 'fastify'])
   const [plain, fastify] = [...(await readFile(join(PACKAGE, 'README.md'), 'utf8')).matchAll(/```ts\n([^]*?)```/g)].map(([, code]) => code)
   const service = `
     import Fastify from 'fastify'

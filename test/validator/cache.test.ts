@@ -2,12 +2,12 @@ import t, { type Test } from 'tap'
 import { createSessionCache, type SessionCache } from '../../packages/validator/src/cache.ts'
 import type { ValidSession } from '../../packages/validator/src/session.ts'
 
-/** The cache by itself, with a clock that the test turns; events.test.ts feeds it with real events. */
+/** The cache alone, with a clock that the test sets; events.test.ts uses it with real events. */
 
 interface Setup {
   cache: SessionCache
   session: ValidSession
-  /** Looks a user up and remembers the answer under a token. */
+  /** Looks up a user and caches the answer under a token. */
   remember: (token: string, overrides?: Partial<ValidSession>) => void
   pass: (ms: number) => void
 }
@@ -28,14 +28,14 @@ function setup (_t: Test, options: { max?: number, maxStaleness?: number } = {})
   }
 }
 
-t.test('an answer is remembered for its token alone', async t => {
+t.test('an answer is cached under its token only', async t => {
   const { cache, remember, session } = setup(t)
   remember('one')
   t.same(cache.get('one'), session)
   t.equal(cache.get('other'), undefined)
 })
 
-t.test('and for maxStaleness, counted from the question', async t => {
+t.test('it is cached for maxStaleness, counted from the start of the look-up', async t => {
   const { cache, session, pass } = setup(t)
   const store = cache.startLookup(1)
   pass(4000) // Redis is slow
@@ -46,7 +46,7 @@ t.test('and for maxStaleness, counted from the question', async t => {
   t.equal(cache.get('one'), undefined)
 })
 
-t.test('a hit does not prolong it', async t => {
+t.test('a hit does not prolong the time', async t => {
   const { cache, remember, pass } = setup(t)
   remember('one')
   for (let i = 0; i < 4; i++) {
@@ -57,17 +57,17 @@ t.test('a hit does not prolong it', async t => {
   t.equal(cache.get('one'), undefined)
 })
 
-t.test('never beyond expiresAt', async t => {
+t.test('no answer is cached beyond expiresAt', async t => {
   const { cache, remember, pass } = setup(t)
   remember('one', { expiresAt: Date.now() / 1000 + 2 })
   remember('over', { expiresAt: Date.now() / 1000 - 1 })
   t.ok(cache.get('one'))
-  t.equal(cache.get('over'), undefined, 'not even when it passed during the lookup')
+  t.equal(cache.get('over'), undefined, 'not even when it passed during the look-up')
   pass(2000)
   t.equal(cache.get('one'), undefined)
 })
 
-t.test('an event ends what is known of its user, of nobody else', async t => {
+t.test('an event drops the answers of its user, and of no other user', async t => {
   const { cache, remember } = setup(t)
   remember('one')
   remember('two')
@@ -76,10 +76,10 @@ t.test('an event ends what is known of its user, of nobody else', async t => {
   cache.dropUser(9)
   t.same(['one', 'two', 'three'].map(token => cache.get(token)?.id), [undefined, undefined, 2])
   remember('one')
-  t.ok(cache.get('one'), 'what was asked afterwards is remembered')
+  t.ok(cache.get('one'), 'a later answer is cached')
 })
 
-t.test('an answer that was on its way when the event came is not remembered', async t => {
+t.test('an answer that is older than the event is not cached', async t => {
   for (const event of ['dropUser', 'clear'] as const) {
     const { cache, session } = setup(t)
     const stale = cache.startLookup(1)
@@ -92,7 +92,7 @@ t.test('an answer that was on its way when the event came is not remembered', as
   }
 })
 
-t.test('nothing is remembered while events can\'t be heard, nor across the gap', async t => {
+t.test('nothing is cached while there is no subscription, nor across the gap', async t => {
   const { cache, session, remember } = setup(t)
   remember('before')
   const before = cache.startLookup(1)
@@ -108,25 +108,25 @@ t.test('nothing is remembered while events can\'t be heard, nor across the gap',
   t.same(['at once', 'before', 'during'].map(token => cache.get(token)), [undefined, undefined, undefined])
   remember('after')
   cache.resume()
-  t.ok(cache.get('after'), 'being told again forgets nothing')
+  t.ok(cache.get('after'), 'a second resume drops nothing')
 })
 
-t.test('the first resume begins it', async t => {
+t.test('caching begins with the first resume', async t => {
   const cache = createSessionCache({ max: 1, maxStaleness: 1 })
   const { session } = setup(t)
   cache.startLookup(1)('one', session)
   t.equal(cache.get('one'), undefined)
 })
 
-t.test('no more than max, the least recently used go', async t => {
+t.test('at most max answers are cached; the least recently used are dropped', async t => {
   const { cache, remember, session } = setup(t, { max: 2 })
   remember('one', { id: 1 })
   remember('two', { id: 2 })
-  const pushedOut = cache.startLookup(1)
+  const evicted = cache.startLookup(1)
   remember('three', { id: 3 })
   remember('four', { id: 4 })
   t.same(['one', 'two', 'three', 'four'].map(token => cache.get(token)?.id), [undefined, undefined, 3, 4])
-  pushedOut('one', session)
+  evicted('one', session)
   cache.dropUser(1)
-  t.equal(cache.get('one'), undefined, 'a permission that was pushed out could not be ended by an event')
+  t.equal(cache.get('one'), undefined, 'no event could end a lease that was evicted')
 })

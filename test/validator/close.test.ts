@@ -5,9 +5,9 @@ import t, { type Test } from 'tap'
 import { secret } from '../support/helper.ts'
 import { spawnNode } from '../support/processes.ts'
 
-/** A process whose validator is closed ends by itself at once: nothing of the validator keeps its event loop alive. */
+/** A process with a closed validator ends at once: the validator keeps no event loop alive. */
 
-/** What keeps the process alive after the close. */
+/** The resources that keep the process alive after the close. */
 async function leftAfterClose (t: Test, redisUrl: string): Promise<string> {
   const child = spawnNode(['test/support/fixtures/close.ts', redisUrl, secret()], { stdio: ['ignore', 'pipe', 'inherit'] })
   t.teardown(() => { child.kill('SIGKILL') })
@@ -15,7 +15,7 @@ async function leftAfterClose (t: Test, redisUrl: string): Promise<string> {
   return output.trim()
 }
 
-/** A server that takes connections and says nothing, not even goodbye, as a frozen one; its address. */
+/** Starts a server that accepts connections and never answers or closes one, like a frozen server; returns its address. */
 async function startSilent (t: Test): Promise<string> {
   const sockets = new Set<Socket>()
   const server = createServer({ allowHalfOpen: true }, socket => { sockets.add(socket.on('error', () => {})) }).listen(0, '127.0.0.1')
@@ -27,7 +27,7 @@ async function startSilent (t: Test): Promise<string> {
   return `127.0.0.1:${(server.address() as AddressInfo).port}`
 }
 
-t.test('nothing is left of it', async t => {
+t.test('a closed validator leaves no timer and no socket', async t => {
   const refusing = '127.0.0.1:1'
   const silent = await startSilent(t)
   for (const [what, url] of Object.entries({

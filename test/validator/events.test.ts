@@ -21,17 +21,17 @@ interface Setup {
   sid: string
 }
 
-/** A validator that has the answer for a session in its memory. */
+/** A validator that has cached the answer for a session. */
 async function setup (t: Test, overrides: Record<string, string> = {}): Promise<Setup> {
   const service = await build(t, redis, overrides)
   const validator = await validatorFor(t, service, readerOf(redis))
   const tokens = await service.open()
   t.equal(await fromRedis(validator, tokens.token), true)
-  t.equal(await fromRedis(validator, tokens.token), false, 'from memory')
+  t.equal(await fromRedis(validator, tokens.token), false, 'from the cache')
   return { service, validator, tokens, sid: claimsOf(tokens.token).sid }
 }
 
-/** Validates; says whether Redis was asked. */
+/** Validates; returns whether Redis was asked. */
 const fromRedis = async (validator: SessionValidator, token: string): Promise<boolean> => await asksRedis(validator, token, redis)
 
 /** The number of connections that subscribe to the events of a service. */
@@ -40,7 +40,7 @@ async function listeners ({ config }: Service): Promise<number> {
   return counts.reduce((sum, [, count]) => sum + count, 0)
 }
 
-/** A Cluster's connection to the master that has a key. */
+/** The connection of a Cluster client to the master of a key. */
 function masterOf (cluster: Cluster, key: string): Redis {
   const topology = createTopology(cluster)
   return topology.node(topology.ownerOf(key))!
@@ -123,7 +123,7 @@ t.test('an answer older than an event is returned, but not cached', async t => {
   const laptop = await service.open({ deviceId: 'laptop' })
   await validator.validate(laptop.token)
 
-  // Redis has answered, and the answer is held back on its way.
+  // Holds back Redis's answer.
   let release!: () => void
   const released = new Promise<void>(resolve => { release = resolve })
   const server = client instanceof Cluster ? masterOf(client, `${service.config.REDIS_PREFIX}1`) : client
@@ -149,7 +149,7 @@ t.test('an answer older than an event is returned, but not cached', async t => {
 t.test('a lost subscription is renewed, and the cache starts empty', async t => {
   const { service, validator, tokens } = await setup(t)
   for (const client of redis.clients) await client.call('CLIENT', 'KILL', 'TYPE', 'pubsub')
-  await redis.client.hset(`${service.config.REDIS_PREFIX}1`, 'role', 'ADMIN') // which announces nothing
+  await redis.client.hset(`${service.config.REDIS_PREFIX}1`, 'role', 'ADMIN') // sends no event
   await until(async () => await listeners(service) === 1)
   t.equal((await validator.validate(tokens.token)).role, 'ADMIN', 'the answer from before the gap is dropped')
   await until(async () => !await fromRedis(validator, tokens.token))

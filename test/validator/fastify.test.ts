@@ -5,7 +5,7 @@ import { createSessionValidator } from '../../packages/validator/src/index.ts'
 import { build, claimsOf, guest, startRedis, type PrivateRedis, type Service, type TokensBody } from '../support/helper.ts'
 import { lookups, optionsFor, until, validatorFor } from './helper.ts'
 
-/** The plugin in an app that shares nothing with the service, and does to answers whatever an app may do. */
+/** The plugin in an app of another service, with serializers and error handlers of its own. */
 
 let redis: PrivateRedis
 t.before(async () => { redis = await startRedis(t) })
@@ -53,7 +53,7 @@ const challenged = async (t: Test, response: LightMyRequestResponse, challenge: 
   t.equal(response.headers['www-authenticate'], challenge)
 }
 
-t.test('a mistyped requirement or validator opens nothing: it is refused when it is made', async t => {
+t.test('a mistyped requirement or validator is refused at the start, and grants no access', async t => {
   const { service, app } = await setup(t)
   for (const wrong of [{ roles: 'ADMIN' }, { roles: [] }, { roles: null }, { roles: [1] }, { role: 'ADMIN' }, 'ADMIN', null, ['ADMIN']]) {
     t.throws(() => app.requireSession(wrong as never), { name: 'TypeError', message: /roles/ }, JSON.stringify(wrong))
@@ -66,7 +66,7 @@ t.test('a mistyped requirement or validator opens nothing: it is refused when it
   }
 })
 
-t.test('it closes while Redis is away', async t => {
+t.test('the plugin closes while Redis is away', async t => {
   const gone = await startRedis(t)
   const service = await build(t, gone)
   const app = await bareApp(t, optionsFor(service))
@@ -80,7 +80,7 @@ t.test('it closes while Redis is away', async t => {
   await stranger.close()
 })
 
-t.test('401 without a token, and with a bad one', async t => {
+t.test('401 without a token, and with a bad token', async t => {
   const { service, app, tokens, bearer } = await setup(t)
   for (const header of [undefined, '', 'Bearer', 'Bearer ', 'Basic eA==', tokens.token, `${bearer} x`]) {
     await challenged(t, await get(app, '/me', header), 'Bearer')
@@ -93,7 +93,7 @@ t.test('401 without a token, and with a bad one', async t => {
   await challenged(t, await get(without, '/me', bearer), 'Bearer error="invalid_token"')
 })
 
-t.test('403 without one of the roles, by the role of this moment', async t => {
+t.test('403 without one of the roles, by the current role', async t => {
   const { service, app, bearer } = await setup(t)
   const response = await get(app, '/admin', bearer)
   t.match(response, {
@@ -108,7 +108,7 @@ t.test('403 without one of the roles, by the role of this moment', async t => {
   }
 })
 
-t.test('503 when nobody can tell, logged without the token', async t => {
+t.test('503 when the session can\'t be validated, logged without the token', async t => {
   const { service, tokens, bearer } = await setup(t)
   const lines: string[] = []
   const app = Fastify({ logger: { level: 'warn', stream: { write: (line: string) => { lines.push(line) } } } })
@@ -138,7 +138,7 @@ t.test('no serializer of the app changes a refusal', async t => {
   t.equal((await get(app, '/')).body, '{"code":401,"message":"Unauthorized"}')
 })
 
-t.test('a hook for all routes and one for a role ask once', async t => {
+t.test('a hook for all routes and a hook for a role validate once', async t => {
   const { service, bearer } = await setup(t)
   const app = Fastify()
   t.teardown(async () => await app.close())
@@ -151,7 +151,7 @@ t.test('a hook for all routes and one for a role ask once', async t => {
   t.equal((await get(app, '/nowhere')).statusCode, 401)
 })
 
-t.test('a validator that was made before stays open; its own faults are the app\'s to answer', async t => {
+t.test('an existing validator stays open; the app handles its unexpected errors', async t => {
   const { service, tokens, bearer } = await setup(t)
   const validator = await validatorFor(t, service)
   const app = await bareApp(t, { validator })
@@ -163,7 +163,7 @@ t.test('a validator that was made before stays open; its own faults are the app\
   t.equal((await get(broken, '/me', bearer)).body, 'the app\'s own error')
 })
 
-t.test('one that it made closes with the app', async t => {
+t.test('a validator that the plugin made closes with the app', async t => {
   const service = await build(t, redis)
   const channel = `${service.config.REDIS_PREFIX}events`
   const listeners = async (): Promise<unknown> => (await redis.client.pubsub('NUMSUB', channel) as unknown[])[1]
@@ -171,9 +171,9 @@ t.test('one that it made closes with the app', async t => {
   await until(async () => await listeners() === 1)
   await app.close()
   await until(async () => await listeners() === 0)
-  t.pass('nobody listens any more')
+  t.pass('the subscription has ended')
 })
 
-t.test('a wrong option ends the start', async t => {
+t.test('a wrong option rejects the start', async t => {
   await t.rejects(bareApp(t, { redisUrl: 'x' }), { name: 'TypeError', message: /^redisUrl must be/ })
 })

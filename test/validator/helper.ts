@@ -8,16 +8,16 @@ import { parseKeys } from '#src/tokens/keys'
 import { createSessionValidator, type SessionValidator, type SessionValidatorOptions } from '../../packages/validator/src/index.ts'
 import type { PrivateRedis, Service } from '../support/helper.ts'
 
-/** Milliseconds that no test lasts: what ends an answer of this age is not its age. */
+/** Milliseconds; longer than any test, so that no answer expires by its age. */
 export const FOREVER = 3_600_000
 
-/** How to validate the tokens of a service; a cached answer lives for ever. */
+/** The options for validating a service's tokens; cached answers do not expire. */
 export function optionsFor (service: Service, overrides: SessionValidatorOptions = {}): SessionValidatorOptions {
   const { REDIS_PREFIX: prefix, JWT_ISSUER: issuer, ACCESS_TOKEN_SECRETS: secrets, REDIS_URL: redisUrl } = service.config
   return { prefix, issuer, secrets, redisUrl, cache: { maxStaleness: FOREVER }, ...overrides }
 }
 
-/** A validator that closes with the test, connected and listening unless told otherwise. */
+/** A validator that closes with the test, connected and subscribed. */
 export async function validatorFor (t: Test, service: Service, overrides: SessionValidatorOptions = {}): Promise<SessionValidator> {
   const validator = createSessionValidator(optionsFor(service, overrides))
   t.teardown(async () => await validator.close())
@@ -25,12 +25,12 @@ export async function validatorFor (t: Test, service: Service, overrides: Sessio
   return validator
 }
 
-/** Where a reader goes, and as whom. */
+/** The options for connecting as the Redis user `reader`. */
 export function readerOf (redis: Pick<PrivateRedis, 'readerUrl' | 'env'>): SessionValidatorOptions {
   return { redisUrl: redis.readerUrl, sentinelPassword: redis.env.REDIS_SENTINEL_PASSWORD }
 }
 
-/** A reader's client of the caller's own, with ioredis's habits; as `user` if not as the reader. */
+/** The caller's own ioredis client, with ioredis's defaults; logged in as `reader`, or as `user`. */
 export function clientOf (t: Test, redis: PrivateRedis, user: { username?: string, password?: string } = {}): RedisClient {
   const client = connect(redis, user)
   client.on('error', () => {})
@@ -48,20 +48,20 @@ function connect ({ readerUrl, env }: PrivateRedis, user: object): RedisClient {
   }
 }
 
-/** How often Redis was asked for a session, or a script asked for itself. */
+/** The number of HMGET calls so far, by clients and scripts. */
 export async function lookups ({ clients }: Pick<PrivateRedis, 'clients'>): Promise<number> {
   const stats = await Promise.all(clients.map(async client => await client.info('commandstats')))
   return stats.reduce((sum, text) => sum + Number(/cmdstat_hmget:calls=(\d+)/.exec(text)?.[1] ?? 0), 0)
 }
 
-/** Validates; says whether Redis was asked. */
+/** Validates; returns whether Redis was asked. */
 export async function asksRedis (validator: SessionValidator, token: string, redis: Pick<PrivateRedis, 'clients'>): Promise<boolean> {
   const before = await lookups(redis)
   await validator.validate(token)
   return await lookups(redis) > before
 }
 
-/** Milliseconds; many times what any change takes that a test waits for. */
+/** Milliseconds; many times longer than any change that a test waits for. */
 const LIMIT = 30_000
 
 /**
@@ -77,12 +77,12 @@ export async function until (attempt: () => Promise<boolean>): Promise<void> {
   }
 }
 
-/** What a promise rejects with says its code; `undefined` when it resolves. */
+/** The code of the error that a promise rejects with; `undefined` when it resolves. */
 export async function codeOf (promise: Promise<unknown>): Promise<string | undefined> {
   return await promise.then(() => undefined, err => err.code)
 }
 
-/** A JWT by hand: header and claims as given, signed with HMAC by node:crypto alone. */
+/** Makes a JWT with node:crypto alone: this header, these claims, an HMAC signature. */
 export function handmade (key: string, claims: object, header: object = {}, digest = 'sha512'): string {
   const encode = (value: object): string => Buffer.from(JSON.stringify(value)).toString('base64url')
   const input = `${encode({ alg: 'HS512', typ: 'JWT', kid: parseKeys(key)[0].kid, ...header })}.${encode(claims)}`

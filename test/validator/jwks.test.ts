@@ -9,7 +9,7 @@ import type { SessionValidator } from '../../packages/validator/src/index.ts'
 import { apiKey, build, claimsOf, privateKey, startRedis, type PrivateRedis, type Service } from '../support/helper.ts'
 import { codeOf, handmade, lookups, until, validatorFor } from './helper.ts'
 
-/** Access tokens with public keys that are fetched. The keys and the signatures are jose's. */
+/** Access tokens with fetched public keys. jose makes the keys and signatures. */
 
 let redis: PrivateRedis
 t.before(async () => { redis = await startRedis(t) })
@@ -17,7 +17,7 @@ t.before(async () => { redis = await startRedis(t) })
 interface KeySet {
   url: string
   keys: JWK[]
-  /** The status that it answers with. */
+  /** Status of the responses. */
   status: number
   fetches: number
   close (): void
@@ -58,7 +58,7 @@ async function liveClaims (service: Service): Promise<object> {
 
 const withKeys = ({ url }: KeySet): { secrets: undefined, jwksUrl: string } => ({ secrets: undefined, jwksUrl: url })
 
-t.test('EdDSA, ES256 and RS256; what is not ours is malformed', async t => {
+t.test('EdDSA, ES256 and RS256 tokens are valid; tokens that are not ours are malformed', async t => {
   const service = await build(t, redis)
   const set = await startKeySet(t)
   const claims = await liveClaims(service)
@@ -96,7 +96,7 @@ t.test('EdDSA, ES256 and RS256; what is not ours is malformed', async t => {
   t.equal(await lookups(redis), before)
 })
 
-t.test('a new key is fetched when it is first seen, and forgers can\'t make us fetch at will', async t => {
+t.test('a new key is fetched at its first use; forgers cause at most one fetch a second', async t => {
   const service = await build(t, redis)
   const set = await startKeySet(t)
   const claims = await liveClaims(service)
@@ -117,7 +117,7 @@ t.test('a new key is fetched when it is first seen, and forgers can\'t make us f
   t.equal(await codeOf(other.validate(await old.sign(claims))), 'malformed', 'a removed key')
 })
 
-t.test('keys that can\'t be had, or used, are nobody\'s log-out', async t => {
+t.test('a key set that can\'t be fetched or used is unavailable, not revoked', async t => {
   const service = await build(t, redis)
   const set = await startKeySet(t)
   const claims = await liveClaims(service)
@@ -146,7 +146,7 @@ t.test('keys that can\'t be had, or used, are nobody\'s log-out', async t => {
   await t.rejects((await validatorFor(t, service, { ...withKeys(set), cache: false })).validate(token), unavailable)
 })
 
-t.test('a key that jose will not use is the service\'s fault, not the token\'s', async t => {
+t.test('a key that jose refuses is unavailable, not malformed', async t => {
   const service = await build(t, redis)
   const set = await startKeySet(t)
   const { publicKey, privateKey } = generateKeyPairSync('rsa', { modulusLength: 1024 })
@@ -157,7 +157,7 @@ t.test('a key that jose will not use is the service\'s fault, not the token\'s',
   await t.rejects(validator.validate(token), { code: 'unavailable', message: /^the key can't be used: / })
 })
 
-t.test('while the address is away, it is not asked again and again, and known keys go on for an hour', async t => {
+t.test('while the address is unreachable, it is asked once a second, and known keys serve for an hour', async t => {
   const service = await build(t, redis)
   const set = await startKeySet(t)
   const signer = await addKey(set, 'EdDSA', 'ed')
@@ -187,7 +187,7 @@ t.test('while the address is away, it is not asked again and again, and known ke
   t.match(await validator.validate(await signer.sign(claims)), { id: 1 }, 'and it heals')
 })
 
-t.test('a clock that was an hour ahead, or behind, and is set right delays nothing', async t => {
+t.test('a clock that was an hour ahead or behind, and is corrected, delays no fetch', async t => {
   const service = await build(t, redis)
   const set = await startKeySet(t)
   const claims = await liveClaims(service)
@@ -232,7 +232,7 @@ t.test('a clock that was an hour ahead, or behind, and is set right delays nothi
   }
 })
 
-t.test('the service\'s own tokens, by the keys that it serves', async t => {
+t.test('tokens of the service are valid by the keys that it serves', async t => {
   for (const algorithm of ['EdDSA', 'ES256', 'RS256'] as const) {
     const service = await build(t, redis, { ACCESS_TOKEN_PRIVATE_KEYS: privateKey(algorithm) })
     const base = await service.public.listen({ port: 0 })
@@ -247,7 +247,7 @@ t.test('the service\'s own tokens, by the keys that it serves', async t => {
   }
 })
 
-t.test('the twin of an ES256 token is refused wherever the token is taken', async t => {
+t.test('the second signature of an ES256 token is refused everywhere', async t => {
   const service = await build(t, redis, { ACCESS_TOKEN_PRIVATE_KEYS: privateKey('ES256') })
   const base = await service.public.listen({ port: 0 })
   const validator = await validatorFor(t, service, { secrets: undefined, jwksUrl: `${base}/.well-known/jwks.json`, cache: false })

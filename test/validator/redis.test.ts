@@ -3,12 +3,12 @@ import { createSessionValidator } from '../../packages/validator/src/index.ts'
 import { build, guest, startRedis, type PrivateRedis } from '../support/helper.ts'
 import { clientOf, codeOf, optionsFor, readerOf, until, validatorFor } from './helper.ts'
 
-/** How a validator gets on with Redis, of whatever topology, as a user who may only read. */
+/** The validator's connections, in each topology, as a Redis user who can only read. */
 
 let redis: PrivateRedis
 t.before(async () => { redis = await startRedis(t) })
 
-t.test('sessions of any server are looked up, by URL and with a client of one\'s own', async t => {
+t.test('sessions are looked up by URL, and with the caller\'s own client', async t => {
   const service = await build(t, redis)
   const byUrl = await validatorFor(t, service, readerOf(redis))
   const byClient = await validatorFor(t, service, { redisUrl: undefined, redis: clientOf(t, redis) })
@@ -21,7 +21,7 @@ t.test('sessions of any server are looked up, by URL and with a client of one\'s
   }
 })
 
-t.test('a frozen Redis is unavailable, and heals', async t => {
+t.test('while Redis is frozen, the result is unavailable; afterwards the validator recovers', async t => {
   const redis = await startRedis(t)
   const service = await build(t, redis)
   for (const place of [readerOf(redis), { redisUrl: undefined, redis: clientOf(t, redis) }]) {
@@ -32,12 +32,12 @@ t.test('a frozen Redis is unavailable, and heals', async t => {
     await t.rejects(validator.validate(token), { code: 'unavailable', message: /^Redis could not be used: / })
     redis.thaw()
     await until(async () => await codeOf(validator.validate(token)) === undefined)
-    // The service has a connection of its own to heal.
+    // The service reconnects by itself too.
     await until(async () => (await service.call('GET', '/internal/users/1/sessions')).statusCode === 200)
   }
 })
 
-t.test('a Redis that comes late, goes and comes back', async t => {
+t.test('the validator connects to a Redis that starts later, and reconnects after a restart', async t => {
   const redis = await startRedis(t)
   const service = await build(t, redis)
   const { token } = await service.open()
@@ -63,13 +63,13 @@ t.test('the first call waits for the connection', async t => {
   t.match(await validator.validate(token), { id: 1 })
 })
 
-t.test('close ends what was opened, and nothing else', async t => {
+t.test('close ends the validator\'s own connections only', async t => {
   const service = await build(t, redis)
   const connections = async (): Promise<string[]> =>
     (await Promise.all(redis.clients.map(async client => (await client.client('LIST') as string).match(/name=\S*session-validator/g) ?? []))).flat()
   const client = clientOf(t, redis)
   const validator = await validatorFor(t, service, { redisUrl: undefined, redis: client })
-  t.same((await connections()).length, 1, 'the one that listens')
+  t.same((await connections()).length, 1, 'the subscription')
   await validator.close()
   await until(async () => (await connections()).length === 0)
   t.equal(await client.hget(`${service.config.REDIS_PREFIX}1`, 'role'), null)
@@ -83,7 +83,7 @@ t.test('close ends what was opened, and nothing else', async t => {
   await until(async () => (await connections()).length === 0)
 })
 
-t.test('close at once, and while Redis is away', async t => {
+t.test('close works at once, and while Redis is away', async t => {
   const redis = await startRedis(t)
   const service = await build(t, redis)
   const { token } = await service.open()

@@ -8,12 +8,12 @@ import { build, claimsOf, guest, secret, startRedis, type PrivateRedis } from '.
 import { startTlsRedis } from '../support/tls-server.ts'
 import { codeOf, handmade, lookups, optionsFor, validatorFor } from './helper.ts'
 
-/** The answer and its four refusals, over a real Redis and tokens of the real service. */
+/** The answer and the four error codes, with a real Redis and tokens of the real service. */
 
 let redis: PrivateRedis
 t.before(async () => { redis = await startRedis(t) })
 
-t.test('a live session: the ids of the token, the profile of the record', async t => {
+t.test('a live session has the ids of the token and the profile of the record', async t => {
   const service = await build(t, redis)
   const validator = await validatorFor(t, service)
   const { token } = await service.open()
@@ -24,14 +24,14 @@ t.test('a live session: the ids of the token, the profile of the record', async 
   t.strictSame(await validator.validate(token), session)
 })
 
-t.test('expiresAt is the end of the session when that comes first', async t => {
+t.test('expiresAt is the end of the session if it is before the token\'s', async t => {
   const service = await build(t, redis, { REFRESH_IDLE_TTL: '100' })
   const validator = await validatorFor(t, service)
   const { token, refreshToken } = await service.open()
   t.equal((await validator.validate(token)).expiresAt, claimsOf(refreshToken).exp)
 })
 
-t.test('a session that has ended, or whose time is over while its record lives on', async t => {
+t.test('a session that has ended, or expired within a live record, is revoked', async t => {
   const service = await build(t, redis)
   const validator = await validatorFor(t, service, { cache: false })
   const { token } = await service.open()
@@ -48,7 +48,7 @@ t.test('a session that has ended, or whose time is over while its record lives o
   t.equal(await codeOf(validator.validate(second)), 'revoked')
 })
 
-t.test('a damaged record is nobody\'s log-out', async t => {
+t.test('a damaged record is unavailable, not revoked', async t => {
   const service = await build(t, redis)
   const validator = await validatorFor(t, service, { cache: false })
   const { token } = await service.open()
@@ -65,7 +65,7 @@ t.test('a damaged record is nobody\'s log-out', async t => {
   await t.rejects(validator.validate(token), { code: 'unavailable', message: /WRONGTYPE/ })
 })
 
-t.test('every secret verifies, a dropped one does not', async t => {
+t.test('every listed secret verifies; a removed secret does not', async t => {
   const service = await build(t, redis)
   const { token } = await service.open()
   const old = service.config.ACCESS_TOKEN_SECRETS
@@ -75,7 +75,7 @@ t.test('every secret verifies, a dropped one does not', async t => {
   t.equal(await codeOf((await validatorFor(t, service, { secrets: secret() })).validate(token)), 'malformed')
 })
 
-t.test('what is not an access token of ours is malformed, and Redis is not asked', async t => {
+t.test('anything but an access token of the service is malformed, and Redis is not asked', async t => {
   const [key, other] = [secret(), secret()]
   const service = await build(t, redis, { ACCESS_TOKEN_SECRETS: key })
   const validator = await validatorFor(t, service)
@@ -148,7 +148,7 @@ t.test('what is not an access token of ours is malformed, and Redis is not asked
   }), { numRuns: 500 })
 })
 
-t.test('a token whose time is over is expired, whatever its session', async t => {
+t.test('an expired token is expired, even while its session is live', async t => {
   const service = await build(t, redis)
   const validator = await validatorFor(t, service)
   const { iat, exp, ...claims } = claimsOf((await service.open()).token)
@@ -171,7 +171,7 @@ t.test('no message and no property of an error holds a token', async t => {
   }
 })
 
-t.test('a user who may do nothing but read the records and hear the events', async t => {
+t.test('a Redis user who can only read records and subscribe to events is enough', async t => {
   const service = await build(t, redis)
   const prefix = service.config.REDIS_PREFIX
   await redis.client.acl('SETUSER', 'reader', 'on', '>sesame', 'resetchannels', `~${prefix}*`, `&${prefix}events`, '+hmget', '+subscribe')
@@ -181,7 +181,7 @@ t.test('a user who may do nothing but read the records and hear the events', asy
   t.match(await validator.validate((await service.open()).token), { id: 1 })
 })
 
-t.test('over TLS, with a certificate of its own', async t => {
+t.test('the validator connects over TLS, with a client certificate', async t => {
   const { redis, port, ca, client } = await startTlsRedis(t)
   const service = await build(t, redis)
   const { token } = await service.open()
@@ -193,7 +193,7 @@ t.test('over TLS, with a certificate of its own', async t => {
   await t.rejects(strange.ready(), { code: 'unavailable', message: /certificate/ })
 })
 
-t.test('a wrong option is said by name, and never its value', t => {
+t.test('an error about an option has its name, not its value', t => {
   const right = { redisUrl: 'redis://localhost', secrets: secret() }
   const wrong = (name: string, options: object): void => {
     const message = new RegExp(`^${name} (must|is not)`)
