@@ -11,7 +11,7 @@ export interface Figures {
   /** Sessions refused although their clients held them all the time. */
   lost: number
   opened: number
-  /** Sessions opened with a 201 during the load that were gone afterwards. */
+  /** Sessions opened with a 201 during the load that were loggedOut afterwards. */
   openedLost: number
   loggedOut: number
   /** Sessions ended with a 204 that could still refresh afterwards. */
@@ -33,9 +33,9 @@ export async function underLoad (requests: Requests, fault: () => Promise<void>)
   const figures: Figures = { refreshes: 0, failed: 0, outage: 0, lost: 0, opened: 0, openedLost: 0, loggedOut: 0, revived: 0 }
   const failures: number[] = []
   let userId = 0
-  const underway = new AbortController()
+  const end = new AbortController()
 
-  const insist = async <T>(ask: () => Promise<T | undefined | false>): Promise<T> => {
+  const retry = async <T>(ask: () => Promise<T | undefined | false>): Promise<T> => {
     for (;;) {
       const answer = await ask()
       if (answer) return answer
@@ -44,28 +44,30 @@ export async function underLoad (requests: Requests, fault: () => Promise<void>)
   }
   const opening = async (): Promise<Holder> => {
     const id = ++userId
-    return await insist(async () => await requests.open(id))
+    return await retry(async () => await requests.open(id))
   }
 
   const refreshing = async (holder: Holder): Promise<void> => {
-    while (!underway.signal.aborted) {
-      const verdict = await requests.refresh(holder)
+    while (!end.signal.aborted) {
+      const outcome = await requests.refresh(holder)
       figures.refreshes++
-      if (verdict === 'over') {
+      if (outcome === 'over') {
         figures.lost++
         return
       }
-      if (verdict === 'failed') failures.push(performance.now())
+      if (outcome === 'failed') failures.push(performance.now())
       await delay(PAUSE)
     }
   }
-  const loggingInAndOut = async (stays: Holder[], present: Holder[], gone: Holder[]): Promise<void> => {
-    while (!underway.signal.aborted) {
-      stays.push(await opening())
-      present.push(await opening())
-      const leaves = present.shift()!
-      await insist(async () => await requests.logOut(leaves))
-      gone.push(leaves)
+  const loggedIn: Holder[] = []
+  const loggedOut: Holder[] = []
+  const loggingInAndOut = async (): Promise<void> => {
+    while (!end.signal.aborted) {
+      loggedIn.push(await opening())
+      leavers.push(await opening())
+      const leaving = leavers.shift()!
+      await retry(async () => await requests.logOut(leaving))
+      loggedOut.push(leaving)
       await delay(PAUSE)
     }
   }
@@ -73,23 +75,21 @@ export async function underLoad (requests: Requests, fault: () => Promise<void>)
   const holders: Holder[] = []
   for (let i = 0; i < CLIENTS; i++) holders.push(await opening())
   // Users who log out have been logged in for a while, so only their log-out can be lost, not their log-in.
-  const present: Holder[] = []
-  for (let i = 0; i < CLIENTS; i++) present.push(await opening())
-  const stays: Holder[] = []
-  const gone: Holder[] = []
-  const loops = [...holders.map(refreshing), ...Array.from({ length: LOGINS }, async () => await loggingInAndOut(stays, present, gone))]
+  const leavers: Holder[] = []
+  for (let i = 0; i < CLIENTS; i++) leavers.push(await opening())
+  const loops = [...holders.map(refreshing), ...Array.from({ length: LOGINS }, loggingInAndOut)]
   await fault()
-  underway.abort()
+  end.abort()
   await Promise.all(loops)
 
-  const verdict = async (holder: Holder): Promise<string> => await insist(async () => {
-    const verdict = await requests.refresh(holder)
-    return verdict === 'failed' ? undefined : verdict
+  const outcome = async (holder: Holder): Promise<string> => await retry(async () => {
+    const outcome = await requests.refresh(holder)
+    return outcome === 'failed' ? undefined : outcome
   })
-  for (const holder of stays) if (await verdict(holder) === 'over') figures.openedLost++
-  for (const holder of gone) if (await verdict(holder) === 'done') figures.revived++
-  figures.opened = stays.length
-  figures.loggedOut = gone.length
+  for (const holder of loggedIn) if (await outcome(holder) === 'over') figures.openedLost++
+  for (const holder of loggedOut) if (await outcome(holder) === 'done') figures.revived++
+  figures.opened = loggedIn.length
+  figures.loggedOut = loggedOut.length
   figures.failed = failures.length
   figures.outage = failures.length === 0 ? 0 : (failures.at(-1)! - failures[0]!) / 1000
   return figures

@@ -7,7 +7,7 @@ export interface Holder {
 }
 
 /** Result of a request: done, failed at the service (500 or no answer), or the session is over. */
-export type Verdict = 'done' | 'failed' | 'over'
+export type Outcome = 'done' | 'failed' | 'over'
 
 /** Milliseconds after which a client stops waiting: twice the promised time. */
 const TIMEOUT = 2000
@@ -15,7 +15,7 @@ const TIMEOUT = 2000
 /** Requests of clients and of a login service; each goes to the next replica. */
 export interface Requests {
   /** Refreshes, and stores the new token in the holder. */
-  refresh (holder: Holder): Promise<Verdict>
+  refresh (holder: Holder): Promise<Outcome>
   open (userId: number): Promise<Holder | undefined>
   logOut (holder: Holder): Promise<boolean>
 }

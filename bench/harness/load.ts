@@ -1,5 +1,5 @@
 import { fileURLToPath } from 'node:url'
-import type { LatencyResult, LoadResult, Order, RaceResult } from '../load/protocol.ts'
+import type { LatencyResult, LoadResult, Command, RaceResult } from '../load/protocol.ts'
 import type { Service } from './contenders.ts'
 import { ask, spawnNode } from './processes.ts'
 
@@ -22,23 +22,23 @@ const path = (relative: string): string => fileURLToPath(new URL(relative, impor
 export function startLoad (patient: boolean): Load {
   const loader = new URL('../../scripts/typescript.mjs', import.meta.url).href
   const generator = spawnNode(['--import', loader, path('../load/generator.ts')], { core: 1, ipc: true })
-  const order = async <T>(what: Order): Promise<T> => await ask<T>(generator, what)
-  const checked = async <T extends LoadResult>(what: Order): Promise<T> => {
-    const result = await order<T>(what)
+  const send = async <T>(command: Command): Promise<T> => await ask<T>(generator, command)
+  const checked = async <T extends LoadResult>(command: Command): Promise<T> => {
+    const result = await send<T>(command)
     if (result.wrong > (patient ? result.unavailable : 0)) {
-      throw new Error(`${what.name}: ${result.wrong} of ${result.total} answers were wrong; the first:\n${result.firstWrong}`)
+      throw new Error(`${command.name}: ${result.wrong} of ${result.total} answers were wrong; the first:\n${result.firstWrong}`)
     }
     return result
   }
   return {
     pid: generator.pid,
     sessions: async ({ name, urls, protocol }, tokens, as = name) => {
-      await order({ do: 'sessions', name: as, target: { urls, protocol }, tokens })
+      await send({ do: 'sessions', name: as, target: { urls, protocol }, tokens })
     },
     closed: async (name, options) => await checked({ do: 'closed', name, ...options }),
     count: async (name, options) => await checked({ do: 'count', name, ...options }),
     open: async (name, options) => await checked({ do: 'open', name, ...options }),
-    race: async (name, copies, tokens) => (await order<{ results: RaceResult[] }>({ do: 'race', name, copies, tokens })).results,
+    race: async (name, copies, tokens) => (await send<{ results: RaceResult[] }>({ do: 'race', name, copies, tokens })).results,
     stop: generator.stop
   }
 }

@@ -1,32 +1,32 @@
 import { quantile } from '../harness/statistics.ts'
 import { closedLoop, countedLoop } from './closed.ts'
 import { openLoop } from './open.ts'
-import type { LatencyResult, LoadResult, Order } from './protocol.ts'
+import type { LatencyResult, LoadResult, Command } from './protocol.ts'
 import { race } from './race.ts'
 import { Sessions } from './sessions.ts'
 
-/** The load generator: runs in its own process and takes orders over the IPC channel. */
+/** The load generator: runs in its own process and takes commands over the IPC channel. */
 
 const services = new Map<string, Sessions>()
 
-async function obey (order: Order): Promise<unknown> {
-  if (order.do === 'sessions') {
-    services.set(order.name, new Sessions(order.target, order.tokens))
+async function execute (command: Command): Promise<unknown> {
+  if (command.do === 'sessions') {
+    services.set(command.name, new Sessions(command.target, command.tokens))
     return {}
   }
-  const sessions = services.get(order.name)!
-  switch (order.do) {
+  const sessions = services.get(command.name)!
+  switch (command.do) {
     case 'closed': return await measure(sessions, async () =>
-      perSecond(await closedLoop(sessions, order.connections, order.warmup, order.seconds)))
+      perSecond(await closedLoop(sessions, command.connections, command.warmup, command.seconds)))
     case 'count': return await measure(sessions, async () =>
-      perSecond(await countedLoop(sessions, order.connections, order.count)))
+      perSecond(await countedLoop(sessions, command.connections, command.count)))
     case 'open': return await measure<LatencyResult>(sessions, async () => {
-      const { latencies, delays } = await openLoop(sessions, order.connections, order.warmup, order.seconds, order.rate)
-      return { latencies, ownDelay: quantile(delays, 0.99), answered: latencies.length, perSecond: latencies.length / order.seconds }
+      const { latencies, delays } = await openLoop(sessions, command.connections, command.warmup, command.seconds, command.rate)
+      return { latencies, ownDelay: quantile(delays, 0.99), answered: latencies.length, perSecond: latencies.length / command.seconds }
     })
     case 'race': {
       const results = []
-      for (const token of order.tokens) results.push(await race(sessions, order.copies, token))
+      for (const token of command.tokens) results.push(await race(sessions, command.copies, token))
       return { results }
     }
   }
@@ -51,7 +51,7 @@ async function measure<T extends LoadResult> (sessions: Sessions, run: () => Pro
   } as unknown as T
 }
 
-process.on('message', (order: Order) => {
-  obey(order).then(answer => { process.send!(answer) }, err => { process.send!({ error: String(err?.stack ?? err) }) })
+process.on('message', (command: Command) => {
+  execute(command).then(answer => { process.send!(answer) }, err => { process.send!({ error: String(err?.stack ?? err) }) })
 })
 process.on('disconnect', () => process.exit())

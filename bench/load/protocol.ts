@@ -17,8 +17,8 @@ export interface Target {
   protocol: Protocol
 }
 
-/** An order to the generator: one at a time, each answered by one message. */
-export type Order =
+/** A command for the generator: one at a time, each answered by one message. */
+export type Command =
   | { do: 'sessions', name: string, target: Target, tokens: string[] }
   | { do: 'closed', name: string, connections: number, warmup: number, seconds: number }
   | { do: 'count', name: string, connections: number, count: number }

@@ -12,7 +12,7 @@ export interface Goal {
   met: boolean | undefined
 }
 
-export const NOT_JUDGED = 'not judged by a quick run'
+export const UNDECIDED = 'not decided by a quick run'
 
 /** Goals of every suite that has been run. A quick run is too short for figures, but its races are valid. */
 export function goals (results: Results): Goal[] {
@@ -33,20 +33,20 @@ function unlessQuick (run: { quick: boolean } | undefined, goals: Iterable<Goal>
 function * speedGoals ({ speed }: Results): Generator<Goal> {
   const { ours, ceiling } = speed?.results ?? {}
   if (ours === undefined) return
-  if (ours.toCeiling !== undefined) yield atLeast('Throughput, by the ceiling\'s', 0.6, ours.toCeiling.median, factor)
-  if (ours.toOidcProvider !== undefined) yield atLeast('Throughput, by node-oidc-provider\'s', 8, ours.toOidcProvider.median, factor)
+  if (ours.toCeiling !== undefined) yield atLeast('Throughput relative to the ceiling', 0.6, ours.toCeiling.median, factor)
+  if (ours.toOidcProvider !== undefined) yield atLeast('Throughput relative to node-oidc-provider', 8, ours.toOidcProvider.median, factor)
   if (ceiling !== undefined) {
-    yield atMost('p99 at half of the maximum, by the ceiling\'s', 3, ours.latency.p99.median / ceiling.latency.p99.median, factor)
+    yield atMost('p99 at half load relative to the ceiling', 3, ours.latency.p99.median / ceiling.latency.p99.median, factor)
   }
-  yield atMost('Redis CPU a refresh', 12, ours.redisCpu.median, value => `${value.toFixed(1)} µs`)
+  yield atMost('Redis CPU per refresh', 12, ours.redisCpu.median, value => `${value.toFixed(1)} µs`)
   yield atMost('Resident memory of a replica under load', 100e6, ours.rss, value => `${(value / 1e6).toFixed(0)} MB`)
 }
 
 function * memoryGoals ({ memory }: Results): Generator<Goal> {
   const ours = memory?.results.ours
   if (ours === undefined) return
-  yield atMost('Redis memory, a user with one session', 250, ours.perUser, bytes)
-  yield atMost('Redis memory, each further session', 100, ours.perFurtherSession!, bytes)
+  yield atMost('Redis memory per user with one session', 250, ours.perUser, bytes)
+  yield atMost('Redis memory per further session', 100, ours.perFurtherSession!, bytes)
 }
 
 function * growthGoals ({ growth }: Results): Generator<Goal> {
@@ -59,7 +59,7 @@ function * growthGoals ({ growth }: Results): Generator<Goal> {
     ...atMost(`Redis memory after ${rotations}`, 1.02, last.memory / first.memory, factor),
     ...(sameKeys ? {} : { met: false, measured: `${integer(last.keys - first.keys)} more keys` })
   }
-  yield atLeast(`Speed after ${rotations}`, 0.9, lateSpeed(ours.points) / earlySpeed(ours.points), factor)
+  yield atLeast(`Throughput after ${rotations}`, 0.9, lateSpeed(ours.points) / earlySpeed(ours.points), factor)
 }
 
 /** Medians of the first and last quarter, because a single stretch depends on the machine's state at that moment. */
@@ -70,7 +70,7 @@ const speedOf = (points: GrowthPoint[]): number => quantile(points.map(({ perSec
 function * sessionGoals ({ sessions }: Results): Generator<Goal> {
   if (sessions === undefined) return
   const { few, many, ratio } = sessions.results
-  yield atLeast(`Speed with ${integer(many.sessions)} sessions, by that with ${integer(few.sessions)}`, 0.9, ratio.median, factor)
+  yield atLeast(`Throughput with ${integer(many.sessions)} sessions relative to ${integer(few.sessions)}`, 0.9, ratio.median, factor)
 }
 
 function * startGoals ({ start }: Results): Generator<Goal> {

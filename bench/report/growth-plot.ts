@@ -17,7 +17,7 @@ export function growthPlot (results: GrowthResults): string {
     const [{ memory, rotations }] = points as [typeof points[number]]
     return {
       name,
-      label: `${bytes(Math.max(0, bytesPerRotation))} a refresh`,
+      label: `${bytes(Math.max(0, bytesPerRotation))} per refresh`,
       points: points.slice(1).map(point => ({ rotations: point.rotations - rotations, added: (point.memory - memory) / 2 ** 20 }))
     }
   })
@@ -26,7 +26,7 @@ export function growthPlot (results: GrowthResults): string {
   const highest = niceTop(Math.max(...all.map(({ added }) => added)))
   const x = (rotations: number): number => LEFT + (RIGHT - LEFT) * Math.log(rotations / least) / Math.log(most / least)
   const y = (added: number): number => BOTTOM - (BOTTOM - TOP) * Math.max(0, added) / highest
-  const shapes = [text(24, 54, `MiB more in Redis than after a warm-up, by rotations (logarithmic) of the same ${integer(results[lines[0]!.name]!.sessions)} sessions`, 'soft')]
+  const shapes = [text(24, 54, `Growth since the warm-up in MiB, by rotations (logarithmic) of the same ${integer(results[lines[0]!.name]!.sessions)} sessions`, 'soft')]
   for (const share of [0, 0.25, 0.5, 0.75, 1]) {
     const at = y(share * highest)
     shapes.push(line([[LEFT, at], [RIGHT, at]]), text(LEFT - 10, at + 4, String(Number((share * highest).toPrecision(3))), 'soft', 'end'))

@@ -22,7 +22,7 @@ export function latencyPlot (results: SpeedResult): string {
   const x = (ms: number): number => LEFT + (RIGHT - LEFT) * (Math.log10(ms) - first) / (last - first)
   const bottom = TOP + names.length * ROW - 14
   const shapes = [
-    text(24, 54, 'Milliseconds (logarithmic) from the moment a request was due to its answer; each at half of its own maximum', 'soft'),
+    text(24, 54, 'Milliseconds (logarithmic) from the due time of a request to its answer, each contender at half of its maximum', 'soft'),
     dot(30, 74, 5, 'other hollow'), text(42, 78, 'median', 'soft'),
     dot(104, 74, 6, 'other'), text(116, 78, '99 %', 'soft'),
     dot(164, 74, 3.5, 'other'), text(174, 78, '99.9 %', 'soft')
@@ -43,7 +43,7 @@ export function latencyPlot (results: SpeedResult): string {
     }
   }
   const description = names.map((name, i) => `${titles[name]}: ${values[i]!.map(milliseconds).join(', ')}.`).join(' ')
-  return picture('Latency at half of the maximum load', description, WIDTH, bottom + 34, shapes)
+  return picture('Latency at half load', description, WIDTH, bottom + 34, shapes)
 }
 
 /** Moves overlapping labels apart. */

@@ -16,8 +16,8 @@ export function plots ({ speed, memory, growth }: Results): Record<string, strin
 
 function speedPlot (results: NonNullable<Results['speed']>['results']): string {
   return barChart({
-    title: 'Refreshes a second, one process on one core',
-    subtitle: 'By the ceiling: a bare Fastify route and one script call that do nothing. Median and spread of the rounds',
+    title: 'Refreshes per second, one process on one core',
+    subtitle: 'Relative to the ceiling: a bare Fastify route and one call of an empty script. Median and range of the rounds',
     bars: measured(results).flatMap(name => {
       const { toCeiling, perSecond, cpu, latency } = results[name]!
       if (toCeiling === undefined) return []
@@ -36,7 +36,7 @@ function speedPlot (results: NonNullable<Results['speed']>['results']): string {
 function memoryPlot (results: NonNullable<Results['memory']>['results']): string {
   return barChart({
     title: 'Redis memory of a user with one session',
-    subtitle: 'When the session has just been opened: data, key, expiry and their tables. Bytes',
+    subtitle: 'Bytes for a session just opened: data, key, expiry and their tables',
     bars: measured(results).map(name => {
       const { perUser, perUserLong, perFurtherSession } = results[name]!
       return {

@@ -1,7 +1,7 @@
 import { contenderNames, titles, type ContenderName } from '../harness/contenders.ts'
 import type { Machine } from '../harness/machine.ts'
 import { bytes, factor, integer, markdownTable, milliseconds, withSpread } from './format.ts'
-import { goals, NOT_JUDGED } from './goals.ts'
+import { goals, UNDECIDED } from './goals.ts'
 import { suiteNames, type Results, type Run } from './read.ts'
 
 /** Contenders with results, in the same order everywhere. */
@@ -13,9 +13,9 @@ export function measured (results: Partial<Record<ContenderName, unknown>>): Con
 export function fullReport (results: Results): string {
   return [
     goalTable(results),
-    results.speed && '![Refreshes a second by the ceiling\'s](results/speed.svg)',
+    results.speed && '![Refreshes per second relative to the ceiling](results/speed.svg)',
     speedTable(results),
-    results.speed && '![Latency at half of the maximum load](results/latency.svg)',
+    results.speed && '![Latency at half load](results/latency.svg)',
     latencyTable(results),
     profileTable(results),
     raceTable(results),
@@ -41,14 +41,14 @@ export function summary (results: Results): string {
       cell(raced, ({ doubleSpent, lostSessions, rounds }) => `${integer(doubleSpent)} and ${lostSessions} of ${rounds}`)
     ]
   })
-  const head = ['', 'speed, ceiling = 1', 'Redis memory a session', 'tokens double-spent and sessions lost in races']
+  const head = ['', 'speed, ceiling = 1', 'Redis memory per session', 'tokens double-spent and sessions lost in races']
   return `${markdownTable(head, rows)}\n\n${provenance(results)}`
 }
 
 const cell = <T>(value: T | undefined, format: (value: T) => string): string => value === undefined ? '' : format(value)
 
 function goalTable (results: Results): string {
-  const rows = goals(results).map(({ name, goal, measured, met }) => [name, goal, measured, met === undefined ? NOT_JUDGED : met ? 'met' : '**missed**'])
+  const rows = goals(results).map(({ name, goal, measured, met }) => [name, goal, measured, met === undefined ? UNDECIDED : met ? 'met' : '**missed**'])
   return markdownTable(['goal', 'at', 'measured', ''], rows)
 }
 
@@ -69,8 +69,8 @@ function speedTable ({ speed }: Results): string | undefined {
     ]
   })
   const head = [
-    '', 'refreshes/s', 'by the ceiling', 'service, µs CPU a refresh', 'Redis, µs CPU a refresh', 'service, of its core',
-    'Redis and generator, of theirs', 'resident'
+    '', 'refreshes/s', 'relative to ceiling', 'service CPU per refresh, µs', 'Redis CPU per refresh, µs', 'service, share of its core',
+    'Redis and generator, share of their core', 'resident memory'
   ]
   return markdownTable(head, rows)
 }
@@ -81,14 +81,14 @@ function latencyTable ({ speed }: Results): string | undefined {
     const { rate, p50, p99, p999, generatorDelayP99 } = speed.results[name]!.latency
     return [titles[name], integer(rate), ...[p50, p99, p999].map(value => withSpread(value, milliseconds)), milliseconds(generatorDelayP99)]
   })
-  return markdownTable(['', 'at refreshes/s', 'p50', 'p99', 'p99.9', 'of it the generator\'s own, p99'], rows)
+  return markdownTable(['', 'at refreshes/s', 'p50', 'p99', 'p99.9', 'delay of the generator, p99'], rows)
 }
 
 function profileTable ({ profile }: Results): string | undefined {
   if (profile === undefined) return undefined
   const { cpu, parts } = profile.results
   const rows = parts.map(part => [part.name, `${part.cpu.toFixed(1)} µs`, `${(100 * part.cpu / cpu).toFixed(0)} %`])
-  return markdownTable(['where the time of a refresh goes', 'CPU', ''], [...rows, ['in all', `${cpu.toFixed(1)} µs`, '']])
+  return markdownTable(['CPU time of a refresh, by part', 'CPU', ''], [...rows, ['total', `${cpu.toFixed(1)} µs`, '']])
 }
 
 function raceTable ({ race }: Results): string | undefined {
@@ -97,7 +97,7 @@ function raceTable ({ race }: Results): string | undefined {
     const { copies, rounds, doubleSpent, doubleSpentRounds, lostSessions } = race.results[name]!
     return [titles[name], `${rounds} × ${copies}`, integer(doubleSpent), integer(doubleSpentRounds), integer(lostSessions)]
   })
-  return markdownTable(['one token sent many times at once', 'races', 'tokens double-spent', 'races with such', 'sessions lost'], rows)
+  return markdownTable(['one token sent many times at once', 'races', 'tokens double-spent', 'races with double-spent tokens', 'sessions lost'], rows)
 }
 
 function growthTable ({ growth }: Results): string | undefined {
@@ -111,7 +111,7 @@ function growthTable ({ growth }: Results): string | undefined {
       bytes(bytesPerRotation), `${integer(points[1]!.cpu)} → ${integer(last.cpu)} µs`
     ]
   })
-  return markdownTable(['the same sessions over and over', 'rotations', 'Redis memory', 'keys', 'left by a refresh', 'CPU a refresh'], rows)
+  return markdownTable(['repeated rotation of the same sessions', 'rotations', 'Redis memory', 'keys', 'growth per refresh', 'CPU per refresh'], rows)
 }
 
 function scaleTable ({ sessions, 'five-million': most }: Results): string | undefined {
@@ -124,7 +124,7 @@ function scaleTable ({ sessions, 'five-million': most }: Results): string | unde
     }
   }
   if (rows.length === 0) return undefined
-  return markdownTable(['scale', 'refreshes/s', 'Redis CPU a refresh', 'Redis memory a session'], rows)
+  return markdownTable(['scale', 'refreshes/s', 'Redis CPU per refresh', 'Redis memory per session'], rows)
 }
 
 /** Machines, versions and dates of the runs: suites may have been run on different days. */

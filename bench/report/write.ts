@@ -1,6 +1,6 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
-import { goals, NOT_JUDGED } from './goals.ts'
+import { goals, UNDECIDED } from './goals.ts'
 import { plots } from './plots.ts'
 import { readResults } from './read.ts'
 import { fullReport, summary } from './tables.ts'
@@ -11,21 +11,22 @@ const own = (relative: string): string => fileURLToPath(new URL(relative, import
 export const resultsFolder = own('../results')
 
 /**
- * Makes tables and plots of all results in a folder. For `resultsFolder`, also puts the tables between the markers of the
- * READMEs. Returns the goals as text for a terminal.
+ * Makes tables and plots of all results in a folder. The tables of `resultsFolder` go between the markers of the READMEs, those of
+ * other folders into files. Returns the goals as text for a terminal.
  */
 export async function writeReport (folder: string): Promise<string> {
   const results = readResults(folder)
   const [everything, short] = [fullReport(results), summary(results)]
-  await writeFile(`${folder}/report.md`, `${everything}\n`)
-  await writeFile(`${folder}/summary.md`, `${short}\n`)
   for (const [name, svg] of Object.entries(plots(results))) await writeFile(`${folder}/${name}`, svg)
   if (folder === resultsFolder) {
     await putBetween(own('../README.md'), 'results', everything)
     await putBetween(own('../../README.md'), 'bench', short)
+  } else {
+    await writeFile(`${folder}/report.md`, `${everything}\n`)
+    await writeFile(`${folder}/summary.md`, `${short}\n`)
   }
   return goals(results).map(({ name, goal, measured, met }) => met === undefined
-    ? `${name}: ${measured} (${goal}), ${NOT_JUDGED}`
+    ? `${name}: ${measured} (${goal}), ${UNDECIDED}`
     : `${met ? 'met   ' : 'MISSED'}  ${name}: ${measured} (${goal})`).join('\n')
 }
 
