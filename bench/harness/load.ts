@@ -1,4 +1,4 @@
-import { fileURLToPath } from 'node:url'
+import { nodeArguments } from '../../test/support/processes.ts'
 import type { LatencyResult, LoadResult, Command, RaceResult } from '../load/protocol.ts'
 import type { Service } from './contenders.ts'
 import { ask, spawnNode } from './processes.ts'
@@ -9,7 +9,7 @@ import { ask, spawnNode } from './processes.ts'
  */
 export interface Load {
   pid: number
-  sessions (service: Service, tokens: string[], name?: string): Promise<void>
+  sessions (service: Pick<Service, 'name' | 'urls' | 'protocol'>, tokens: string[], name?: string): Promise<void>
   closed (name: string, options: { connections: number, warmup: number, seconds: number }): Promise<LoadResult>
   count (name: string, options: { connections: number, count: number }): Promise<LoadResult>
   open (name: string, options: { connections: number, warmup: number, seconds: number, rate: number }): Promise<LatencyResult>
@@ -17,11 +17,8 @@ export interface Load {
   stop (): Promise<void>
 }
 
-const path = (relative: string): string => fileURLToPath(new URL(relative, import.meta.url))
-
 export function startLoad (patient: boolean): Load {
-  const loader = new URL('../../scripts/typescript.mjs', import.meta.url).href
-  const generator = spawnNode(['--import', loader, path('../load/generator.ts')], { core: 1, ipc: true })
+  const generator = spawnNode(nodeArguments('bench/load/generator.ts'), { core: 1, ipc: true })
   const send = async <T>(command: Command): Promise<T> => await ask<T>(generator, command)
   const checked = async <T extends LoadResult>(command: Command): Promise<T> => {
     const result = await send<T>(command)

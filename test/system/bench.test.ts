@@ -5,6 +5,7 @@ import { createServer, type RequestListener } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join, resolve } from 'node:path'
 import t, { type Test } from 'tap'
+import { startLoad } from '../../bench/harness/load.ts'
 import type { ProfileResult } from '../../bench/suites/profile.ts'
 import { tempFolder } from '../support/helper.ts'
 
@@ -74,7 +75,6 @@ t.test('the bench', async t => {
 })
 
 t.test('a run with a wrong answer has no figures', async t => {
-  const { startLoad } = await import(join(await copy(t), 'bench/harness/load.ts'))
   const token = 'a token of the session'
   const answers: Record<string, RequestListener> = {
     'the same token again': (_request, response) => { response.end(JSON.stringify({ refreshToken: token })) },
