@@ -4,7 +4,7 @@ import type { ContenderName } from './harness/contenders.ts'
 export interface Settings {
   contenders: ContenderName[]
   /** Whether a 500 is accepted, for a trial on a busy machine. */
-  patient: boolean
+  acceptUnavailable: boolean
   rounds: number
   warmup: number
   seconds: number
@@ -30,7 +30,7 @@ export type Report = (line: string) => void
 type Amounts = Omit<Settings, 'contenders'>
 
 export const full: Amounts = {
-  patient: false,
+  acceptUnavailable: false,
   rounds: 5,
   warmup: 0.7,
   seconds: 3,
@@ -50,7 +50,7 @@ export const full: Amounts = {
 
 /** Just enough to check that everything works; the figures mean nothing. */
 export const quick: Amounts = {
-  patient: true,
+  acceptUnavailable: true,
   rounds: 1,
   warmup: 0.05,
   seconds: 0.2,

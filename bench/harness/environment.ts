@@ -18,11 +18,11 @@ export interface Contender extends Service {
 
 /** Starts the load generator and all contenders, so that their rounds can take turns, runs `suite`, and ends everything. */
 export async function withEnvironment<T> (
-  { patient }: Settings, names: ContenderName[], suite: (environment: BenchEnvironment) => Promise<T>
+  { acceptUnavailable }: Settings, names: ContenderName[], suite: (environment: BenchEnvironment) => Promise<T>
 ): Promise<T> {
   const ends: Array<() => Promise<void>> = []
   try {
-    const load = startLoad(patient)
+    const load = startLoad(acceptUnavailable)
     ends.push(load.stop)
     const contenders: Contender[] = []
     for (const name of names) {

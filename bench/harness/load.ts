@@ -4,8 +4,8 @@ import type { Service } from './contenders.ts'
 import { ask, spawnNode } from './processes.ts'
 
 /**
- * The load generator, in its own process. A run with a wrong answer rejects, because its figures would be meaningless. A
- * patient generator accepts a 500, the correct answer of a service on a machine that is busy with other things.
+ * The load generator, in its own process. A run with a wrong answer rejects, because its figures would be meaningless. With
+ * `acceptUnavailable`, a 500 is right: the answer of a service on a machine that is busy with other things.
  */
 export interface Load {
   pid: number
@@ -17,12 +17,12 @@ export interface Load {
   stop (): Promise<void>
 }
 
-export function startLoad (patient: boolean): Load {
+export function startLoad (acceptUnavailable: boolean): Load {
   const generator = spawnNode(nodeArguments('bench/load/generator.ts'), { core: 1, ipc: true })
   const send = async <T>(command: Command): Promise<T> => await ask<T>(generator, command)
   const checked = async <T extends LoadResult>(command: Command): Promise<T> => {
     const result = await send<T>(command)
-    if (result.wrong > (patient ? result.unavailable : 0)) {
+    if (result.wrong > (acceptUnavailable ? result.unavailable : 0)) {
       throw new Error(`${command.name}: ${result.wrong} of ${result.total} answers were wrong; the first:\n${result.firstWrong}`)
     }
     return result

@@ -9,14 +9,14 @@ import { cpuOf } from '../harness/usage.ts'
 import type { Report, Settings } from '../settings.ts'
 
 export interface SessionsResult {
-  few: Crowd
-  many: Crowd
+  few: ScaleOf
+  many: ScaleOf
   /** Speed with many sessions divided by speed with few, in the same round. */
   ratio: Spread
 }
 
 /** Figures of one service whose Redis holds `sessions` sessions. */
-export interface Crowd {
+export interface ScaleOf {
   sessions: number
   perSecond: Spread
   /** Microseconds of CPU for each refresh. */
@@ -40,10 +40,10 @@ const HELD = 100_000
 
 /** Measures two services in turn, one with few sessions and one with `count`. */
 export async function sessions (settings: Settings, count: number, report: Report) {
-  const load = startLoad(settings.patient)
+  const load = startLoad(settings.acceptUnavailable)
   const groups: Group[] = []
   try {
-    groups.push(await settle(load, 'few', settings.sessions), await settle(load, 'many', count))
+    groups.push(await fill(load, 'few', settings.sessions), await fill(load, 'many', count))
     for (let round = 0; round < settings.rounds; round++) {
       for (const group of rotated(groups, round)) {
         group.rounds.push(await measure(load, group, settings))
@@ -51,7 +51,7 @@ export async function sessions (settings: Settings, count: number, report: Repor
         report(`round ${round + 1}  ${String(group.count).padStart(8)} sessions  ${perSecond.toFixed(0)} refreshes/s  ${redisCpu.toFixed(1)} µs of Redis`)
       }
     }
-    const [few, many] = groups.map(summarize) as [Crowd, Crowd]
+    const [few, many] = groups.map(summarize) as [ScaleOf, ScaleOf]
     const [fewSpeeds, manySpeeds] = groups.map(({ rounds }) => rounds.map(({ perSecond }) => perSecond)) as [number[], number[]]
     report(`${many.sessions} sessions: ${many.memoryPerSession.toFixed(0)} bytes each`)
     const machine = describeMachine((await groups[0]!.redis.info()).version)
@@ -65,7 +65,7 @@ export async function sessions (settings: Settings, count: number, report: Repor
   }
 }
 
-async function settle (load: Load, name: string, count: number): Promise<Group> {
+async function fill (load: Load, name: string, count: number): Promise<Group> {
   const redis = await startRedis()
   const service = await startOurs(redis.url)
   await assertSameRecord(service, redis.client)
@@ -91,7 +91,7 @@ async function measure (load: Load, { name, service, redis }: Group, { connectio
   }
 }
 
-function summarize ({ count, memory, rounds }: Group): Crowd {
+function summarize ({ count, memory, rounds }: Group): ScaleOf {
   return {
     sessions: count,
     perSecond: spread(rounds.map(({ perSecond }) => perSecond)),

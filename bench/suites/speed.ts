@@ -99,11 +99,11 @@ async function latency ({ load }: BenchEnvironment, name: ContenderName, setting
 }
 
 function summarize (name: ContenderName, rounds: Map<ContenderName, Round[]>, latencies: LatencyRound[], rate: number): SpeedOf {
-  const of = (who: ContenderName, field: keyof Round): number[] => rounds.get(who)!.map(round => round[field])
+  const of = (other: ContenderName, field: keyof Round): number[] => rounds.get(other)!.map(round => round[field])
   const median = (field: keyof Round): number => quantile(of(name, field), 0.5)
   const waited = (field: keyof LatencyRound): Spread => spread(latencies.map(round => round[field]))
-  const by = (who: ContenderName): Spread | undefined =>
-    rounds.has(who) ? ratios(of(name, 'perSecond'), of(who, 'perSecond')) : undefined
+  const by = (other: ContenderName): Spread | undefined =>
+    rounds.has(other) ? ratios(of(name, 'perSecond'), of(other, 'perSecond')) : undefined
   return {
     perSecond: spread(of(name, 'perSecond')),
     toCeiling: by('ceiling'),

@@ -159,13 +159,13 @@ t.test('whether this is the environment of the running replicas', async t => {
 
 t.test('secrets', async t => {
   const given = { NODE_ENV: 'production', ACCESS_TOKEN_SECRETS: secret(), REFRESH_TOKEN_SECRETS: secret(), INTERNAL_API_KEY: secret() }
-  const judge = (overrides: object, made = {}): Line[] => secretChecks({ ...loadConfig({}), ...given, ...overrides }, made)
-  t.match(judge({}), [{ status: 'ok' }])
-  t.match(judge({ INTERNAL_API_KEY: 'abcdefgh'.repeat(8) }), [{ status: 'warn', message: 'INTERNAL_API_KEY holds a text that does not look random' }])
-  t.match(judge({ ACCESS_TOKEN_SECRETS: `${secret()},change-me${secret()}` }), [{ status: 'warn', message: /^ACCESS_TOKEN_SECRETS/ }])
+  const check = (overrides: object, made = {}): Line[] => secretChecks({ ...loadConfig({}), ...given, ...overrides }, made)
+  t.match(check({}), [{ status: 'ok' }])
+  t.match(check({ INTERNAL_API_KEY: 'abcdefgh'.repeat(8) }), [{ status: 'warn', message: 'INTERNAL_API_KEY holds a text that does not look random' }])
+  t.match(check({ ACCESS_TOKEN_SECRETS: `${secret()},change-me${secret()}` }), [{ status: 'warn', message: /^ACCESS_TOKEN_SECRETS/ }])
   const { json: shared } = await run(['doctor'], { ...given, INTERNAL_API_KEY: given.ACCESS_TOKEN_SECRETS })
   t.match(named(shared.checks, 'configuration')[0], { status: 'fail', message: /^INTERNAL_API_KEY must be no secret of tokens: .* could forge them/ })
-  t.match(judge({}, { REFRESH_TOKEN_SECRETS: given.REFRESH_TOKEN_SECRETS }), [{ status: 'fail', message: /^REFRESH_TOKEN_SECRETS holds what npm start made/ }])
+  t.match(check({}, { REFRESH_TOKEN_SECRETS: given.REFRESH_TOKEN_SECRETS }), [{ status: 'fail', message: /^REFRESH_TOKEN_SECRETS holds what npm start made/ }])
   t.same(secretChecks(loadConfig({}), {}), [], 'a development machine has made none yet')
 
   const DATA_DIR = await tempFolder(t)
@@ -202,17 +202,17 @@ t.test('what servers say of themselves in worse times', async t => {
   const facts = await readFacts(client)
   const changed = (info: Record<string, string>, settings: Record<string, string> = {}): Facts =>
     ({ info: { ...facts.info, ...info }, settings: { ...facts.settings, ...settings } })
-  const judge = (...changes: Parameters<typeof changed>): string[] => findings(serverChecks(changed(...changes)))
-  t.same(judge({}), [])
-  t.same(judge({ valkey_version: '8.1.0' }), [])
-  t.same(judge({ aof_last_write_status: 'err' }), ['fail persistence'])
-  t.same(judge({}, { appendfsync: 'no' }), ['warn persistence'])
-  t.same(judge({ aof_enabled: '0' }), ['fail persistence'])
-  t.same(judge({ aof_enabled: '0' }, { save: '900 1' }), ['warn persistence'])
-  t.same(judge({ used_memory: '80000000', maxmemory: '100000000' }), ['warn memory'])
-  t.same(judge({ used_memory: '99000000', maxmemory: '100000000' }), ['fail memory'])
-  t.same(judge({ evicted_keys: '1' }), ['warn evictions'])
-  t.same(judge({}, { 'hash-max-listpack-entries': '16' }), ['warn listpack'])
+  const check = (...changes: Parameters<typeof changed>): string[] => findings(serverChecks(changed(...changes)))
+  t.same(check({}), [])
+  t.same(check({ valkey_version: '8.1.0' }), [])
+  t.same(check({ aof_last_write_status: 'err' }), ['fail persistence'])
+  t.same(check({}, { appendfsync: 'no' }), ['warn persistence'])
+  t.same(check({ aof_enabled: '0' }), ['fail persistence'])
+  t.same(check({ aof_enabled: '0' }, { save: '900 1' }), ['warn persistence'])
+  t.same(check({ used_memory: '80000000', maxmemory: '100000000' }), ['warn memory'])
+  t.same(check({ used_memory: '99000000', maxmemory: '100000000' }), ['fail memory'])
+  t.same(check({ evicted_keys: '1' }), ['warn evictions'])
+  t.same(check({}, { 'hash-max-listpack-entries': '16' }), ['warn listpack'])
   t.same(findings(serverChecks({ info: facts.info, settings: undefined })), ['unknown listpack'])
   t.match(serverChecks({ info: { ...facts.info, aof_enabled: '0' }, settings: undefined }).find(({ name }) => name === 'persistence'), {
     status: 'warn', message: /^no append-only file, and whether there are snapshots is unknown/

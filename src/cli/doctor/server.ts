@@ -80,21 +80,17 @@ function listpackCheck (settings: Facts['settings']): Check {
     : ok('listpack', message)
 }
 
-/** Commands that only this command line runs, never the service. */
-function opsCommands (prefix: string): Command[] {
-  const key = userKey(prefix, 1)
-  return [['SCAN', '0'], ['DBSIZE'], ['MEMORY', 'USAGE', key], ['OBJECT', 'ENCODING', key], ['HSCAN', key, '0']]
-}
-
-/** Commands that the service's user should not be permitted to run. */
-function excessCommands (prefix: string): Command[] {
-  const foreign = prefix.startsWith('x') ? 'y' : 'x'
-  return [['FLUSHALL'], ['CONFIG', 'GET', 'masterauth'], ['CONFIG', 'SET', 'save', ''], ['ACL', 'SETUSER', 'x'], ['SHUTDOWN'], ['KEYS', '*'], ['GET', foreign]]
-}
-
-/** Connecting has already checked that the service's own commands are permitted: src/redis/checks.ts. */
+/**
+ * Checks the commands that only this command line runs, and commands that the service's user should not be permitted to run.
+ * Connecting has already checked the service's own commands: src/redis/checks.ts.
+ */
 export async function permissionChecks (redis: Redis, { NODE_ENV, REDIS_PREFIX: prefix }: Config): Promise<Check[]> {
-  const [ops, excess] = [opsCommands(prefix), excessCommands(prefix)]
+  const key = userKey(prefix, 1)
+  const ops: Command[] = [['SCAN', '0'], ['DBSIZE'], ['MEMORY', 'USAGE', key], ['OBJECT', 'ENCODING', key], ['HSCAN', key, '0']]
+  const foreignKey = prefix.startsWith('x') ? 'y' : 'x'
+  const excess: Command[] = [
+    ['FLUSHALL'], ['CONFIG', 'GET', 'masterauth'], ['CONFIG', 'SET', 'save', ''], ['ACL', 'SETUSER', 'x'], ['SHUTDOWN'], ['KEYS', '*'], ['GET', foreignKey]
+  ]
   const permitted = await mayRun(redis, [...ops, ...excess])
   const missing = namesOf(ops.filter((_, i) => !permitted[i]))
   const harmful = isProduction({ NODE_ENV }) ? namesOf(excess.filter((_, i) => permitted[ops.length + i])) : ''

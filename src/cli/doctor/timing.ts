@@ -7,11 +7,8 @@ import { fail, ok, warn, type Check } from './check.ts'
 const NOTABLE = 1
 const WRONG = 30
 
-/** Seconds by which a server's clock is ahead of this machine's; `undefined` when the server can't be reached. */
-export interface Clock {
-  server: string
-  ahead: number | undefined
-}
+/** `ahead`: seconds by which the server's clock is ahead of this machine's; `undefined` when the server can't be reached. */
+export interface Clock { server: string, ahead: number | undefined }
 
 /** Reads the server's time, accurate to half a round trip. */
 export async function readClock (redis: Redis): Promise<Clock> {
@@ -49,12 +46,8 @@ function differenceCheck (seconds: number, where: string, effect: string): Check
 const ROUND_TRIPS = 20
 const AT_ONCE = 100
 
-/** Milliseconds. */
-export interface Latency {
-  single: number[]
-  /** `AT_ONCE` round trips. */
-  together: number
-}
+/** Milliseconds of each single round trip, and of `AT_ONCE` together. */
+export interface Latency { single: number[], together: number }
 
 export async function measureLatency (redis: Redis): Promise<Latency> {
   const timed = async (work: () => Promise<unknown>): Promise<number> => {
