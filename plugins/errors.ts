@@ -1,6 +1,6 @@
 import fp from 'fastify-plugin'
 import type { FastifyError, FastifyRequest } from 'fastify'
-import { Aborted, AccessRefused, errorBody, RefreshRefused, StoreUnavailable, TurnedAway, type TurnAwayReason } from '#src/errors'
+import { Aborted, AccessRefused, errorBody, RefreshRefused, StoreUnavailable, TurnedAway, type ErrorStatus, type TurnAwayReason } from '#src/errors'
 import { refusedOutcome } from '#src/metrics/requests'
 import { createRejectionLog, type RejectionLog } from '#src/overload/rejection-log'
 
@@ -71,7 +71,7 @@ export default fp(async app => {
 }, { name: 'errors' })
 
 /** Every client error gets a 400, except for 401, 404 and 409, which have their own entries in the error table. */
-function publicStatus ({ statusCode = 500 }: { statusCode?: number }): number {
+function publicStatus ({ statusCode = 500 }: { statusCode?: number }): ErrorStatus {
   if (statusCode === 401 || statusCode === 404 || statusCode === 409) return statusCode
   return statusCode >= 400 && statusCode < 500 ? 400 : 500
 }

@@ -1,7 +1,7 @@
 import createError from '@fastify/error'
 
 /** Public text of each status. A single table keeps routes from inventing their own wording. */
-const messages: Record<number, string> = {
+const messages = {
   400: 'Bad Request',
   401: 'Unauthorized',
   404: 'Not Found',
@@ -10,6 +10,8 @@ const messages: Record<number, string> = {
   500: 'Internal Error'
 }
 
+export type ErrorStatus = keyof typeof messages
+
 /** Body of every error answer, on every route of both listeners. */
 export interface ErrorBody {
   code: number
@@ -17,8 +19,8 @@ export interface ErrorBody {
 }
 
 /** Builds the body for a status of the table. Pass `detail` only to trusted callers, never on the public listener. */
-export function errorBody (status: number, detail?: string): ErrorBody {
-  const message = messages[status] ?? 'Internal Error'
+export function errorBody (status: ErrorStatus, detail?: string): ErrorBody {
+  const message = messages[status]
   return { code: status, message: detail === undefined ? message : `${message}: ${detail}` }
 }
 

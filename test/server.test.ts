@@ -20,6 +20,17 @@ t.test('it says where it listens, on which Redis, in which mode', async t => {
   const service = await startService(t, environment(redis.url, { NODE_ENV: 'production' }))
   const ready = JSON.parse(await service.line('is ready'))
   t.match(ready, { public: /^http:\/\/127\.0\.0\.1:\d+$/, internal: /^http:\/\/127\.0\.0\.1:\d+$/, redis: `unix socket ${redis.folder}/redis.sock`, mode: 'production' })
+  service.child.kill('SIGINT')
+  t.same(await service.exited, [0, null])
+})
+
+t.test('an error that nobody handles is logged and ends the process with exit code 1', async t => {
+  const broken = 'process.on("SIGUSR2", () => { throw new Error("broken") })'
+  const env = environment(redis.url, { NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(broken)}` })
+  const { child, exited, line } = await startService(t, env)
+  child.kill('SIGUSR2')
+  t.match(JSON.parse(await line('nobody handled')), { level: 60, err: { message: 'broken' } })
+  t.same(await exited, [1, null])
 })
 
 t.test('wrong configuration ends the start with sentences', async t => {

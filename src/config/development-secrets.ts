@@ -44,16 +44,15 @@ function parse (text: string): Record<string, string> {
 }
 
 async function read (path: string): Promise<string | undefined> {
-  let file
+  const file = await open(path).catch(err => {
+    if (err.code !== 'ENOENT') throw err
+  })
+  if (file === undefined) return undefined
   try {
-    file = await open(path)
     assertPrivate(await file.stat(), path)
     return await file.readFile('utf8')
-  } catch (err) {
-    if ((err as NodeJS.ErrnoException).code !== 'ENOENT') throw err
-    return undefined
   } finally {
-    await file?.close()
+    await file.close()
   }
 }
 

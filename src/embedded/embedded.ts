@@ -192,28 +192,18 @@ async function listens (socketPath: string, child: ChildProcess): Promise<boolea
 
 /** Returns the answer to a PING, if there is one. A server listens, and answers `-LOADING`, before it finds that it can't read its data. */
 async function ping (socketPath: string): Promise<string | undefined> {
-  const socket = connect(socketPath).setTimeout(START_TIMEOUT, () => socket.destroy())
-  try {
-    await once(socket, 'connect')
-    socket.write('PING\r\n')
-    return await Promise.race([once(socket, 'data').then(String), once(socket, 'close').then(() => undefined)])
-  } catch {
-    return undefined
-  } finally {
-    socket.destroy()
-  }
+  const socket = connect(socketPath).setTimeout(START_TIMEOUT, () => socket.destroy()).on('error', () => {})
+  socket.write('PING\r\n')
+  const answer = await Promise.race([once(socket, 'data').then(String), once(socket, 'close').then(() => undefined)]).catch(() => undefined)
+  socket.destroy()
+  return answer
 }
 
 async function accepts (socketPath: string): Promise<boolean> {
   const socket = connect(socketPath)
-  try {
-    await once(socket, 'connect')
-    return true
-  } catch {
-    return false
-  } finally {
-    socket.destroy()
-  }
+  const accepted = await once(socket, 'connect').then(() => true, () => false)
+  socket.destroy()
+  return accepted
 }
 
 /** Ends the server of a killed service when its supervisor was killed too. */

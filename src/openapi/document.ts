@@ -15,7 +15,7 @@ export interface ApiDocument {
 export type PathItem = Record<string, unknown>
 
 interface Media {
-  schema?: { title?: string, description?: string, $ref?: string }
+  schema: { title?: string, description?: string, $ref?: string }
 }
 
 /** Initial document of each listener, for @fastify/swagger. */
@@ -53,7 +53,7 @@ export function nameSchemas (document: ApiDocument): ApiDocument {
   const { schemas = {} } = document.components
   for (const media of mediaOf(document.paths)) {
     // The description belongs to this body, and is not part of the shared schema.
-    const { description: _, ...schema } = media.schema ?? {}
+    const { description: _, ...schema } = media.schema
     if (schema.title === undefined) continue
     const known = schemas[schema.title] ??= schema
     if (!isDeepStrictEqual(known, schema)) throw new Error(`Two schemas of the API have the title ${schema.title}.`)

@@ -1,6 +1,6 @@
 import type { SwaggerTransform } from '@fastify/swagger'
 import type { FastifySchema } from 'fastify'
-import { errorBody } from '#src/errors'
+import { errorBody, type ErrorStatus } from '#src/errors'
 import { ErrorResponse } from '#src/schemas/error'
 import { errorDescriptions } from './about.ts'
 
@@ -14,7 +14,7 @@ export const describeOperation: SwaggerTransform = ({ schema, url, route }) => {
   const { response = {} } = schema as { response?: ResponseSchemas }
   const detail = route.config?.explains === true ? complaint(schema) : undefined
   const responses = Object.entries(response).map(([status, body]) =>
-    [status, body.title === ErrorResponse.title ? describeError(Number(status), body, detail) : body])
+    [status, body.title === ErrorResponse.title ? describeError(Number(status) as ErrorStatus, body, detail) : body])
   return { url: url.replace(/\/$/, ''), schema: { ...schema, response: Object.fromEntries(responses) } }
 }
 
@@ -24,7 +24,7 @@ function complaint ({ body, params }: FastifySchema): string | undefined {
   return params === undefined ? undefined : 'params/userId must match format "user-id"'
 }
 
-function describeError (status: number, schema: ResponseSchemas[string], detail: string | undefined): object {
+function describeError (status: ErrorStatus, schema: ResponseSchemas[string], detail: string | undefined): object {
   return {
     ...schema,
     description: schema.description ?? errorDescriptions[status]!,

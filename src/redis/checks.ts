@@ -63,7 +63,7 @@ export function checkVersion (server: string, place: string): Finding[] {
 
 /** An evicting server silently ends sessions when its memory is full. */
 function checkPolicy (memory: string, place: string): Finding[] {
-  const [, policy] = /^maxmemory_policy:(\S+)/m.exec(memory) ?? []
+  const policy = /^maxmemory_policy:(\S+)/m.exec(memory)?.[1]
   if (policy === undefined || policy === 'noeviction') return []
   return [{
     fatal: false,

@@ -40,28 +40,17 @@ function missingPassword ({ topology }: RedisAddress): string {
 /** Whether Redis answers a PING without TLS, even with an error. */
 async function answersPlainly (host: string, port: number): Promise<boolean> {
   const socket = connect(port, host).on('error', () => {})
-  try {
-    const signal = AbortSignal.timeout(PROBE_TIMEOUT)
-    await once(socket, 'connect', { signal })
-    socket.write('PING\r\n')
-    const [answer] = await once(socket, 'data', { signal }) as [Buffer]
-    return /^[+-]/.test(answer.toString('latin1'))
-  } catch {
-    return false
-  } finally {
-    socket.destroy()
-  }
+  socket.write('PING\r\n')
+  const answered = await once(socket, 'data', { signal: AbortSignal.timeout(PROBE_TIMEOUT) })
+    .then(([answer]: Buffer[]) => /^[+-]/.test(answer!.toString('latin1')), () => false)
+  socket.destroy()
+  return answered
 }
 
 /** Whether a TLS handshake succeeds, with any certificate. Sends no data. */
 async function speaksTls (host: string, port: number): Promise<boolean> {
   const socket = connectTls({ host, port, rejectUnauthorized: false }).on('error', () => {})
-  try {
-    await once(socket, 'secureConnect', { signal: AbortSignal.timeout(PROBE_TIMEOUT) })
-    return true
-  } catch {
-    return false
-  } finally {
-    socket.destroy()
-  }
+  const speaks = await once(socket, 'secureConnect', { signal: AbortSignal.timeout(PROBE_TIMEOUT) }).then(() => true, () => false)
+  socket.destroy()
+  return speaks
 }

@@ -64,6 +64,8 @@ t.test('a server as it comes out of the box', async t => {
   t.match(text, /^fail {2}policy {9}maxmemory-policy is allkeys-lru: .*\n {21}→ set maxmemory-policy noeviction$/m)
   t.match(text, /\n\d+ ok, \d to look at, 1 failed\.\n$/)
   t.match(named(checks, 'permissions')[1]!.message, /FLUSHALL, CONFIG GET, CONFIG SET, ACL SETUSER, SHUTDOWN, KEYS, GET$/)
+  const other = await run(['doctor'], { ...productionSecrets(), REDIS_URL, REDIS_PREFIX: 'x:' })
+  t.match(named(other.json.checks, 'permissions')[1]!.message, /GET$/, 'keys of any prefix')
 
   await client.config('SET', 'maxmemory-policy', 'noeviction')
   t.match(await cli(t, ['doctor'], { REDIS_URL }), { code: 0, stderr: '', stdout: /^ok {4}configuration {2}every variable is right; NODE_ENV is development:/ })

@@ -56,6 +56,10 @@ t.test('a session id may begin with a dash, as one in 64 does', async t => {
   t.same(parseInvocation(['revoke', '1', `-${sid.slice(1)}`]).args, ['1', sid])
 })
 
+t.test('a check that fails is exit code 1', async t => {
+  t.match(await cli(t, ['doctor', '--json'], { REDIS_URL: 'redis://127.0.0.1:1' }), { code: 1, stderr: '', json: { ok: false } })
+})
+
 t.test('a reader that has seen enough is no failure', async t => {
   for (const args of [['--help'], ['nonsense']]) {
     const { child, ended } = spawnCli(t, args)

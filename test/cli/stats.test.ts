@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { connect, createServer, type AddressInfo, type Server } from 'node:net'
 import t, { type Test } from 'tap'
+import { addRecords, createTotals, toStats } from '#src/cli/stats/totals'
 import { guest, startRedis, type PrivateRedis } from '../support/helper.ts'
 import { run, spawnCli, storeOn } from './helper.ts'
 
@@ -46,7 +47,7 @@ t.test('users, sessions, memory and encodings; nobody else\'s keys, and no expir
   const store = storeOn(client, env.REDIS_PREFIX)
   for (const deviceId of ['b', 'c', 'd']) await store.open({ ...guest, userId: 1, deviceId })
   const { generation } = await store.open({ ...guest, userId: 2, deviceId: 'old' })
-  await client.hset('st:2', `s:${generation.sid}`, `1:1:1:${generation.iat}:old`)
+  await client.hset('st:2', `s:${generation.sid}`, `1:1:1:${generation.iat}:old`, 's:damaged', 'nonsense')
   await store.open({ ...guest, userId: 3, email: `${'long'.repeat(20)}@example.com` })
   await client.mset('st:events', 'x', 'st:12a', 'x', 'other:1', 'x', 'st:700', 'no hash')
   await store.revokeAll(800) // the record remembers it without a session
@@ -60,14 +61,21 @@ t.test('users, sessions, memory and encodings; nobody else\'s keys, and no expir
     complete: true,
     users: 600,
     sessions: 603,
-    expiredSessions: 1,
+    expiredSessions: 2,
     memory: { bytes: sum, perUser: Math.round(sum / 6) / 100, perSession: Math.round(sum / 6.03) / 100 },
     encodings: { listpack: 599, hashtable: 1 },
     sessionsPerUser: { mean: 1, max: 4, distribution: [{ from: 1, to: 1, users: 599 }, { from: 4, to: 5, users: 1 }] }
   })
-  t.match(text, /^Sessions {3}603, and 1 expired/m)
+  t.match(text, /^Sessions {3}603, and 2 expired/m)
   t.match(text, /^Encodings {2}listpack 599, hashtable 1\n {11}A hashtable takes/m)
   t.match(text, /^ {7}1 {2}#{40} {2}599 users\n {5}4-5 {2}# {39} {2}1 user$/m)
+})
+
+t.test('an encoding of a newer Redis is counted under its name', t => {
+  const totals = createTotals()
+  addRecords(totals, [{ bytes: 1, encoding: 'newer', live: 1, expired: 0 }, { bytes: 1, encoding: 'newer', live: 1, expired: 0 }])
+  t.same(toStats(totals, true).encodings, { listpack: 0, hashtable: 0, newer: 2 })
+  t.end()
 })
 
 t.test('one user with more sessions than any range ends with', async t => {

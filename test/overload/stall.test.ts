@@ -22,7 +22,7 @@ t.test('limits do not make what waited in a frozen process look new', async t =>
   await once(proxy, 'listening')
   t.teardown(() => { proxy.close() })
   const env = environment(`redis://127.0.0.1:${(proxy.address() as AddressInfo).port}`, {
-    LOG_LEVEL: 'info', RATE_LIMIT_PER_ADDRESS: '100/60', RATE_LIMIT_PER_SESSION: '100/60'
+    LOG_LEVEL: 'info', SHUTDOWN_DELAY: '0', RATE_LIMIT_PER_ADDRESS: '100/60', RATE_LIMIT_PER_SESSION: '100/60'
   })
   const [frozen, other] = await Promise.all([startService(t, env), startService(t, env)])
   const { refreshToken } = await postSession(frozen.internalUrl)
@@ -46,4 +46,6 @@ t.test('limits do not make what waited in a frozen process look new', async t =>
   await until('the request that waited is refused as late, before it is counted', () => find() !== undefined)
   t.match(JSON.parse(find()!), { msg: 'request failed', err: { code: 'RTS_STORE_UNAVAILABLE' } })
   await refresh(later)
+  frozen.child.kill('SIGTERM')
+  t.same(await frozen.exited, [0, null])
 })

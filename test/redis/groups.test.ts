@@ -41,6 +41,12 @@ t.test('Sentinel: the sentence says what is wrong, and no password', async t => 
   }))
 })
 
+t.test('Sentinel: the sentinels may have a user with a name', async t => {
+  const client = await connectRedis(at(group.url, { ...group.env, REDIS_SENTINEL_USERNAME: 'default' }), silent)
+  t.equal(await client.ping(), 'PONG')
+  client.disconnect()
+})
+
 t.test('Sentinel: a failover that is told of while the master is asked for does not end the client', async t => {
   const client = await connectRedis(at(group.url, group.env), silent) as Redis
   t.teardown(() => { client.disconnect() })

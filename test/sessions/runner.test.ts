@@ -1,0 +1,17 @@
+import t from 'tap'
+import { createRunner } from '#src/sessions/runner'
+import { defineScripts } from '#src/sessions/scripts'
+import { createServers } from '#src/sessions/servers'
+import { startRedis } from '../support/helper.ts'
+
+t.test('a probe fails while no master is known', async t => {
+  const { client } = await startRedis(t)
+  const { probe } = createRunner({ ...createServers(client), sample: () => [] }, 'rt:')
+  await t.rejects(probe(), { code: 'RTS_STORE_UNAVAILABLE', message: /no master is known/ })
+})
+
+t.test('an error of a script that was sent with ASKING rejects the call', async t => {
+  const { client } = await startRedis(t)
+  await client.set('rt:1', 'no hash')
+  await t.rejects(defineScripts(client).asking.list('rt:1', Date.now() + 10_000), { name: 'ReplyError' })
+})
