@@ -42,11 +42,8 @@ async function post (path, body) {
   }
 }
 
-/**
- * Another tab may have refreshed while this one waited for the lock: then its session is the result. A browser that runs tabs
- * in several processes can show this tab the new tokens late. This tab then sends the same refresh token again, and the
- * service answers with the new tokens once more.
- */
+// Another tab may have refreshed while this one waited for the lock: then its session is the result. If the browser shows
+// this tab the new tokens late, it sends the same refresh token again, and the service answers with the new tokens once more.
 const refresh = stale => exclusively(async () => {
   const current = session()
   if (current?.id !== stale.id) throw new LogInNeeded()
