@@ -14,8 +14,7 @@ export class TryLater extends Error {
 }
 
 /** Milliseconds to wait for an answer, and before retrying a refresh without one. Together well within REFRESH_RETRY_WINDOW. */
-const PATIENCE = 5000
-const PAUSE = 2000
+const [TIMEOUT, PAUSE] = [5000, 2000]
 
 /** `{ id, email, role, token, refreshToken }`, or `null`. */
 export const session = () => JSON.parse(localStorage.getItem('session'))
@@ -35,7 +34,7 @@ const exclusively = action => navigator.locks.request('session', action)
 async function post (path, body) {
   try {
     const headers = { 'Content-Type': 'application/json' }
-    const response = await fetch(path, { method: 'POST', headers, body: JSON.stringify(body), signal: AbortSignal.timeout(PATIENCE) })
+    const response = await fetch(path, { method: 'POST', headers, body: JSON.stringify(body), signal: AbortSignal.timeout(TIMEOUT) })
     return { status: response.status, body: await response.json() }
   } catch {
     return { status: 0 }
@@ -95,6 +94,6 @@ export async function logIn (email, password) {
 
 /** Ends the session on the server, and deletes its tokens in every tab even if the server can't be reached. */
 export async function logOut () {
-  await call('/logout', { method: 'POST', signal: AbortSignal.timeout(PATIENCE) }).catch(() => {})
+  await call('/logout', { method: 'POST', signal: AbortSignal.timeout(TIMEOUT) }).catch(() => {})
   await exclusively(() => { save(null) })
 }
