@@ -187,6 +187,7 @@ async function listens (socketPath: string, child: ChildProcess): Promise<boolea
     await delay(10)
   }
   // A server with much data goes on loading; its first connection waits for the end.
+  /* c8 ignore next -- no test has so much data */
   return isLoading && child.exitCode === null
 }
 
