@@ -5,14 +5,14 @@ import { createRedisClock } from '#src/sessions/servers'
 import { createSessionStore } from '#src/sessions/store'
 import { build, claimsOf, guest, startRedis, topology, until, type Service } from './support/helper.ts'
 
-/** What a real Redis does to a service, and that no client loses its session by it. */
+/** Failures of a real Redis: no client loses its session. */
 
 const internalError = '{"code":500,"message":"Internal Error"}'
 
 const oneConnection = topology === 'single' ? {} : { skip: 'about one connection to one server' }
 const byHand = topology === 'single' ? {} : { skip: 'nobody makes a master a replica by hand there: see the tests of failovers' }
 
-/** Asks until both listeners can serve the guest again: a connection comes back by itself. */
+/** Resolves when both listeners have reconnected and can serve the guest. */
 async function healed (service: Service): Promise<void> {
   const reach = async (): Promise<boolean> =>
     await Promise.all([service.public, service.internal].map(async ({ sessions }) => await sessions.find(guest.userId, 'any'))).then(() => true, () => false)
@@ -28,9 +28,9 @@ async function assertDown (t: Test, service: Service, refreshToken: string): Pro
   t.equal((await service.internal.inject('/healthz')).statusCode, 200)
 }
 
-t.test('frozen: 500 while it lasts, and nothing that was given up happens later', async t => {
+t.test('while Redis is frozen a refresh answers 500, and a refresh that timed out never takes effect later', async t => {
   const redis = await startRedis(t)
-  // Without a retry window, a rotation that took effect late would be the end of the session.
+  // Without a retry window, a late rotation would end the session.
   const service = await build(t, redis, { REFRESH_RETRY_WINDOW: '0' })
   const { refreshToken } = await service.open()
   redis.freeze()
@@ -43,10 +43,10 @@ t.test('frozen: 500 while it lasts, and nothing that was given up happens later'
   const response = await service.refresh(refreshToken)
   t.equal(response.statusCode, 200)
   t.equal(claimsOf(response.json().refreshToken).gen, 2)
-  t.equal((await service.call('GET', '/internal/users/1/sessions')).json().sessions.length, 1, 'nor was the other session opened')
+  t.equal((await service.call('GET', '/internal/users/1/sessions')).json().sessions.length, 1, 'the other session was not opened')
 })
 
-t.test('a deadline by a clock that is off is corrected within the same call', async t => {
+t.test('a call whose deadline came from a wrong clock corrects the clock and tries again', async t => {
   const redis = await startRedis(t)
   const service = await build(t, redis)
   const { refreshToken } = await service.open()
@@ -64,7 +64,7 @@ t.test('a deadline by a clock that is off is corrected within the same call', as
   t.equal((await store.list(1)).length, 1)
 })
 
-t.test('the estimate of a clock ends with the connection that it came by', oneConnection, async t => {
+t.test('the estimate of Redis\'s clock is discarded when the connection closes', oneConnection, async t => {
   const redis = await startRedis(t)
   const clock = createRedisClock()
   const known = (): boolean => clock.deadline(performance.now()) !== undefined
@@ -75,13 +75,13 @@ t.test('the estimate of a clock ends with the connection that it came by', oneCo
   const closed = once(redis.client, 'close')
   await redis.kill()
   await closed
-  t.notOk(known(), 'the next server may have another')
+  t.notOk(known(), 'the next server may have another clock')
   await redis.start()
   await until('the clock of the new connection is known', known)
   t.same(await store.list(1), [])
 })
 
-t.test('killed and started again', async t => {
+t.test('a refresh answers 500 while Redis is down and succeeds after the restart', async t => {
   const redis = await startRedis(t)
   const service = await build(t, redis)
   const { refreshToken } = await service.open()
@@ -93,10 +93,10 @@ t.test('killed and started again', async t => {
   t.match(service.log.filter(({ msg }) => /connection to Redis/.test(String(msg))).map(({ surface, msg }) => `${surface}: ${msg}`).sort(), [
     'internal: the connection to Redis is back', 'internal: the connection to Redis is lost',
     'public: the connection to Redis is back', 'public: the connection to Redis is lost'
-  ], 'a line for each change, however many attempts')
+  ], 'one line for each change, not for each attempt to connect')
 })
 
-t.test('refusing writes as a replica', byHand, async t => {
+t.test('a refresh answers 500 while the master is a replica', byHand, async t => {
   const redis = await startRedis(t)
   const service = await build(t, redis)
   const { refreshToken } = await service.open()
@@ -104,13 +104,13 @@ t.test('refusing writes as a replica', byHand, async t => {
   await assertDown(t, service, refreshToken)
   for (let i = 0; i < 100; i++) await service.refresh(refreshToken)
   const lost = service.log.filter(({ surface, msg }) => surface === 'public' && msg === 'the connection to Redis is lost')
-  t.ok(lost.length < 10, 'it looks for another master, but not at every refusal')
+  t.ok(lost.length < 10, 'not every READONLY reply makes the client reconnect')
   await redis.client.replicaof('NO', 'ONE')
   await healed(service)
   t.equal(claimsOf((await service.refresh(refreshToken)).json().refreshToken).gen, 2)
 })
 
-t.test('out of memory: refreshes wait, log-outs work', async t => {
+t.test('while Redis is out of memory refreshes answer 500 and log-outs work', async t => {
   const redis = await startRedis(t)
   const service = await build(t, redis)
   const { refreshToken } = await service.open()
@@ -126,7 +126,7 @@ t.test('out of memory: refreshes wait, log-outs work', async t => {
   t.equal((await service.refresh(other.refreshToken, 'laptop')).statusCode, 400)
 })
 
-t.test('dated from the first command on, even when Redis could not write at the start', async t => {
+t.test('the first command has a deadline, even when Redis could not write at the start', async t => {
   const redis = await startRedis(t, ['--maxmemory', '1'])
   const service = await build(t, redis, { REFRESH_RETRY_WINDOW: '0' })
   t.match(service.log.filter(({ msg }) => msg === 'Redis would not run a refresh now'), [{ level: 40 }, { level: 40 }])
@@ -139,11 +139,11 @@ t.test('dated from the first command on, even when Redis could not write at the 
   t.equal((await service.refresh(refreshToken)).statusCode, 200)
 })
 
-t.test('an answer that is lost after Redis did its work is repeated within the window', oneConnection, async t => {
+t.test('a refresh repeats the successor when Redis\'s reply to the rotation was lost', oneConnection, async t => {
   const redis = await startRedis(t)
   const path = new URL(redis.url).pathname
   let deaf = false
-  // A wire that can lose what Redis answers.
+  // A proxy that can drop Redis's replies.
   const proxy = createServer(client => {
     const server = connect(path)
     server.on('data', data => { if (!deaf) client.write(data) })
@@ -165,7 +165,7 @@ t.test('an answer that is lost after Redis did its work is repeated within the w
   t.equal(claimsOf(response.json().refreshToken).gen, 2)
 })
 
-t.test('refusing writes for want of replicas', async t => {
+t.test('a refresh answers 500 while Redis lacks min-replicas-to-write', async t => {
   const redis = await startRedis(t)
   const service = await build(t, redis)
   const { refreshToken } = await service.open()
@@ -175,7 +175,7 @@ t.test('refusing writes for want of replicas', async t => {
   t.equal((await service.refresh(refreshToken)).statusCode, 200)
 })
 
-t.test('SCRIPT FLUSH goes unnoticed, under load too', async t => {
+t.test('refreshes succeed across SCRIPT FLUSH, under load too', async t => {
   const redis = await startRedis(t)
   const service = await build(t, redis)
   for (let round = 0; round < 10; round++) {
@@ -186,7 +186,7 @@ t.test('SCRIPT FLUSH goes unnoticed, under load too', async t => {
   }
 })
 
-t.test('a refresh is one round trip, and none with a forged token', async t => {
+t.test('a refresh is one round trip; a forged token causes none', async t => {
   const redis = await startRedis(t)
   const service = await build(t, redis)
   const { refreshToken } = await service.open()
@@ -197,14 +197,14 @@ t.test('a refresh is one round trip, and none with a forged token', async t => {
   for (let i = 0; i < 10; i++) t.equal((await service.refresh(token.replace(/.$/, (last: string) => last === 'A' ? 'Q' : 'A'))).statusCode, 400)
   t.equal(await commandCount() - before, 10)
 
-  /** Commands that came from clients; those inside a script count apart. */
+  /** The number of script calls that all masters have received. */
   async function commandCount (): Promise<number> {
     const stats = await Promise.all((await redis.masters()).map(async ({ client }) => await client.info('commandstats')))
     return [...stats.join().matchAll(/cmdstat_eval(?:sha)?:calls=(\d+)/g)].reduce((sum, [, calls]) => sum + Number(calls), 0)
   }
 })
 
-t.test('restored to an older copy: the line goes on one generation ahead', async t => {
+t.test('after a restore from an older backup, the newest token rotates to the next generation', async t => {
   const redis = await startRedis(t)
   const service = await build(t, redis)
   const { refreshToken } = await service.open()
@@ -221,6 +221,6 @@ t.test('restored to an older copy: the line goes on one generation ahead', async
   const recovered = await service.refresh(fourth)
   t.equal(recovered.statusCode, 200)
   t.equal(claimsOf(recovered.json().refreshToken).gen, 5)
-  t.equal((await service.refresh(fourth)).json().refreshToken, recovered.json().refreshToken, 'and a lost answer is repeated as ever')
-  t.equal((await service.refresh(third)).statusCode, 400, 'while an ancestor is an ancestor')
+  t.equal((await service.refresh(fourth)).json().refreshToken, recovered.json().refreshToken, 'the retry window repeats a lost answer')
+  t.equal((await service.refresh(third)).statusCode, 400, 'an older token is reuse')
 })

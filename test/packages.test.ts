@@ -5,11 +5,11 @@ import t from 'tap'
 import { parse } from 'yaml'
 import { tempFolder } from './support/helper.ts'
 
-/** The packages of package-lock.json: compatible with each other and with this Node, pinned, and searched for known weaknesses. */
+/** The packages of package-lock.json are compatible with each other and with this Node, pinned, and scanned for vulnerabilities. */
 
 // The overrides of package.json hold packages at the last versions whose own dependencies run on Node 20; drop them with Node 20.
-// npm checks no range that an override replaces, so this test removes them.
-t.test('every production package is within the ranges that its dependents ask for, and runs on this Node', async t => {
+// npm does not check a range that an override replaces, so this test removes the overrides.
+t.test('every production package satisfies the version ranges of its dependents and runs on this Node', async t => {
   const folder = await tempFolder(t)
   const { overrides, ...manifest } = JSON.parse(await readFile('package.json', 'utf8'))
   await writeFile(join(folder, 'package.json'), JSON.stringify(manifest))
@@ -21,7 +21,7 @@ t.test('every production package is within the ranges that its dependents ask fo
   }
 })
 
-t.test('packages come by their hashes and run nothing when installed', async t => {
+t.test('packages are pinned by hash and run no script when installed', async t => {
   interface Entry { integrity?: string, link?: boolean }
   const { packages } = JSON.parse(await readFile('package-lock.json', 'utf8')) as { packages: Record<string, Entry> }
   const fetched = Object.entries(packages).filter(([path, { link }]) => path.includes('node_modules/') && link !== true)
@@ -32,11 +32,11 @@ t.test('packages come by their hashes and run nothing when installed', async t =
   for (const file of await readdir('.github/workflows')) {
     const actions = [...(await readFile(join('.github/workflows', file), 'utf8')).matchAll(/uses: (\S+)/g)].map(([, action]) => action!)
     t.not(actions.length, 0, file)
-    t.same(actions.filter(action => !/@[\da-f]{40}$/.test(action)), [], 'actions by commit')
+    t.same(actions.filter(action => !/@[\da-f]{40}$/.test(action)), [], 'actions are pinned by commit')
   }
 })
 
-t.test('production packages are searched for known weaknesses', async t => {
+t.test('production packages are scanned for known vulnerabilities', async t => {
   const { on, jobs } = parse(await readFile('.github/workflows/dependencies.yml', 'utf8'))
   t.match(on, { push: { branches: ['main'] }, schedule: [{ cron: /\S/ }] })
   t.ok('pull_request' in on)

@@ -5,9 +5,9 @@ import t from 'tap'
 import { Environment } from '#src/config/environment'
 import { startService, tempFolder } from './support/helper.ts'
 
-/** The documentation: examples print the documented output, tables match the code, and every link and path leads somewhere. */
+/** The documentation: examples print the documented output, tables match the code, and links and paths exist. */
 
-t.test('the tour of the README, and its continuation in docs/internal-api.md', async t => {
+t.test('the tour of the README and its continuation in docs/internal-api.md print the documented output', async t => {
   const tour = await section('README.md', 'A two-minute tour') + await section('docs/internal-api.md', 'An example')
   const blocks = [...tour.matchAll(/```(\w+)\n([^]*?)```/g)].map(([, language, text]) => ({ language, text: text! }))
   const DATA_DIR = await tempFolder(t)
@@ -27,13 +27,13 @@ t.test('the tour of the README, and its continuation in docs/internal-api.md', a
   await service.exited
 })
 
-t.test('docs/configuration.md lists every variable of the schema, and no other', async t => {
+t.test('docs/configuration.md lists exactly the variables of the schema', async t => {
   const rows = (await readFile('docs/configuration.md', 'utf8')).split('\n')
   const documented = rows.flatMap(row => [...(row.split('|')[1] ?? '').matchAll(/`([A-Z_]+)`/g)].map(([, name]) => name!))
   t.same(documented.sort(), Object.keys(Environment.properties).sort())
 })
 
-t.test('every relative link of every page leads to a file, and to a heading of it', async t => {
+t.test('every relative link leads to a file, and its anchor to a heading of the file', async t => {
   for (const page of await pages()) {
     for (const link of linksOf(await readFile(page, 'utf8'))) {
       const [path = '', anchor] = link.split('#')
@@ -55,7 +55,7 @@ t.test('every path in the maps of CONTRIBUTING.md exists', async t => {
   const paths = [...maps!.matchAll(/`([\w.-]+(?:\/[\w.-]*)+|[\w-]+\.yml)`/g)].map(([, path]) => path!)
   for (const path of paths) await t.resolves(access(path), path)
   const rooms = (await readdir('src', { withFileTypes: true })).filter(entry => entry.isDirectory()).map(({ name }) => `src/${name}/`)
-  t.same(rooms.filter(room => !paths.includes(room)), [], 'every room of src is in them')
+  t.same(rooms.filter(room => !paths.includes(room)), [], 'the maps list every folder of src')
 })
 
 async function section (page: string, heading: string): Promise<string> {

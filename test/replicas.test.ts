@@ -15,7 +15,7 @@ t.before(async () => {
 
 const replica = (i: number): ServiceProcess => replicas[i % replicas.length]!
 
-t.test(`${COPIES} copies of one request at once: all succeed, and there is one successor`, async t => {
+t.test(`${COPIES} simultaneous copies of one refresh all succeed and get the same successor`, async t => {
   for (let round = 0; round < ROUNDS; round++) {
     let { refreshToken } = await postSession(replicas[0].internalUrl, { userId: 1 + round })
     for (let gen = 2; gen <= 3; gen++) {
@@ -30,14 +30,14 @@ t.test(`${COPIES} copies of one request at once: all succeed, and there is one s
   }
 })
 
-t.test('log out everywhere against refreshes in flight leaves no live token', async t => {
+t.test('logging out everywhere during refreshes leaves no valid token', async t => {
   for (let round = 0; round < ROUNDS; round++) {
     const userId = 1000 + round
     const devices = ['phone', 'laptop', 'tablet']
     const opened = await Promise.all(devices.map(async deviceId => await postSession(replicas[0].internalUrl, { userId, deviceId })))
     const seen = new Set(opened.map(({ refreshToken }) => refreshToken))
 
-    // Each device goes on refreshing until it is told that its session is over.
+    // Each device refreshes until it gets a 400.
     const clients = opened.map(async ({ refreshToken }, device) => {
       for (let i = device; ; i++) {
         const response = await postRefresh(replica(i).publicUrl, refreshToken, devices[device]!)
@@ -58,7 +58,7 @@ t.test('log out everywhere against refreshes in flight leaves no live token', as
   }
 })
 
-t.test('opening on one device at once leaves one session', async t => {
+t.test('simultaneous log-ins on one device leave one session', async t => {
   const opening = Array.from({ length: 12 }, async (_, i) => await postSession(replica(i).internalUrl, { userId: 5000 }))
   const bodies = await Promise.all(opening)
   const responses = await Promise.all(bodies.map(async ({ refreshToken }, i) => await postRefresh(replica(i).publicUrl, refreshToken)))

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import t from 'tap'
 import { apiKey, build, guest, startRedis } from './support/helper.ts'
 
-/** No token, secret or key is written anywhere, whatever happens; at the most talkative level. */
+/** No token, secret or key is written to Redis or to the log, at the most verbose log level. */
 
 t.test('nothing secret is in Redis, in its append-only file or in the log', async t => {
   const redis = await startRedis(t)
@@ -17,7 +17,7 @@ t.test('nothing secret is in Redis, in its append-only file or in the log', asyn
   const third = (await service.refresh(rotated.refreshToken, 'a very own identifier')).json()
   for (const { token, refreshToken } of [opened, rotated, retried, third]) tokens.push(token, refreshToken)
 
-  // Everything that is refused, in every way it is.
+  // Requests that are refused, one for each cause.
   await service.refresh(third.refreshToken, 'another')
   await service.refresh(`${third.refreshToken}x`)
   await service.refresh(opened.refreshToken, 'a very own identifier')
@@ -39,7 +39,7 @@ t.test('nothing secret is in Redis, in its append-only file or in the log', asyn
   await service.refresh(kept.refreshToken)
   await service.internal.inject('/readyz')
 
-  t.ok(stored.join('').includes(guest.email), 'the places looked at are the right ones')
+  t.ok(stored.join('').includes(guest.email), 'the append-only file holds the session')
   t.ok(service.log.some(({ level }) => level === 50))
   for (const place of [stored.join('\n'), JSON.stringify(service.log)]) {
     for (const secret of secrets) t.notOk(place.includes(secret))
@@ -47,7 +47,7 @@ t.test('nothing secret is in Redis, in its append-only file or in the log', asyn
       const [, payload, signature] = token.split('.') as [string, string, string]
       t.notOk(place.includes(signature) || place.includes(payload))
     }
-    t.notOk(place.includes('a very own identifier'), 'nor the identifier of a device')
+    t.notOk(place.includes('a very own identifier'), 'no device identifier')
   }
-  t.notOk(JSON.stringify(service.log).includes(guest.email), 'nor, in the log, whose it is')
+  t.notOk(JSON.stringify(service.log).includes(guest.email), 'no e-mail address in the log')
 })

@@ -3,7 +3,7 @@ import t from 'tap'
 
 /** Every row of docs/security.md names the tests or pages that show it. test/readme.test.ts checks that the linked files exist. */
 
-/** Verdicts of a requirement: these two need a link as evidence. */
+/** Verdicts of a requirement that need a link as evidence. */
 const NEEDS_LINK = ['met', 'in part']
 const NEEDS_NONE = ['not met', 'not applicable', 'login service', 'operator', 'client', 'api']
 
@@ -25,13 +25,13 @@ const rows: Row[] = page.split(/^#{2,3} /m).flatMap(part => {
 /** The labels of a text, without links that have an address in brackets. */
 const labelsOf = (text: string): string[] => [...text.matchAll(/\[([^\]]+)\](?![(:])/g)].map(([, label]) => label!)
 
-t.test('every label is a test file, and is used', async t => {
+t.test('every label is used and leads to a test file', async t => {
   const used = new Set(labelsOf(page))
   t.same([...used].sort(), [...definitions.keys()].sort())
   for (const path of definitions.values()) t.match(path, /\.test\.ts$/)
 })
 
-t.test('no row is without its evidence', async t => {
+t.test('every row names its evidence', async t => {
   t.ok(rows.length > 150, `${rows.length} rows`)
   for (const { cells, text } of rows) {
     const [, , answer = ''] = cells
@@ -43,7 +43,7 @@ t.test('no row is without its evidence', async t => {
   }
 })
 
-t.test('no requirement is left out', async t => {
+t.test('the tables list every requirement', async t => {
   const numbers = (section: string): string[] => rows.filter(row => row.section === section).map(({ cells }) => cells[0]!)
   const chapter = (chapter: number, ...sizes: number[]): string[] =>
     sizes.flatMap((size, i) => Array.from({ length: size }, (_, j) => `${chapter}.${i + 1}.${j + 1}`))

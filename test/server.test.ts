@@ -11,12 +11,12 @@ import {
   type PrivateRedis, type TokensBody
 } from './support/helper.ts'
 
-/** The process: how it starts, refuses to start, and ends. */
+/** The start of the process, refused starts, and its end. */
 
 let redis: PrivateRedis
 t.before(async () => { redis = await startRedis(t) })
 
-t.test('it says where it listens, on which Redis, in which mode', async t => {
+t.test('the log names the addresses, the Redis and the mode of the service', async t => {
   const service = await startService(t, environment(redis.url, { NODE_ENV: 'production' }))
   const ready = JSON.parse(await service.line('is ready'))
   t.match(ready, { public: /^http:\/\/127\.0\.0\.1:\d+$/, internal: /^http:\/\/127\.0\.0\.1:\d+$/, redis: `unix socket ${redis.folder}/redis.sock`, mode: 'production' })
@@ -24,7 +24,7 @@ t.test('it says where it listens, on which Redis, in which mode', async t => {
   t.same(await service.exited, [0, null])
 })
 
-t.test('an error that nobody handles is logged and ends the process with exit code 1', async t => {
+t.test('an uncaught error is logged and ends the process with exit code 1', async t => {
   const broken = 'process.on("SIGUSR2", () => { throw new Error("broken") })'
   const env = environment(redis.url, { NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(broken)}` })
   const { child, exited, line } = await startService(t, env)
@@ -33,13 +33,13 @@ t.test('an error that nobody handles is logged and ends the process with exit co
   t.same(await exited, [1, null])
 })
 
-t.test('wrong configuration ends the start with sentences', async t => {
+t.test('invalid configuration ends the start with one sentence for each mistake', async t => {
   const { errors, exited } = spawnService(t, environment(redis.url, { PORT: 'x', INTERNAL_API_KEY: 'short' }))
   t.same(await exited, [1, null])
   t.same(errors, ['PORT must be a port number from 0 to 65535.', 'INTERNAL_API_KEY must be at least 32 characters of A-Z a-z 0-9 . _ ~ + / = -.'])
 })
 
-t.test('a port that is taken ends the start with a sentence', async t => {
+t.test('a port in use ends the start with one sentence', async t => {
   const other = createServer().listen(0, '127.0.0.1')
   await once(other, 'listening')
   const { port } = other.address() as AddressInfo
@@ -49,13 +49,13 @@ t.test('a port that is taken ends the start with a sentence', async t => {
   other.close()
 })
 
-t.test('no Redis ends the start with a sentence, and never with the password', async t => {
+t.test('an unreachable Redis ends the start with one sentence, without the password', async t => {
   const { errors, exited } = spawnService(t, environment('redis://user:sesame-open@127.0.0.1:1/3'))
   t.same(await exited, [1, null])
   t.match(errors, ["Redis at redis://127.0.0.1:1/3 (REDIS_URL) can't be used: connect ECONNREFUSED 127.0.0.1:1."])
 })
 
-t.test('an error that no sentence was written for is shown whole', async t => {
+t.test('an unexpected error at the start is printed with its stack', async t => {
   const broken = 'const { on } = process; process.on = function (name, ...rest) { if (name === "SIGHUP") throw new Error("no signals"); return on.call(this, name, ...rest) }'
   const preload = `--import=./scripts/typescript.mjs --import=data:text/javascript,${encodeURIComponent(broken)}`
   const { errors, exited } = spawnService(t, environment(redis.url, { NODE_OPTIONS: preload }))
@@ -63,7 +63,7 @@ t.test('an error that no sentence was written for is shown whole', async t => {
   t.match(errors.join('\n'), /Error: no signals\n +at /)
 })
 
-t.test('a host that is none of this machine is named, and not the port', async t => {
+t.test('a HOST that is not an address of this machine ends the start with its name', async t => {
   for (const [name, host] of [['HOST', 'nonsense.invalid'], ['INTERNAL_HOST', '192.0.2.1']] as const) {
     const { errors, exited } = spawnService(t, environment(redis.url, { [name]: host }))
     t.same(await exited, [1, null])
@@ -71,7 +71,7 @@ t.test('a host that is none of this machine is named, and not the port', async t
   }
 })
 
-t.test('SIGTERM: readyz turns, work goes on, nothing in flight is cut, exit code 0', async t => {
+t.test('on SIGTERM /readyz answers 503, new and open requests are served, and the exit code is 0', async t => {
   const { child, publicUrl, internalUrl, exited, line } = await startService(t, environment(redis.url, { SHUTDOWN_DELAY: '3', LOG_LEVEL: 'info' }))
   const { refreshToken } = await postSession(internalUrl)
   const agent = new Agent({ keepAlive: true, maxSockets: 1 })
@@ -79,12 +79,12 @@ t.test('SIGTERM: readyz turns, work goes on, nothing in flight is cut, exit code
   const first = await fetchWith(agent, `${internalUrl}/healthz`)
   t.equal(first.headers.connection, 'keep-alive')
 
-  // A request whose body is only half there when the signal comes.
+  // A request whose body is incomplete when the signal comes.
   const body = JSON.stringify({ deviceId: guest.deviceId, refreshToken })
   const slow = request(`${publicUrl}/api/ps/refresh`, { method: 'POST', headers: { 'content-type': 'application/json', 'content-length': body.length } })
   slow.write(body.slice(0, 10))
   await once(slow, 'socket').then(async ([socket]) => { if (socket.connecting) await once(socket, 'connect') })
-  // And a connection that never asks anything.
+  // A connection without a request.
   const silent = connect(Number(new URL(publicUrl).port), '127.0.0.1')
   await once(silent, 'connect')
 
@@ -93,7 +93,7 @@ t.test('SIGTERM: readyz turns, work goes on, nothing in flight is cut, exit code
   t.equal((await fetch(`${internalUrl}/readyz`)).status, 503)
   const draining = await fetchWith(agent, `${internalUrl}/healthz`)
   t.equal(draining.statusCode, 200)
-  t.equal(draining.headers.connection, 'close', 'so that clients move on')
+  t.equal(draining.headers.connection, 'close', 'clients connect elsewhere next time')
   const normal = await postRefresh(publicUrl, refreshToken)
   t.equal(normal.status, 200)
 
@@ -104,7 +104,7 @@ t.test('SIGTERM: readyz turns, work goes on, nothing in flight is cut, exit code
   silent.destroy()
 })
 
-t.test('SIGINT with a request that never ends: cut after the grace, exit code 0', async t => {
+t.test('on SIGINT an unfinished request is closed after the grace period, and the exit code is 0', async t => {
   const { child, publicUrl, exited } = await startService(t, environment(redis.url, { LOG_LEVEL: 'info' }))
   const socket = connect(Number(new URL(publicUrl).port), '127.0.0.1')
   socket.write('POST /api/ps/refresh HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{')
@@ -114,7 +114,7 @@ t.test('SIGINT with a request that never ends: cut after the grace, exit code 0'
   t.same(await exited, [0, null])
 })
 
-t.test('requests in flight when the listener closes are answered, without a delay too', async t => {
+t.test('requests in flight are answered when the listener closes without SHUTDOWN_DELAY', async t => {
   const { child, publicUrl, internalUrl, exited, line } = await startService(t, environment(redis.url, { LOG_LEVEL: 'info' }))
   const { refreshToken } = await postSession(internalUrl)
   const body = JSON.stringify({ deviceId: guest.deviceId, refreshToken })
@@ -123,7 +123,7 @@ t.test('requests in flight when the listener closes are answered, without a dela
   const slow = request(`${publicUrl}/api/ps/refresh`, { agent, method: 'POST', headers: { 'content-type': 'application/json', 'content-length': body.length } })
   slow.write(body.slice(0, 10))
   await fetch(`${publicUrl}/`)
-  // One whose headers are not complete either, and come when Fastify is closing.
+  // A request whose headers are completed while Fastify closes.
   const late = connect(Number(new URL(publicUrl).port), '127.0.0.1').setEncoding('utf8')
   late.write('POST /api/ps/refresh HTTP/1.1\r\n')
   await fetch(`${publicUrl}/`)
@@ -136,17 +136,17 @@ t.test('requests in flight when the listener closes are answered, without a dela
   const [answer] = await once(slow, 'response')
   t.equal(answer.statusCode, 200, 'not the 503 of a closing Fastify')
   t.match(JSON.parse(await text(answer)), { id: 1 })
-  t.same(await exited, [0, null], 'and its keep-alive connection does not hold the end up')
+  t.same(await exited, [0, null], 'the keep-alive connection does not delay the exit')
 })
 
-t.test('a signal during the start ends it in good order', async t => {
+t.test('a signal during the start ends the process with exit code 0', async t => {
   const { child, exited, line } = spawnService(t, environment('redis://127.0.0.1:1', { LOG_LEVEL: 'debug' }))
   await line('waiting for Redis')
   child.kill('SIGTERM')
   t.same(await exited, [0, null])
 })
 
-t.test('secrets of a development machine are made once, for its owner alone', async t => {
+t.test('development secrets are created once, readable by their owner alone', async t => {
   const dataDir = join(await tempFolder(t), 'data')
   const env = { DATA_DIR: dataDir, REDIS_URL: redis.url, REDIS_PREFIX: 'dev:', LOG_LEVEL: 'info' }
   const [one, two] = await Promise.all([startService(t, env), startService(t, env), startService(t, env)])
@@ -158,10 +158,10 @@ t.test('secrets of a development machine are made once, for its owner alone', as
     method: 'POST', headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' }, body: JSON.stringify(guest)
   })
   const { refreshToken } = await response.json() as TokensBody
-  t.equal((await postRefresh(two!.publicUrl, refreshToken)).status, 200, 'and shared by all services on it')
+  t.equal((await postRefresh(two!.publicUrl, refreshToken)).status, 200, 'all services on the machine share them')
 })
 
-t.test('secrets that somebody edited are checked like any others', async t => {
+t.test('edited development secrets are validated like any others', async t => {
   const dataDir = await tempFolder(t)
   const good = { ACCESS_TOKEN_SECRETS: secret(), REFRESH_TOKEN_SECRETS: secret(), INTERNAL_API_KEY: apiKey }
   const wrong: Array<[Record<string, string>, RegExp]> = [
@@ -178,7 +178,7 @@ t.test('secrets that somebody edited are checked like any others', async t => {
   }
 })
 
-t.test('secrets that others can read, change or have made are refused', async t => {
+t.test('refuses development secrets that another user owns, can read or can change', async t => {
   const dataDir = await tempFolder(t)
   const path = join(dataDir, 'secrets.env')
   const refused = async (sentence: RegExp): Promise<void> => {

@@ -5,7 +5,7 @@ import { SpanStatusCode } from '@opentelemetry/api'
 import t, { type Test } from 'tap'
 import { claimsOf, environment, guest, postRefresh, postSession, spawnService, startRedis, type PrivateRedis, type TokensBody } from './support/helper.ts'
 
-/** `examples/tracing.mjs` preloaded into the real service, and the spans that it writes. */
+/** The spans that `examples/tracing.mjs` writes when it is preloaded into the real service. */
 
 interface Span {
   span: string
@@ -21,7 +21,7 @@ interface Span {
 interface Traced {
   publicUrl: string
   internalUrl: string
-  /** Ends the service as an operator would; resolves with its log and all its spans. */
+  /** Ends the service with SIGTERM; resolves with its log and all its spans. */
   end (): Promise<{ lines: Array<Record<string, unknown>>, spans: Span[], text: string }>
 }
 
@@ -44,7 +44,7 @@ async function startTraced (t: Test, overrides: Record<string, string>, at = red
   }
 }
 
-/** A caller's place in a trace of its own. */
+/** A new trace with the span of a caller. */
 function caller (): { traceId: string, parentSpanId: string, traceparent: string } {
   const [traceId, parentSpanId] = [randomBytes(16).toString('hex'), randomBytes(8).toString('hex')]
   return { traceId, parentSpanId, traceparent: `00-${traceId}-${parentSpanId}-01` }
@@ -56,7 +56,7 @@ async function post (url: string, body: string, traceparent: string): Promise<Re
   return await fetch(url, { method: 'POST', headers: { 'Content-Type': 'application/json', traceparent }, body })
 }
 
-/** What a refresh looks like in its trace: the request below its caller, the one command below the request. */
+/** Asserts the two spans of a refresh: the request below its caller, and one Redis command below the request. */
 function isRefresh (t: Test, spans: Span[], { traceId, parentSpanId }: { traceId: string, parentSpanId: string }): void {
   const trace = spans.filter(span => span.traceId === traceId)
   t.equal(trace.length, 2)
@@ -69,7 +69,7 @@ function isRefresh (t: Test, spans: Span[], { traceId, parentSpanId }: { traceId
   t.match(trace.find(({ kind }) => kind === 'CLIENT'), { span: 'evalsha', parentSpanId: server.spanId, attributes: { 'db.system.name': 'redis' } })
 }
 
-t.test('a refresh is a span for the request and one for Redis, in the caller\'s trace and on its lines', async t => {
+t.test('a refresh writes one span for the request and one for Redis, in the caller\'s trace; its log line names the trace', async t => {
   const service = await startTraced(t, { TRUST_PROXY: 'on' })
   const { refreshToken } = await postSession(service.internalUrl)
   const from = caller()
@@ -84,25 +84,25 @@ t.test('a refresh is a span for the request and one for Redis, in the caller\'s 
   t.match(lines.filter(line => line.reqId === reqId), [{ traceId, parentSpanId, outcome: 'rotated' }])
 })
 
-/** The bytes of a refresh, in two parts, for what fetch can't do. */
+/** The head and body of a refresh, for requests that fetch can't send. */
 function refreshRequest (refreshToken: string, headers: string): [head: string, body: string] {
   const body = refreshBody(refreshToken)
   return [`POST /api/ps/refresh HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n${headers}\r\nContent-Length: ${body.length}\r\n\r\n`, body]
 }
 
-/** Resolves when the service has said this, so many times. */
+/** Resolves when the service has sent a text a number of times. */
 async function answers (socket: Socket, text: string, times = 1): Promise<void> {
   let received = ''
   while (received.split(text).length <= times) received += String((await once(socket, 'data'))[0])
 }
 
-t.test('requests whose commands go to Redis together keep them apart', async t => {
+t.test('commands that go to Redis in one write belong to the spans of their own requests', async t => {
   const service = await startTraced(t, { TRUST_PROXY: 'on' })
   const callers = await Promise.all(Array.from({ length: 10 }, async (_, n) =>
     ({ ...caller(), ...await postSession(service.internalUrl, { userId: n + 1 }) })))
   const { hostname, port } = new URL(service.publicUrl)
   const socket = connect(Number(port), hostname)
-  // In one write, so that they arrive in one turn of the event loop.
+  // One write makes them arrive in one turn of the event loop.
   socket.write(callers.flatMap(({ traceparent, refreshToken }) => refreshRequest(refreshToken, `traceparent: ${traceparent}`)).join(''))
   await answers(socket, 'HTTP/1.1 200 OK', callers.length)
   socket.destroy()
@@ -111,7 +111,7 @@ t.test('requests whose commands go to Redis together keep them apart', async t =
   for (const from of callers) isRefresh(t, spans, from)
 })
 
-t.test('so does one whose body comes later', async t => {
+t.test('a request whose body comes later keeps its trace', async t => {
   const service = await startTraced(t, { TRUST_PROXY: 'on' })
   const { refreshToken } = await postSession(service.internalUrl)
   const from = caller()
@@ -126,7 +126,7 @@ t.test('so does one whose body comes later', async t => {
   isRefresh(t, (await service.end()).spans, from)
 })
 
-t.test('a script that Redis has forgotten is two commands of one request', async t => {
+t.test('after SCRIPT FLUSH a refresh has two spans of Redis commands', async t => {
   const own = await startRedis(t)
   const service = await startTraced(t, { TRUST_PROXY: 'on' }, own)
   const first = await postSession(service.internalUrl)
@@ -143,7 +143,7 @@ t.test('a script that Redis has forgotten is two commands of one request', async
   ])
 })
 
-t.test('spans have no secrets and no people, and a refusal is not our error', async t => {
+t.test('spans contain no secrets and no personal data, and a refused request is not marked as an error', async t => {
   const own = await startRedis(t)
   const service = await startTraced(t, { TRUST_PROXY: 'on' }, own)
   const refresh = `${service.publicUrl}/api/ps/refresh`
@@ -182,7 +182,7 @@ t.test('spans have no secrets and no people, and a refusal is not our error', as
   for (const word of ['8675309', 'jenny', sid, 'readyz', ...second.refreshToken.split('.')]) t.notOk(text.includes(word), word)
 })
 
-t.test('a client that is not trusted enters no trace', async t => {
+t.test('the traceparent of an untrusted client is ignored', async t => {
   const service = await startTraced(t, {})
   const { refreshToken } = await postSession(service.internalUrl)
   const { traceId, traceparent } = caller()

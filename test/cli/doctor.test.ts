@@ -15,23 +15,23 @@ import { startSentinelGroup } from '../support/redis/sentinel-group.ts'
 import { freePort } from '../support/ports.ts'
 import { cli, productionSecrets, run } from './helper.ts'
 
-/** Servers as they are, well and badly set; and what is judged of figures that no test can bring about. */
+/** Checks on real servers, and on made-up figures for states that no test can bring about. */
 
 interface Line { name: string, status: string, message: string, server?: string, change?: string }
 
 const named = (checks: Line[], name: string): Line[] => checks.filter(check => check.name === name)
 
-/** What is not well, as "status name"; but for the latency, which is that of the machine. */
+/** The checks that are not ok, as "status name", without the latency: it depends on the machine. */
 const findings = (checks: Line[]): string[] =>
   checks.filter(({ status, name }) => status !== 'ok' && name !== 'latency').map(({ status, name }) => `${status} ${name}`)
 
-/** Starts a server on a TCP port, and tells the port. */
+/** Starts a server on a free TCP port. */
 async function startOnPort (t: Test, settings: string[] = []): Promise<PrivateRedis & { port: number }> {
   const port = await freePort()
   return { ...await startRedis(t, ['--port', String(port), ...settings]), port }
 }
 
-t.test('all is well in a Sentinel group from deploy/redis, for its user ops', async t => {
+t.test('finds no failure in a Sentinel group from deploy/redis, as its user ops', async t => {
   const { url, env: sentinelEnv, passwords, servers, stop } = await startSentinelGroup(await tempFolder(t), {
     lines: ['maxmemory 100mb', 'min-replicas-to-write 1']
   })
@@ -40,7 +40,7 @@ t.test('all is well in a Sentinel group from deploy/redis, for its user ops', as
   const env = { ...secrets, ...sentinelEnv, REDIS_URL: url.replace(`service:${passwords.service}`, `ops:${passwords.ops}`) }
   const { code, stdout, stderr } = await cli(t, ['doctor', '--json'], env)
   const { ok, checks } = JSON.parse(stdout)
-  t.same([findings(checks), code, ok, stderr], [['warn connection', 'unknown listpack'], 0, true, ''], 'there is no TLS, and CONFIG GET would show passwords')
+  t.same([findings(checks), code, ok, stderr], [['warn connection', 'unknown listpack'], 0, true, ''], 'the group has no TLS, and its users may not run CONFIG GET')
   t.match(named(checks, 'persistence'), [{ message: /^append-only file, appendfsync unknown;/ }])
   t.match(named(checks, 'min-replicas'), [{ message: '2 good replicas, an unknown number needed' }])
   t.same([...new Set(checks.map(({ name }: Line) => name))], [
@@ -49,12 +49,12 @@ t.test('all is well in a Sentinel group from deploy/redis, for its user ops', as
   ])
   t.equal(named(checks, 'replicas').length, 2)
   t.equal(named(checks, 'clock').length, 2)
-  for (const { client } of servers) t.match(await client.info('commandstats'), 'cmdstat_time:', 'each was asked for its clock')
+  for (const { client } of servers) t.match(await client.info('commandstats'), 'cmdstat_time:', 'each server was asked for its clock')
   for (const value of [...Object.values(passwords), ...Object.values(secrets).slice(1)]) t.notOk(stdout.includes(value))
   for (const argv of [['stats'], ['sessions', '1'], ['revoke', '1']]) await t.resolves(run(argv, env), argv[0]!)
 })
 
-t.test('a server as it comes out of the box', async t => {
+t.test('warns of the defaults of a new server', async t => {
   const port = await freePort()
   const REDIS_URL = `redis://127.0.0.1:${port}`
   const { client } = await startRedis(t, ['--port', String(port), '--maxmemory-policy', 'allkeys-lru', '--hash-max-listpack-value', '64'])
@@ -75,7 +75,7 @@ t.test('a server as it comes out of the box', async t => {
   t.match(named(json.checks, 'permissions'), [{ status: 'warn', message: /but not SCAN, MEMORY USAGE$/ }])
 })
 
-t.test('the embedded Redis: no warning of what it can\'t have', async t => {
+t.test('does not warn of replicas and TLS for the embedded Redis', async t => {
   const DATA_DIR = await tempFolder(t)
   const { stop } = await startEmbeddedRedis(await planEmbeddedRedis(DATA_DIR), pino({ level: 'silent' }))
   t.teardown(stop)
@@ -84,7 +84,7 @@ t.test('the embedded Redis: no warning of what it can\'t have', async t => {
   t.match(named(checks, 'replicas'), [{ message: 'none, as for every embedded Redis' }])
 })
 
-t.test('a replica in the place of its master, and one that can\'t be reached', async t => {
+t.test('reports a replica in place of its master, and a replica that can\'t be reached', async t => {
   const master = await startOnPort(t, ['--repl-diskless-sync-delay', '0'])
   const replica = await startRedis(t, ['--replicaof', `127.0.0.1 ${master.port}`, '--replica-announce-port', String(await freePort())])
   await master.client.wait(1, 0)
@@ -98,7 +98,7 @@ t.test('a replica in the place of its master, and one that can\'t be reached', a
   t.match(named(checks, 'min-replicas'), [{ status: 'ok', message: /^off/ }])
 })
 
-t.test('every master of a Cluster, the lost one too', async t => {
+t.test('checks every master of a Cluster and names an unreachable one', async t => {
   const { url, passwords, masters, client, masterOf, stop } = await startCluster(await tempFolder(t))
   t.teardown(stop)
   const env = { REDIS_URL: url.replace(`service:${passwords.service}`, `ops:${passwords.ops}`), REDIS_PREFIX: 'rt:' }
@@ -117,7 +117,7 @@ t.test('every master of a Cluster, the lost one too', async t => {
   t.match(named(json.checks, 'issuer'), [{ status: 'unknown', message: /^whether this is the environment of the running replicas: / }])
 })
 
-t.test('what is wrong with the environment is all said, and never quoted', async t => {
+t.test('reports every invalid variable without its value', async t => {
   const env = { NODE_ENV: 'production', PORT: 'sesame', REDIS_URL: 'sesame' }
   const { json: { ok, checks }, text } = await run(['doctor'], env)
   t.equal(ok, false)
@@ -127,7 +127,7 @@ t.test('what is wrong with the environment is all said, and never quoted', async
   t.notMatch(text, 'sesame')
 })
 
-t.test('Redis that refuses us is a finding', async t => {
+t.test('reports a refused log-in to Redis as a failed check', async t => {
   const { port, client } = await startOnPort(t)
   await client.config('SET', 'requirepass', 'right')
   const { json: { checks }, text } = await run(['doctor'], { REDIS_URL: `redis://:sesame@127.0.0.1:${port}` })
@@ -135,7 +135,7 @@ t.test('Redis that refuses us is a finding', async t => {
   t.notMatch(text, 'sesame')
 })
 
-t.test('whether this is the environment of the running replicas', async t => {
+t.test('tells whether the environment matches the running replicas', async t => {
   const redis = await startRedis(t)
   const service = await build(t, redis, { REDIS_PREFIX: 'rt:', JWT_ISSUER: 'one' })
   const { ACCESS_TOKEN_SECRETS, REFRESH_TOKEN_SECRETS } = service.config
@@ -156,10 +156,10 @@ t.test('whether this is the environment of the running replicas', async t => {
   const DATA_DIR = await tempFolder(t)
   t.same(await doctor({ NODE_ENV: '', ACCESS_TOKEN_SECRETS: '', DATA_DIR }), [], 'a development machine has made none yet')
   await redis.client.hset('rt:meta:keys', 'refresh:old', '1')
-  t.match((await doctor({}))[1], { status: 'ok' }, 'one that nobody has signed with for minutes')
+  t.match((await doctor({}))[1], { status: 'ok' }, 'a key that no replica has signed with for minutes')
 })
 
-t.test('secrets', async t => {
+t.test('checks secrets for randomness, shared use and development values', async t => {
   const given = { NODE_ENV: 'production', ACCESS_TOKEN_SECRETS: secret(), REFRESH_TOKEN_SECRETS: secret(), INTERNAL_API_KEY: secret() }
   const check = (overrides: object, made = {}): Line[] => secretChecks({ ...loadConfig({}), ...given, ...overrides }, made)
   t.match(check({}), [{ status: 'ok' }])
@@ -184,7 +184,7 @@ t.test('secrets', async t => {
   }
 })
 
-t.test('connections and lifetimes', async t => {
+t.test('checks the security of connections and the lifetimes', async t => {
   const connection = (REDIS_URL: string): string[] =>
     connectionChecks({ ...loadConfig({}), NODE_ENV: 'production', REDIS_URL }).map(({ status, message }) => `${status} ${message.split(' ')[0]}`)
   t.same(connection('rediss://:word@cache'), ['ok TLS,'])
@@ -199,7 +199,7 @@ t.test('connections and lifetimes', async t => {
   t.same(lifetimes({ REFRESH_RETRY_WINDOW: '0' }), ['warn lifetimes'])
 })
 
-t.test('what servers say of themselves in worse times', async t => {
+t.test('checks persistence, memory, evictions and replication', async t => {
   const { client } = await startRedis(t, ['--hash-max-listpack-value', '256', '--maxmemory', '100mb'])
   const facts = await readFacts(client)
   const changed = (info: Record<string, string>, settings: Record<string, string> = {}): Facts =>
@@ -234,7 +234,7 @@ t.test('what servers say of themselves in worse times', async t => {
   t.same(findings(replicationChecks({ info: { ...facts.info, ...good, min_slaves_good_slaves: '0' }, settings: undefined }, 0)), ['fail min-replicas'])
 })
 
-t.test('clocks and latencies', async t => {
+t.test('checks clocks and latencies', async t => {
   const clocks = (...ahead: number[]): string[] => clockChecks(ahead.map(ahead => ({ server: 'h:1', ahead }))).map(({ status }) => status)
   t.same(clocks(0.5), ['ok'])
   t.same(clocks(-2, -2.1), ['warn', 'ok'])

@@ -19,7 +19,7 @@ export interface Ended {
   json: any
 }
 
-/** Starts the command line as a process with this environment and no other. */
+/** Starts the command line as a process with exactly this environment. */
 export function spawnCli (t: Test, args: string[], env: Record<string, string> = {}, stdio: StdioOptions = ['ignore', 'pipe', 'pipe']): { child: ChildProcess, ended: Promise<Ended> } {
   const child = spawnNode(['src/cli/main.ts', ...args], { env, stdio })
   t.teardown(() => { child.kill('SIGKILL') })
@@ -30,15 +30,15 @@ export function spawnCli (t: Test, args: string[], env: Record<string, string> =
   return { child, ended }
 }
 
-/** What a verb says, without a process around it. */
+/** The output of a verb that runs in this process. */
 export interface Said {
   json: any
-  /** On a screen of any width, without colours. */
+  /** For a screen of unlimited width, without colours. */
   text: string
   failed: boolean
 }
 
-/** Runs a verb in this process, with this environment and no other: a process of its own takes a second. */
+/** Runs a verb in this process with exactly this environment; a new process takes a second. */
 export async function run (argv: string[], env: Record<string, string> = {}, request: Partial<Request> = {}): Promise<Said> {
   const { verb, args } = parseInvocation(argv)
   const before = process.env
@@ -53,17 +53,17 @@ export async function run (argv: string[], env: Record<string, string> = {}, req
   }
 }
 
-/** Runs it to its end. */
+/** Runs the command line as a process to its end. */
 export async function cli (t: Test, args: string[], env: Record<string, string> = {}): Promise<Ended> {
   return await spawnCli(t, args, env).ended
 }
 
-/** A store as a service has it, to put something there. */
+/** A session store with the options of a service. */
 export function storeOn (client: Redis, prefix: string, idleTtl = 1000): SessionStore {
   return createSessionStore(client, { prefix, idleTtl, absoluteTtl: 10_000, retryWindow: 30, maxSessionsPerUser: 50 })
 }
 
-/** What production is given besides its Redis. */
+/** The settings that production requires besides REDIS_URL. */
 export function productionSecrets (): Record<string, string> {
   return { NODE_ENV: 'production', ACCESS_TOKEN_SECRETS: secret(), REFRESH_TOKEN_SECRETS: secret(), INTERNAL_API_KEY: apiKey }
 }

@@ -6,9 +6,9 @@ import { UsageError } from '#src/cli/verb'
 import { verbs } from '#src/cli/verbs'
 import { cli, run, spawnCli } from './helper.ts'
 
-/** The command as a whole: what it takes, says, and ends with. */
+/** Arguments, output and exit codes of the command. */
 
-t.test('help and version, for people and for scripts', async t => {
+t.test('prints help and version as text and as JSON', async t => {
   const { version } = JSON.parse(await readFile('package.json', 'utf8'))
   const help = await cli(t, ['--help'])
   t.match(help, { code: 0, stderr: '' })
@@ -22,12 +22,12 @@ t.test('help and version, for people and for scripts', async t => {
   t.same((await cli(t, ['version', '--json'])).json, { version })
 })
 
-t.test('docs/cli.md names every verb of --help, and no other', async t => {
+t.test('docs/cli.md names exactly the verbs of --help', async t => {
   const documented = [...(await readFile('docs/cli.md', 'utf8')).matchAll(/^## `(\w+)/gm)].map(([, verb]) => verb)
   t.same(documented, Object.keys(verbs))
 })
 
-t.test('wrong usage is a sentence and exit code 2', async t => {
+t.test('wrong usage prints one sentence and exits with code 2', async t => {
   t.match(await cli(t, ['sessions', 'zero']), {
     code: 2, stdout: '', stderr: 'The user id must be a whole number from 1 to 9007199254740991. See refresh-token-service --help.\n'
   })
@@ -48,7 +48,7 @@ t.test('wrong usage is a sentence and exit code 2', async t => {
   }
 })
 
-t.test('a session id may begin with a dash, as one in 64 does', async t => {
+t.test('a session id may begin with a dash', async t => {
   const sid = `-${'a'.repeat(21)}`
   const invocation = { verb: 'revoke', args: ['1', sid], json: true }
   t.same(parseInvocation(['revoke', '1', sid, '--json']), invocation)
@@ -56,11 +56,11 @@ t.test('a session id may begin with a dash, as one in 64 does', async t => {
   t.same(parseInvocation(['revoke', '1', `-${sid.slice(1)}`]).args, ['1', sid])
 })
 
-t.test('a check that fails is exit code 1', async t => {
+t.test('a failed check exits with code 1', async t => {
   t.match(await cli(t, ['doctor', '--json'], { REDIS_URL: 'redis://127.0.0.1:1' }), { code: 1, stderr: '', json: { ok: false } })
 })
 
-t.test('a reader that has seen enough is no failure', async t => {
+t.test('a closed output pipe does not change the exit code', async t => {
   for (const args of [['--help'], ['nonsense']]) {
     const { child, ended } = spawnCli(t, args)
     child.stdout!.destroy()
@@ -69,7 +69,7 @@ t.test('a reader that has seen enough is no failure', async t => {
   }
 })
 
-t.test('output that can\'t be written is one', { skip: !existsSync('/dev/full') && 'needs /dev/full' }, async t => {
+t.test('output that can\'t be written exits with code 1', { skip: !existsSync('/dev/full') && 'needs /dev/full' }, async t => {
   const { ended } = spawnCli(t, ['--help'], {}, ['ignore', openSync('/dev/full', 'w'), 'pipe'])
   t.match(await ended, { code: 1, stderr: /^The output could not be written: ENOSPC/ })
 })

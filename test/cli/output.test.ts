@@ -4,7 +4,7 @@ import { bytes, count, createProgress, printable, screenOf, table, toJson } from
 
 const wide = { columns: Infinity, colors: false }
 
-t.test('a table fits its screen, or becomes a list', async t => {
+t.test('a table wider than the screen becomes a list', async t => {
   const [headings, rows] = [['SID', 'LABEL'], [['abc', 'Pixel 9'], ['defgh', '']]]
   t.equal(table(headings, rows, wide), 'SID    LABEL\nabc    Pixel 9\ndefgh\n')
   t.equal(table(headings, rows, { columns: 14, colors: false }), table(headings, rows, wide))
@@ -22,7 +22,7 @@ t.test('only a terminal has columns and colours', async t => {
   t.ok(checksText(checks, { ...wide, colors: true }).startsWith('\u001b[32mok  \u001b[39m  a       fine\n\u001b[33mwarn'))
 })
 
-t.test('the bar stays within one line, comes now and then, and goes', async t => {
+t.test('the progress bar fits one line, is drawn at most every 100 ms, and is erased at the end', async t => {
   const written: string[] = []
   const terminal = { isTTY: true, columns: 60, write: (text: string) => written.push(text) }
   let now = 0
@@ -43,7 +43,7 @@ t.test('the bar stays within one line, comes now and then, and goes', async t =>
   createProgress({ write: () => t.fail('there is no terminal') }).end()
 })
 
-t.test('text and numbers for people', async t => {
+t.test('formats sizes and counts, and escapes control characters', async t => {
   t.same([0, 312, 1432, 2.5e9, 1e18].map(bytes), ['0 B', '312 B', '1.4 kB', '2.5 GB', '1000000.0 TB'])
   t.same([1, 2, 12345].map(number => count(number, 'user')), ['1 user', '2 users', '12,345 users'])
   t.equal(printable('a\u001b[2J\u2028\u202e👩‍💻'), 'a\ufffd[2J\ufffd\ufffd👩‍💻')

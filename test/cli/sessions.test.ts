@@ -3,7 +3,7 @@ import { guest, spawnService, startRedis, tempFolder, type PrivateRedis } from '
 import { freePort } from '../support/ports.ts'
 import { cli, run, storeOn } from './helper.ts'
 
-/** `sessions` and `revoke`, on a real Redis and with what a service has put there. */
+/** `sessions` and `revoke` on a real Redis with sessions of the store. */
 
 const prefix = 'cli:'
 let redis: PrivateRedis
@@ -13,7 +13,7 @@ t.before(async () => {
   env = { REDIS_URL: redis.url, REDIS_PREFIX: prefix }
 })
 
-t.test('sessions lists what the internal API lists, below whose they are', async t => {
+t.test('sessions prints the user and the sessions that the internal API lists', async t => {
   const store = storeOn(redis.client, prefix)
   const { generation } = await store.open({ ...guest, label: 'Pixel 9' })
   await store.open({ ...guest, deviceId: 'laptop' })
@@ -38,16 +38,16 @@ t.test('a user without sessions has an empty list', async t => {
   t.same(json, { userId: 2, email: null, role: null, sessions: [] })
 })
 
-t.test('what users have chosen can\'t steer the terminal', async t => {
+t.test('labels and e-mail addresses can\'t send control characters to the terminal', async t => {
   await storeOn(redis.client, prefix).open({ ...guest, userId: 3, label: '\u001b]0;root\u0007\u202eevil', email: 'a\u009b2J@b' })
   const { text } = await run(['sessions', '3'], env)
   t.notMatch(text.replaceAll('\n', ''), /\p{C}/u)
   const { stdout, json } = await cli(t, ['sessions', '3', '--json'], env)
   t.notMatch(stdout.trim(), /\p{C}/u)
-  t.equal(json.sessions[0].label, '\u001b]0;root\u0007\u202eevil', 'nor is it lost')
+  t.equal(json.sessions[0].label, '\u001b]0;root\u0007\u202eevil', 'JSON keeps them, escaped')
 })
 
-t.test('revoke ends one session, or all, says which, and subscribers hear of it', async t => {
+t.test('revoke ends one session or all, prints their ids, and publishes events', async t => {
   const store = storeOn(redis.client, prefix)
   const sids = []
   for (const deviceId of ['a', 'b', 'c']) sids.push((await store.open({ ...guest, userId: 4, deviceId })).generation.sid)
@@ -71,11 +71,11 @@ t.test('revoke ends one session, or all, says which, and subscribers hear of it'
   t.same(new Set(heard.map(({ reason }) => reason)), new Set(['logout']))
 })
 
-t.test('revoke waits for replicas where the service does', async t => {
+t.test('revoke waits for replicas when REDIS_WAIT_REPLICAS is set', async t => {
   await t.rejects(run(['revoke', '4'], { ...env, REDIS_WAIT_REPLICAS: '1' }), { message: /0 of 1 replicas/ })
 })
 
-t.test('only what reaches Redis is read of the environment', async t => {
+t.test('reads only the variables of the connection to Redis', async t => {
   const production = { ...env, NODE_ENV: 'production', PORT: 'none', ACCESS_TOKEN_SECRETS: 'short' }
   t.equal((await run(['sessions', '2'], production)).text, 'User 2 has no session.\n')
   await t.rejects(run(['sessions', '2'], { ...env, REDIS_PREFIX: '*' }), { name: 'StartError', message: /^REDIS_PREFIX must be / })
@@ -84,7 +84,7 @@ t.test('only what reaches Redis is read of the environment', async t => {
   })
 })
 
-t.test('Redis that can\'t be used is a sentence without a password', async t => {
+t.test('an unusable Redis is reported without its password', async t => {
   const port = await freePort()
   const guarded = await startRedis(t, ['--port', String(port)])
   await guarded.client.config('SET', 'requirepass', 'right')
@@ -94,7 +94,7 @@ t.test('Redis that can\'t be used is a sentence without a password', async t => 
   t.notMatch(stderr, 'sesame')
 })
 
-t.test('without REDIS_URL it is the embedded Redis of a running service', async t => {
+t.test('without REDIS_URL it uses the embedded Redis of a running service', async t => {
   const DATA_DIR = await tempFolder(t)
   await t.rejects(run(['sessions', '1'], { DATA_DIR }), { name: 'StartError', message: /^REDIS_URL is not set, and no embedded Redis answers under DATA_DIR / })
   const { line, child, exited } = spawnService(t, { DATA_DIR })

@@ -5,7 +5,7 @@ import { addRecords, createTotals, toStats } from '#src/cli/stats/totals'
 import { guest, startRedis, type PrivateRedis } from '../support/helper.ts'
 import { run, spawnCli, storeOn } from './helper.ts'
 
-/** `stats`, on real servers with records of the store's making. */
+/** `stats` on real servers with records of the store. */
 
 interface Setup extends PrivateRedis {
   env: { REDIS_URL: string, REDIS_PREFIX: string }
@@ -18,7 +18,7 @@ async function setUp (t: Test, settings: string[] = []): Promise<Setup> {
   const env = { REDIS_URL: redis.url, REDIS_PREFIX: 'st:' }
   const store = storeOn(redis.client, env.REDIS_PREFIX)
   const fill = async (users: number): Promise<void> => {
-    // A few at once, so that each is done in time on a busy machine.
+    // In small batches: on a busy machine a large one would time out.
     for (let i = 1; i <= users; i += 10) {
       await Promise.all(Array.from({ length: 10 }, async (_, j) => await store.open({ ...guest, userId: i + j })))
     }
@@ -26,7 +26,7 @@ async function setUp (t: Test, settings: string[] = []): Promise<Setup> {
   return { ...redis, env, fill }
 }
 
-t.test('nothing stored', async t => {
+t.test('an empty Redis has zero users and sessions', async t => {
   const { env } = await setUp(t)
   const { json, text } = await run(['stats'], env)
   t.same(json, {
@@ -41,7 +41,7 @@ t.test('nothing stored', async t => {
   t.match(text, /^Users {6}0\nSessions {3}0, .*\nMemory {5}0 B\n/)
 })
 
-t.test('users, sessions, memory and encodings; nobody else\'s keys, and no expired session', async t => {
+t.test('counts users, sessions, memory and encodings; ignores other keys and counts expired sessions apart', async t => {
   const { client, env, fill } = await setUp(t, ['--hash-max-listpack-value', '64'])
   await fill(600) // more than a batch
   const store = storeOn(client, env.REDIS_PREFIX)
@@ -50,7 +50,7 @@ t.test('users, sessions, memory and encodings; nobody else\'s keys, and no expir
   await client.hset('st:2', `s:${generation.sid}`, `1:1:1:${generation.iat}:old`, 's:damaged', 'nonsense')
   await store.open({ ...guest, userId: 3, email: `${'long'.repeat(20)}@example.com` })
   await client.mset('st:events', 'x', 'st:12a', 'x', 'other:1', 'x', 'st:700', 'no hash')
-  await store.revokeAll(800) // the record remembers it without a session
+  await store.revokeAll(800) // leaves a record without a session
   await store.updateProfile(801, { role: 'ADMIN' })
   for (const key of ['other:2', 'st:limits', 'st:01', 'st:meta:issuer', 'st:meta:keys', 'st:limit:session:7', 'st:1:5']) await client.hset(key, 's:a', '1:1:1:9999999999:b')
 
@@ -78,7 +78,7 @@ t.test('an encoding of a newer Redis is counted under its name', t => {
   t.end()
 })
 
-t.test('one user with more sessions than any range ends with', async t => {
+t.test('a user with more than 100 sessions is in the last, open range', async t => {
   const { client, env } = await setUp(t)
   await client.hset('st:1', Object.fromEntries(Array.from({ length: 150 }, (_, i) => [`s:${i}`, '1:1:1:9999999999:d'])))
   const { json, text } = await run(['stats'], env)
@@ -86,14 +86,14 @@ t.test('one user with more sessions than any range ends with', async t => {
   t.match(text, / 101\+ {2}#/)
 })
 
-t.test('what the user may not do is said', async t => {
+t.test('reports a command that the Redis user may not run', async t => {
   const { client, env } = await setUp(t)
   await client.hset('st:1', 's:a', '1:1:1:9999999999:d')
   await client.acl('SETUSER', 'default', '-memory')
   await t.rejects(run(['stats'], env), { message: /^NOPERM .*'memory\|usage'/ })
 })
 
-/** Lets a client through to a unix socket, one write at a time through `pass`. */
+/** Starts a proxy to a unix socket that calls `pass` with each write of a client. */
 async function wire (t: Test, path: string, pass: (data: Buffer) => void): Promise<string> {
   const proxy: Server = createServer(client => {
     const server = connect(path)
@@ -115,7 +115,7 @@ t.test('Ctrl-C shows what was counted so far', async t => {
   const { url, env, fill } = await setUp(t)
   await fill(5000)
   let scans = 0
-  // In the middle of the walk, and surely before the reply that would go on with it.
+  // Interrupts in the middle of the scan, before the reply to the second SCAN.
   const REDIS_URL = await wire(t, new URL(url).pathname, data => {
     if (data.toString('latin1').toLowerCase().includes('\r\nscan\r\n') && ++scans === 2) cli.child.kill('SIGINT')
   })
@@ -126,7 +126,7 @@ t.test('Ctrl-C shows what was counted so far', async t => {
   t.ok(json.users > 0 && json.users < 5000, `${json.users} users counted`)
 })
 
-t.test('and so it says to people', async t => {
+t.test('the text of an interrupted count says so', async t => {
   const { env, fill } = await setUp(t)
   await fill(300)
   const interruption = new AbortController()

@@ -14,7 +14,7 @@ function sentences (env: Record<string, string>): string[] {
   }
 }
 
-t.test('the documented defaults', async t => {
+t.test('has the documented defaults', async t => {
   t.same(loadConfig({}), {
     NODE_ENV: 'development',
     HOST: '127.0.0.1',
@@ -40,15 +40,15 @@ t.test('the documented defaults', async t => {
   })
 })
 
-t.test('an empty value counts as absent, blanks around one do not count', async t => {
+t.test('treats an empty value as absent and trims blanks', async t => {
   t.match(loadConfig({ REDIS_URL: '', PORT: ' 4000 ' }), { REDIS_URL: undefined, PORT: 4000 })
 })
 
-t.test('the environment is the process\'s own by default', async t => {
+t.test('reads process.env by default', async t => {
   t.equal(loadConfig().REDIS_URL, undefined)
 })
 
-t.test('production wants its own Redis and secrets, and waits before it closes', async t => {
+t.test('production requires REDIS_URL and secrets, and has a SHUTDOWN_DELAY of 5 seconds', async t => {
   const production = { NODE_ENV: 'production', REDIS_URL: 'redis://r', ACCESS_TOKEN_SECRETS: secret(), REFRESH_TOKEN_SECRETS: secret(), INTERNAL_API_KEY: apiKey }
   t.equal(loadConfig(production).SHUTDOWN_DELAY, 5)
   t.equal(loadConfig({ ...production, SHUTDOWN_DELAY: '0' }).SHUTDOWN_DELAY, 0)
@@ -56,7 +56,7 @@ t.test('production wants its own Redis and secrets, and waits before it closes',
   t.match(sentences({ NODE_ENV: 'production' }), required.map(name => new RegExp(`^${name} is required when NODE_ENV is production\\. It must be .+\\.$`)))
 })
 
-t.test('production refuses secrets that do not look random; a development machine may have them', async t => {
+t.test('only production refuses secrets that do not look random', async t => {
   const production = { NODE_ENV: 'production', REDIS_URL: 'redis://r', ACCESS_TOKEN_SECRETS: secret(), REFRESH_TOKEN_SECRETS: secret(), INTERNAL_API_KEY: apiKey }
   const weak = ['a'.repeat(64), 'abcdefgh'.repeat(8), '0123456789'.repeat(7), `change-me-${secret()}`, `${secret()}Password`]
   for (const name of ['ACCESS_TOKEN_SECRETS', 'REFRESH_TOKEN_SECRETS', 'INTERNAL_API_KEY'] as const) {
@@ -64,7 +64,7 @@ t.test('production refuses secrets that do not look random; a development machin
       const found = sentences({ ...production, [name]: value })
       t.same(found, [`${name} must look random when NODE_ENV is production. Make it with: openssl rand -base64 64 | tr -d '\\n'`])
       t.same(sentences({ [name]: value }), [])
-      if (name !== 'INTERNAL_API_KEY') t.equal(sentences({ ...production, [name]: `${secret()},${value}` }).length, 1, 'wherever it stands')
+      if (name !== 'INTERNAL_API_KEY') t.equal(sentences({ ...production, [name]: `${secret()},${value}` }).length, 1, 'also as the second secret of a list')
     }
   }
   for (const value of [randomBytes(64).toString('base64'), randomBytes(32).toString('hex')]) {
@@ -73,7 +73,7 @@ t.test('production refuses secrets that do not look random; a development machin
   t.same(sentences({ ...production, INTERNAL_API_KEY: '012345678'.repeat(4) }), [], 'a short text has fewer different characters')
 })
 
-t.test('a login for sentinels without sentinels is a mistake', t => {
+t.test('rejects Sentinel credentials with a REDIS_URL of another kind', t => {
   const sentence = 'REDIS_SENTINEL_PASSWORD needs a REDIS_URL of Sentinels: redis+sentinel://host:port,…/master.'
   for (const REDIS_URL of ['', 'redis://r', 'redis+cluster://r']) t.same(sentences({ REDIS_URL, REDIS_SENTINEL_PASSWORD: 'x' }), [sentence])
   t.same(sentences({ REDIS_SENTINEL_USERNAME: 'x' }), [sentence.replace('PASSWORD', 'USERNAME')])
@@ -81,7 +81,7 @@ t.test('a login for sentinels without sentinels is a mistake', t => {
   t.end()
 })
 
-t.test('a wrong value is named with what it must be, and not shown', async t => {
+t.test('an invalid value is reported with its rule, without the value', async t => {
   const wrong: Record<string, string[]> = {
     NODE_ENV: ['prod', 'staging'],
     PORT: ['x', '0x10', '1e3', '65536', '-1', '3000.5', '1 2'],
@@ -114,10 +114,10 @@ t.test('a wrong value is named with what it must be, and not shown', async t => 
       if (value.length > 20) t.notOk(found[0]!.includes(value))
     }
   }
-  t.equal(sentences({ PORT: 'x', LOG_LEVEL: 'x' }).length, 2, 'all at once')
+  t.equal(sentences({ PORT: 'x', LOG_LEVEL: 'x' }).length, 2, 'reports all invalid variables together')
 })
 
-t.test('a secret serves one purpose, once', async t => {
+t.test('rejects a secret that is used twice', async t => {
   const shared = secret()
   t.match(sentences({ ACCESS_TOKEN_SECRETS: shared, REFRESH_TOKEN_SECRETS: `${secret()},${shared}` }), [/^REFRESH_TOKEN_SECRETS must share no secret/])
   t.match(sentences({ ACCESS_TOKEN_SECRETS: `${shared}, ${shared}` }), [/^ACCESS_TOKEN_SECRETS must be .* no two alike/])
@@ -126,13 +126,13 @@ t.test('a secret serves one purpose, once', async t => {
   }
 })
 
-t.test('origins of pages', async t => {
+t.test('accepts origins of web and app pages', async t => {
   for (const list of ['https://app.example.com', 'http://localhost:5173, https://a.example:8443', 'capacitor://localhost', 'http://[::1]:3000']) {
     t.equal(loadConfig({ CORS_ORIGINS: list }).CORS_ORIGINS, list)
   }
 })
 
-t.test('proxies to trust', async t => {
+t.test('reads TRUST_PROXY as on, off or a list of addresses', async t => {
   const values = { off: false, on: true, '10.0.0.1': '10.0.0.1', '10.0.0.0/8, ::1/128': '10.0.0.0/8, ::1/128' }
   for (const [text, value] of Object.entries(values)) t.equal(trustProxy(loadConfig({ TRUST_PROXY: text })), value)
 })

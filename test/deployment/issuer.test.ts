@@ -3,7 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { build, environment, spawnService, startRedis, topology, type PrivateRedis, type Service } from '../support/helper.ts'
 
-/** Two deployments on one Redis: a prefix has one issuer, whatever comes at once or goes wrong. */
+/** Two deployments on one Redis: a prefix has one issuer, also with simultaneous starts and failures of Redis. */
 
 const newPrefix = (): string => `rt:${randomBytes(6).toString('hex')}:`
 
@@ -18,7 +18,7 @@ async function untilReadyz ({ internal }: Service, status: number): Promise<void
   while ((await internal.inject('/readyz')).statusCode !== status) await delay(10)
 }
 
-t.test('another issuer is refused the prefix, and the users stay apart', async t => {
+t.test('a service with another issuer does not start on a prefix in use', async t => {
   const redis = await startRedis(t)
   const prefix = newPrefix()
   const one = await builds(t, redis, prefix, 'one')
@@ -28,12 +28,12 @@ t.test('another issuer is refused the prefix, and the users stay apart', async t
   await builds(t, redis, prefix, 'one')
   await builds(t, redis, newPrefix(), 'two')
 
-  t.comment('on purpose')
+  t.comment('an operator deletes the marker')
   await redis.client.del(`${prefix}meta:issuer`)
   await builds(t, redis, prefix, 'two')
 })
 
-t.test('the marker expires after the last session that it stands for, and never sooner', async t => {
+t.test('the marker expires no sooner than the last session of its issuer', async t => {
   const redis = await startRedis(t)
   const prefix = newPrefix()
   const key = `${prefix}meta:issuer`
@@ -46,20 +46,20 @@ t.test('the marker expires after the last session that it stands for, and never 
   const { internal } = await builds(t, redis, prefix, 'one', { REFRESH_ABSOLUTE_TTL: '1000' })
   t.ok(await end() > 80_000)
 
-  t.comment('it is written again while a replica lives')
+  t.comment('a running replica writes it again')
   await redis.client.del(key)
   await internal.deployment.recheck()
   t.same(await redis.client.hgetall(key), { issuer: 'one' })
 })
 
-t.test('of replicas that start at once with different issuers, those of one issuer start', async t => {
+t.test('when replicas with different issuers start together, only the replicas of one issuer become ready', async t => {
   const redis = await startRedis(t)
   for (let round = 0; round < 3; round++) {
     const prefix = newPrefix()
     const issuers = ['one', 'two', 'one', 'two']
     const started = await Promise.allSettled(issuers.map(async issuer => await builds(t, redis, prefix, issuer)))
     const { issuer } = await redis.client.hgetall(`${prefix}meta:issuer`)
-    // On a machine that is too busy for an answer in time a start goes on, and learns of the other issuer after it.
+    // If Redis answers too late on a busy machine, a replica starts and learns of the other issuer afterwards.
     for (const [i, result] of started.entries()) {
       const expected = issuers[i] === issuer ? 200 : 503
       if (result.status === 'fulfilled') await untilReadyz(result.value, expected)
@@ -68,7 +68,7 @@ t.test('of replicas that start at once with different issuers, those of one issu
   }
 })
 
-t.test('a Redis that refuses writes', async t => {
+t.test('a service starts without the marker while Redis refuses writes, and is not ready', async t => {
   const redis = await startRedis(t)
   const prefix = newPrefix()
   await redis.configure('maxmemory', '1')
@@ -77,18 +77,18 @@ t.test('a Redis that refuses writes', async t => {
   t.ok(one.log.some(({ level, msg }) => level === 40 && /^Redis would not say whether REDIS_PREFIX/.test(String(msg))))
   t.equal((await one.internal.inject('/readyz')).statusCode, 503)
 
-  t.comment('the prefix is taken as soon as that is possible')
+  t.comment('it writes the marker as soon as Redis accepts writes')
   await redis.configure('maxmemory', '0')
   t.equal((await one.internal.inject('/readyz')).statusCode, 200)
   t.same(await redis.client.hgetall(`${prefix}meta:issuer`), { issuer: 'one' })
 
-  t.comment('what is written is read')
+  t.comment('an existing marker is read while Redis refuses writes')
   await redis.configure('maxmemory', '1')
   await builds(t, redis, prefix, 'one')
   await t.rejects(builds(t, redis, prefix, 'two'), { message: refusal(prefix, 'one', 'two') })
 })
 
-t.test('an issuer that comes first while Redis refuses writes keeps the other one from being ready', async t => {
+t.test('a replica that started while Redis refused writes does not become ready when another issuer takes the prefix', async t => {
   const redis = await startRedis(t)
   const prefix = newPrefix()
   await redis.configure('maxmemory', '1')
@@ -103,7 +103,7 @@ t.test('an issuer that comes first while Redis refuses writes keeps the other on
   t.equal(complaints().length, 1, 'once')
 })
 
-t.test('a replica whose prefix another issuer took later says so, once each time, and serves on', async t => {
+t.test('a ready replica logs once when another issuer takes its prefix, and stays ready', async t => {
   const redis = await startRedis(t)
   const prefix = newPrefix()
   const key = `${prefix}meta:issuer`
@@ -122,7 +122,7 @@ t.test('a replica whose prefix another issuer took later says so, once each time
   t.equal(complaints(), 2)
 })
 
-t.test('a process ends with the sentence', { skip: topology !== 'single' }, async t => {
+t.test('the process of a refused start prints one sentence and exits with code 1', { skip: topology !== 'single' }, async t => {
   const redis = await startRedis(t)
   const prefix = newPrefix()
   await builds(t, redis, prefix, 'one')

@@ -3,7 +3,7 @@ import { decodeProtectedHeader } from 'jose'
 import t, { type Test } from 'tap'
 import { environment, build, privateKey, secret, startRedis, startService, topology, type PrivateRedis, type Service } from '../support/helper.ts'
 
-/** Replicas that do not have the same keys learn of it, and those that rotate them as docs/keys.md says hear nothing. */
+/** Replicas warn about each other's unknown keys; a rotation as in docs/keys.md causes no warning. */
 
 const WARNING = /^other replicas sign with keys that this one does not know/
 
@@ -22,7 +22,7 @@ const look = async (...services: Service[]): Promise<void> => {
   for (const { internal } of services) await internal.deployment.recheck()
 }
 
-/** The names of the keys that sign a service's tokens. */
+/** The names of the keys that sign the tokens of a service. */
 async function signers (service: Service): Promise<string[]> {
   const { token, refreshToken } = await service.open()
   return [`access:${decodeProtectedHeader(token).kid}`, `refresh:${decodeProtectedHeader(refreshToken).kid}`]
@@ -31,24 +31,24 @@ async function signers (service: Service): Promise<string[]> {
 const gauge = async ({ internal }: Service): Promise<string> =>
   /^rts_unknown_signing_keys (\d+)$/m.exec((await internal.inject('/metrics')).body)![1]!
 
-t.test('replicas with different secrets say so, once, and when that is over', async t => {
+t.test('replicas with different secrets warn once, and log when the difference ends', async t => {
   const redis = await startRedis(t)
   const prefix = newPrefix()
   const one = await replica(t, redis, prefix, newKeys())
   const other = await replica(t, redis, prefix, newKeys())
   t.same(warnings(one), [])
-  t.same(warnings(other), [await signers(one)], 'the second one at its start')
+  t.same(warnings(other), [await signers(one)], 'the second replica warns at its start')
   await look(one, one, other)
   t.same(warnings(one), [await signers(other)])
   t.equal(warnings(other).length, 1)
   t.same([await gauge(one), await gauge(other)], ['2', '2'])
 
-  t.comment('a third one')
+  t.comment('a third replica')
   const third = await replica(t, redis, prefix, newKeys())
   await look(one)
   t.same(warnings(one)[1], [...await signers(other), ...await signers(third)].sort())
 
-  t.comment('the others end')
+  t.comment('the other replicas end')
   await other.internal.close()
   await third.internal.close()
   await look(one)
@@ -57,7 +57,7 @@ t.test('replicas with different secrets say so, once, and when that is over', as
   t.equal(await gauge(one), '0')
 })
 
-t.test('Redis holds the names that tokens show, for as long as somebody signs so', async t => {
+t.test('Redis holds the key ids of running replicas and drops them when the replicas end', async t => {
   const redis = await startRedis(t)
   const prefix = newPrefix()
   const key = `${prefix}meta:keys`
@@ -68,14 +68,14 @@ t.test('Redis holds the names that tokens show, for as long as somebody signs so
   const ttl = await redis.client.ttl(key)
   t.ok(ttl > 100 && ttl <= 180, `expires in ${ttl} s`)
 
-  t.comment('what is old, ahead of its time, or no time goes; another kind is none of ours')
+  t.comment('removes entries whose time is old, in the future or invalid, but no foreign entries')
   const [now] = await redis.client.time()
   await redis.client.hset(key, { 'refresh:old': Number(now) - 180, 'refresh:ahead': Number(now) + 200, 'refresh:none': 'x', 'other:kind': now })
   await look(one)
   t.same(Object.keys(await redis.client.hgetall(key)).sort(), [...await signers(one), 'other:kind'].sort())
   t.same(warnings(one), [])
 
-  t.comment('the end of one replica is not the end of its keys')
+  t.comment('keys stay until the last replica that signs with them ends')
   await two.internal.close()
   await look(one)
   t.same(Object.keys(await redis.client.hgetall(key)).sort(), [...await signers(one), 'other:kind'].sort())
@@ -83,7 +83,7 @@ t.test('Redis holds the names that tokens show, for as long as somebody signs so
   t.same(await redis.client.hgetall(key), { 'other:kind': now })
 })
 
-t.test('last, first, gone: no replica warns on the way', async t => {
+t.test('rotating keys as docs/keys.md says causes no warning', async t => {
   const redis = await startRedis(t)
   const prefix = newPrefix()
   const [access, refresh, next] = [secret(), secret(), secret()]
@@ -100,7 +100,7 @@ t.test('last, first, gone: no replica warns on the way', async t => {
   const all: Service[] = []
   for (const keys of steps) {
     for (let i = 0; i < 2; i++) {
-      // Each is replaced while the other one works.
+      // Replaces one replica while the other one runs.
       if (replicas.length === 2) await replicas.shift()!.internal.close()
       replicas.push(await replica(t, redis, prefix, keys))
       all.push(replicas.at(-1)!)
@@ -109,25 +109,25 @@ t.test('last, first, gone: no replica warns on the way', async t => {
   }
   t.same(all.flatMap(warnings), [])
 
-  t.comment('first at once, which docs/keys.md warns of')
+  t.comment('a new key that signs at once, against docs/keys.md')
   const hasty = await replica(t, redis, prefix, step(`${secret()},${next}`, '', pem))
   await look(...replicas)
   const [, signer] = await signers(hasty)
   t.same(replicas.map(warnings), [[[signer]], [[signer]]])
 })
 
-t.test('a Redis that is away changes nothing', { skip: topology !== 'single' }, async t => {
+t.test('a frozen Redis causes no error in the log', { skip: topology !== 'single' }, async t => {
   const redis = await startRedis(t)
   const one = await replica(t, redis, newPrefix(), newKeys())
   redis.freeze()
   await look(one)
-  t.comment('nor does it hold up the end')
+  t.comment('closing does not wait for Redis')
   await one.internal.close()
   redis.thaw()
   t.same(one.log.filter(({ level }) => Number(level) > 40), [])
 })
 
-t.test('two processes', { skip: topology !== 'single' }, async t => {
+t.test('processes with different keys warn, and remove their keys when they end', { skip: topology !== 'single' }, async t => {
   const redis = await startRedis(t)
   const env = environment(redis.url, { LOG_LEVEL: 'info' })
   const [one, alike] = await Promise.all([startService(t, env), startService(t, env)])

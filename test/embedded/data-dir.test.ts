@@ -10,19 +10,19 @@ import { planEmbeddedRedis, startEmbeddedRedis } from '#src/embedded/embedded'
 import { cli, productionSecrets, run } from '../cli/helper.ts'
 import { spawnService, startRedis, tempFolder } from '../support/helper.ts'
 
-/** A DATA_DIR that can't be used: one sentence that names it, the problem and the way out, from the service and from the command line. */
+/** For an unusable DATA_DIR, the service and the command line print one sentence with its path, the problem and a remedy. */
 
 const isRoot = process.getuid!() === 0
 const nobody = 65534
 
-/** What a start with this DATA_DIR prints; it has to fail. */
+/** Asserts that a start with this DATA_DIR fails, and returns its error output. */
 async function refused (t: Test, DATA_DIR: string, env: Record<string, string> = {}): Promise<string[]> {
   const { errors, exited } = spawnService(t, { DATA_DIR, ...env })
   t.same(await exited, [1, null])
   return errors
 }
 
-/** Mounts a file system in memory. */
+/** Mounts a tmpfs. */
 function mount (t: Pick<Test, 'teardown'>, folder: string, options: string): void {
   execFileSync('mount', ['-t', 'tmpfs', '-o', options, 'tmpfs', folder], { stdio: 'ignore' })
   t.teardown(() => { execFileSync('umount', ['-l', folder]) })
@@ -30,7 +30,7 @@ function mount (t: Pick<Test, 'teardown'>, folder: string, options: string): voi
 
 const noMount = await tempFolder(t).then(folder => mount(t, folder, 'ro')).then(() => false as const, () => 'needs the right to mount')
 
-t.test('a file in the place of the folder', async t => {
+t.test('rejects a DATA_DIR that is a file', async t => {
   const file = join(await tempFolder(t), 'data')
   await writeFile(file, '')
   const sentence = (at: string): RegExp => new RegExp(`^DATA_DIR ${file} can't be used: a file is in the place of a folder, at ${at} or above\\. Move the file away, or set DATA_DIR to another folder\\.`)
@@ -38,7 +38,7 @@ t.test('a file in the place of the folder', async t => {
   t.match(await cli(t, ['stats'], { DATA_DIR: file }), { code: 1, stdout: '', stderr: sentence(`${file}/redis/redis.sock`) })
 })
 
-t.test('a folder of root, for somebody else', { skip: !isRoot && 'needs root to become somebody else' }, async t => {
+t.test('rejects a folder of another user, or without write permission', { skip: !isRoot && 'needs root to become somebody else' }, async t => {
   const folder = await tempFolder(t)
   await chmod(folder, 0o755)
   const dataDir = join(folder, 'data dir')
@@ -59,7 +59,7 @@ t.test('a folder of root, for somebody else', { skip: !isRoot && 'needs root to 
   t.match(await start(join(folder, 'other')), `DATA_DIR ${folder}/other can't be used: user ${nobody} has no permission for`)
 })
 
-t.test('a folder of Redis where no socket may be made', async t => {
+t.test('rejects a read-only folder of the embedded Redis', async t => {
   const dataDir = await tempFolder(t)
   await chmod(dataDir, 0o755)
   await mkdir(join(dataDir, 'redis'))
@@ -73,7 +73,7 @@ t.test('a folder of Redis where no socket may be made', async t => {
   }
 })
 
-t.test('a full disk: nothing is left behind', { skip: noMount }, async t => {
+t.test('rejects a full disk and leaves no file behind', { skip: noMount }, async t => {
   const disk = await tempFolder(t)
   mount(t, disk, 'size=64k')
   const dataDir = join(disk, 'data')
@@ -86,10 +86,10 @@ t.test('a full disk: nothing is left behind', { skip: noMount }, async t => {
   execFileSync('rm', [`${disk}/filler`])
   await withDevelopmentSecrets({ ...loadConfig({}), DATA_DIR: dataDir })
   fill()
-  t.same(await refused(t, dataDir), [sentence], 'also when only Redis has no room')
+  t.same(await refused(t, dataDir), [sentence], 'also when the secrets exist and only Redis has no room')
 })
 
-t.test('a read-only disk', { skip: noMount }, async t => {
+t.test('rejects a read-only disk', { skip: noMount }, async t => {
   const disk = await tempFolder(t)
   mount(t, disk, 'ro')
   for (const dataDir of [disk, join(disk, 'deep', 'data')]) {
@@ -97,9 +97,9 @@ t.test('a read-only disk', { skip: noMount }, async t => {
   }
 })
 
-t.test('a file system that does not answer: the process ends all the same', async t => {
+t.test('the process ends when the file system does not answer', async t => {
   const dataDir = await tempFolder(t)
-  // To open a pipe takes until somebody opens its other end.
+  // Opening a pipe blocks until its other end is opened.
   execFileSync('mkfifo', [join(dataDir, 'secrets.env')])
   const { errors, exited } = spawnService(t, { DATA_DIR: dataDir })
   const env = { ...productionSecrets(), REDIS_URL: 'redis://127.0.0.1:1', DATA_DIR: dataDir }
@@ -113,7 +113,7 @@ t.test('a file system that does not answer: the process ends all the same', asyn
   await writeFile(join(dataDir, 'secrets.env'), '') // lets this process end
 })
 
-t.test('secrets that doctor may not read are none of the service', async t => {
+t.test('doctor passes the check of secrets when it can\'t read the development secrets', async t => {
   const DATA_DIR = await tempFolder(t)
   await mkdir(join(DATA_DIR, 'secrets.env'), { mode: 0o700 })
   const { url } = await startRedis(t)
@@ -122,13 +122,13 @@ t.test('secrets that doctor may not read are none of the service', async t => {
   await t.rejects(readDevelopmentSecrets(DATA_DIR), { message: `DATA_DIR ${DATA_DIR} can't be used: EISDIR: illegal operation on a directory, read. Set DATA_DIR to another folder.` })
 })
 
-t.test('other refusals of the system', async t => {
+t.test('describes other system errors', async t => {
   const sentence = async (code: string, syscall?: string): Promise<string> =>
     await inDataDir('/d', async () => { throw Object.assign(new Error(`${code}: x`), { code, ...(syscall === undefined ? {} : { syscall }) }) }).catch(err => err.message)
   t.equal(await sentence('EOPNOTSUPP', 'listen'), "DATA_DIR /d can't be used: its file system has no unix sockets. Set DATA_DIR to a folder on a local disk.")
   t.equal(await sentence('EPERM', 'link'), "DATA_DIR /d can't be used: its file system has no hard links. Set DATA_DIR to a folder on a local disk.")
   t.equal(await sentence('EIO', 'open'), "DATA_DIR /d can't be used: EIO: x. Set DATA_DIR to another folder.")
   t.match(await sentence('ENOENT', 'mkdir'), isRoot ? "DATA_DIR /d can't be used: ENOENT: x. Set DATA_DIR to another folder." : /permission/)
-  t.equal(await sentence('ERR_X'), 'ERR_X: x', 'what is no refusal stays as it is')
+  t.equal(await sentence('ERR_X'), 'ERR_X: x', 'other errors stay as they are')
   t.same(['/a/b-c.d', "it's a b"].map(shellWord), ['/a/b-c.d', "'it'\\''s a b'"])
 })

@@ -13,7 +13,7 @@ import { findServer } from '#src/embedded/binary'
 import { planEmbeddedRedis, startEmbeddedRedis } from '#src/embedded/embedded'
 import { claimsOf, environment, postRefresh, postSession, spawnService, startService, tempFolder, type TokensBody } from '../support/helper.ts'
 
-/** The embedded Redis: what it keeps, and what becomes of it when its service ends in good order or in none. */
+/** The embedded Redis keeps sessions across restarts, and ends with its service after a regular end and after a SIGKILL. */
 
 interface Home { env: Record<string, string>, dataDir: string, socket: string }
 
@@ -31,7 +31,7 @@ async function serverPid (socket: string): Promise<number> {
   return Number(pid)
 }
 
-/** Whether nobody listens there. */
+/** Tells whether connecting to a socket fails. */
 async function silentNow (socket: string): Promise<boolean> {
   const connection = connect(socket)
   const refused = await once(connection, 'connect').then(() => false, () => true)
@@ -39,7 +39,7 @@ async function silentNow (socket: string): Promise<boolean> {
   return refused
 }
 
-/** Resolves when nobody listens there any more. */
+/** Resolves when no server listens on a socket. */
 async function silent (socket: string): Promise<void> {
   while (!await silentNow(socket)) await delay(10)
 }
@@ -47,7 +47,7 @@ async function silent (socket: string): Promise<void> {
 const refreshed = async (url: string, token: string): Promise<string> =>
   (await (await postRefresh(url, token)).json() as TokensBody).refreshToken
 
-t.test('sessions survive a restart in good order, and the server goes with the service', async t => {
+t.test('sessions survive SIGTERM and a restart, and the server ends with the service', async t => {
   const { env, socket } = await home(t)
   const first = await startService(t, env)
   t.match(await first.line('is ready'), /embedded, unix socket/)
@@ -63,7 +63,7 @@ t.test('sessions survive a restart in good order, and the server goes with the s
   await again.exited
 })
 
-t.test('sessions survive a SIGKILL of the service, and the server goes by itself', async t => {
+t.test('sessions survive a SIGKILL of the service, and the server ends by itself', async t => {
   const { env, socket } = await home(t)
   const first = await startService(t, env)
   const { refreshToken } = await postSession(first.internalUrl)
@@ -75,13 +75,13 @@ t.test('sessions survive a SIGKILL of the service, and the server goes by itself
   await again.exited
 })
 
-t.test('a server that was left running is ended and its data taken over', async t => {
+t.test('the next start ends a server that was left running and takes over its data', async t => {
   const { env, socket } = await home(t)
   const first = await startService(t, env)
   const { refreshToken } = await postSession(first.internalUrl)
   const pid = await serverPid(socket)
   const supervisor = Number(execFileSync('ps', ['-o', 'ppid=', '-p', String(pid)]))
-  process.kill(first.child.pid!, 'SIGSTOP') // or it would start its server again
+  process.kill(first.child.pid!, 'SIGSTOP') // a running service would restart its server
   process.kill(supervisor, 'SIGKILL')
   first.child.kill('SIGKILL')
   await first.exited
@@ -93,7 +93,7 @@ t.test('a server that was left running is ended and its data taken over', async 
   await again.exited
 })
 
-t.test('a server that was left frozen is named, not waited for', async t => {
+t.test('a start fails with a sentence when an older server is frozen', async t => {
   const { env, socket } = await home(t)
   const first = await startService(t, env)
   const pid = await serverPid(socket)
@@ -109,7 +109,7 @@ t.test('a server that was left frozen is named, not waited for', async t => {
   t.match(errors, [/^An older Redis server holds .*redis\.sock and does not end: end it, then start again\.$/])
 })
 
-t.test('a wall clock that is set on while the servers start and end gives up neither', async t => {
+t.test('a wall clock that jumps forward does not end the waiting for servers to start and end', async t => {
   const { dataDir, socket } = await home(t)
   await mkdir(join(dataDir, 'redis'))
   const old = spawn('redis-server', ['--port', '0', '--unixsocket', socket, '--save', ''], { stdio: 'ignore' })
@@ -123,18 +123,18 @@ t.test('a wall clock that is set on while the servers start and end gives up nei
   t.equal(await silentNow(socket), false)
 })
 
-t.test('two services on one DATA_DIR: the second says so and ends', async t => {
+t.test('a second service on one DATA_DIR does not start', async t => {
   const { env, dataDir } = await home(t)
   const first = await startService(t, env)
   const { errors, exited } = spawnService(t, env)
   t.same(await exited, [1, null])
   t.same(errors, [`DATA_DIR ${dataDir} is in use by the service with process id ${first.child.pid}.`])
-  t.match(await postSession(first.internalUrl), { id: 1 }, 'and the first is none the worse')
+  t.match(await postSession(first.internalUrl), { id: 1 }, 'the first still works')
   first.child.kill('SIGTERM')
   await first.exited
 })
 
-t.test('a server that dies is started again, and the session goes on', async t => {
+t.test('a server that dies is restarted with its sessions', async t => {
   const { env, socket } = await home(t)
   const service = await startService(t, env)
   const { refreshToken } = await postSession(service.internalUrl)
@@ -146,7 +146,7 @@ t.test('a server that dies is started again, and the session goes on', async t =
   t.same(await service.exited, [0, null])
 })
 
-t.test('without its supervisors the server is ended before another is started', async t => {
+t.test('a server whose supervisors died is ended before another is started', async t => {
   const { env, socket } = await home(t)
   const service = await startService(t, env)
   const { refreshToken } = await postSession(service.internalUrl)
@@ -163,7 +163,7 @@ t.test('without its supervisors the server is ended before another is started', 
   await silent(socket)
 })
 
-t.test('a folder with any name', async t => {
+t.test('DATA_DIR may contain characters that are special in URLs', async t => {
   const { env, dataDir } = await home(t)
   const service = await startService(t, { ...env, DATA_DIR: join(dataDir, 'a b#c?d%e') })
   t.match(await postSession(service.internalUrl), { id: 1 })
@@ -171,7 +171,7 @@ t.test('a folder with any name', async t => {
   t.same(await service.exited, [0, null])
 })
 
-t.test('a folder that is too deep for a socket\'s absolute path', async t => {
+t.test('works in a folder whose absolute path is too long for a socket', async t => {
   const { dataDir } = await home(t)
   const deep = join(dataDir, 'x'.repeat(100))
   await mkdir(deep)
@@ -186,7 +186,7 @@ t.test('a folder that is too deep for a socket\'s absolute path', async t => {
   await stop()
 })
 
-t.test('a server that hangs at the end is killed, and the service ends in time', async t => {
+t.test('a frozen server is killed when the service ends', async t => {
   const { env, socket } = await home(t)
   const service = await startService(t, env)
   const pid = await serverPid(socket)
@@ -196,7 +196,7 @@ t.test('a server that hangs at the end is killed, and the service ends in time',
   await silent(socket)
 })
 
-t.test('a damaged append-only file: the sentence has the two ways out, and both work', async t => {
+t.test('for a damaged append-only file, the start prints two remedies, and both work', async t => {
   const { env, dataDir } = await home(t)
   const first = await startService(t, env)
   const { refreshToken } = await postSession(first.internalUrl)
@@ -223,7 +223,7 @@ t.test('a damaged append-only file: the sentence has the two ways out, and both 
   await anew.exited
 })
 
-t.test('a damaged list of append-only files has one way out', async t => {
+t.test('for a damaged manifest of the append-only files, the start prints one remedy', async t => {
   const { env, dataDir } = await home(t)
   await mkdir(join(dataDir, 'redis', 'appendonlydir'), { recursive: true })
   await writeFile(join(dataDir, 'redis', 'appendonlydir', 'appendonly.aof.manifest'), 'nonsense\n')
@@ -232,14 +232,14 @@ t.test('a damaged list of append-only files has one way out', async t => {
   t.match(errors, [/^The embedded Redis did not start, because the list of its append-only files is damaged\. The way out: begin anew with `mv .*`: every session is lost.* It said: /])
 })
 
-/** A folder with programs that print and fail as they are told. */
+/** A folder with shell scripts in place of programs. */
 async function programs (t: Test, scripts: Record<string, string>): Promise<string> {
   const folder = await tempFolder(t)
   for (const [name, script] of Object.entries(scripts)) await writeFile(join(folder, name), `#!/bin/sh\n${script}\n`, { mode: 0o755 })
   return folder
 }
 
-t.test('a server that does not start: its error output is shown', async t => {
+t.test('prints the error output of a server that does not start', async t => {
   const { env, dataDir } = await home(t)
   const version = '[ "$1" = --version ] && echo "Redis server v=7.0.15" && exit 0'
   const said = async (script: string): Promise<string[]> => {
@@ -254,7 +254,7 @@ t.test('a server that does not start: its error output is shown', async t => {
   ])
 })
 
-t.test('a server older than 7 is not started: the sentence has what was found, what is needed and the ways to it', async t => {
+t.test('does not start a server older than 7: the sentence names the found version, the needed version and how to get it', async t => {
   const { env, dataDir } = await home(t)
   const path = await programs(t, {
     'redis-server': 'echo "Redis server v=6.0.16 sha=00000000:0 malloc=jemalloc-5.2.1 bits=64 build=a3fdef44459b3ad6"', 'apt-get': '', brew: ''
@@ -264,40 +264,40 @@ t.test('a server older than 7 is not started: the sentence has what was found, w
   t.same(errors, [`REDIS_URL is not set, and ${path}/redis-server is version 6.0.16: Redis or Valkey 7.0 or later is needed. ` +
     'Ways to one: the packages of packages.redis.io (docs/redis.md has the commands); `brew upgrade redis`; ' +
     '`docker run -d -p 127.0.0.1:6379:6379 redis:7` with REDIS_URL=redis://127.0.0.1:6379.'])
-  t.same(await readdir(dataDir), [], 'and nothing was made')
+  t.same(await readdir(dataDir), [], 'DATA_DIR stays empty')
 
   const valkey = await programs(t, { 'valkey-server': 'echo "Valkey server v=8.1.1 sha=0"' })
-  t.equal(await findServer(`${path}:${valkey}`), `${valkey}/valkey-server`, 'a newer one behind it is taken')
+  t.equal(await findServer(`${path}:${valkey}`), `${valkey}/valkey-server`, 'a newer server later on the PATH is used')
   const strange = await programs(t, { 'redis-server': 'echo "A server"' })
-  t.equal(await findServer(strange), `${strange}/redis-server`, 'and one whose version is not understood')
+  t.equal(await findServer(strange), `${strange}/redis-server`, 'a server with an unknown version is used')
   const broken = await programs(t, { 'redis-server': 'echo "no library" >&2; exit 127', 'valkey-server': 'exit 1' })
   await t.rejects(findServer(broken), { name: 'StartError', message: /redis-server does not run \(no library\), and .*valkey-server does not run \(Command failed: .*\): Redis or Valkey 7\.0 or later is needed\. Ways to one: `docker/ })
 })
 
-t.test('no server on the PATH', async t => {
+t.test('rejects a PATH without a server', async t => {
   const { env } = await home(t)
   const { errors, exited } = spawnService(t, { ...env, PATH: '/nonexistent' })
   t.same(await exited, [1, null])
   t.match(errors, [/^REDIS_URL is not set, and there is no redis-server or valkey-server on the PATH/])
 })
 
-t.test('no PATH at all', async t => {
+t.test('rejects an environment without PATH', async t => {
   const { PATH } = process.env
   delete process.env.PATH
   t.teardown(() => { process.env.PATH = PATH })
   await t.rejects(planEmbeddedRedis(await tempFolder(t)), { name: 'StartError', message: /^REDIS_URL is not set/ })
 })
 
-t.test('a path that no socket can have', async t => {
+t.test('rejects a DATA_DIR that is too long for a socket', async t => {
   const { env } = await home(t)
   const DATA_DIR = `/tmp/${'x'.repeat(100)}`
   const { errors, exited } = spawnService(t, { ...env, DATA_DIR })
   t.same(await exited, [1, null])
   t.match(errors, [/^DATA_DIR must be a shorter path/])
-  t.notOk(existsSync(DATA_DIR), 'it is not made either')
+  t.notOk(existsSync(DATA_DIR), 'the folder is not created')
 })
 
-t.test('what a service leaves behind, after an end in good order and after a SIGKILL', async t => {
+t.test('leaves only data, log and lock behind, after SIGTERM and after SIGKILL', async t => {
   const { env, dataDir, socket } = await home(t)
   const TMPDIR = await tempFolder(t)
   const kept = ['appendonlydir', 'redis.log']
@@ -310,6 +310,6 @@ t.test('what a service leaves behind, after an end in good order and after a SIG
     t.match(left.sort(), signal === 'SIGTERM' ? kept : ['appendonlydir', /^lock-/, 'redis.log'], signal)
     t.same((await readdir(join(dataDir, 'redis', 'appendonlydir'))).filter(name => name.startsWith('temp')), [])
   }
-  // tsx has a cache there.
+  // tsx caches there.
   t.same((await readdir(TMPDIR)).filter(name => !name.startsWith('tsx-')), [])
 })

@@ -8,7 +8,7 @@ import { LockedError, takeLock } from '#src/embedded/lock'
 import { tempFolder } from '../support/helper.ts'
 import { spawnNode } from '../support/processes.ts'
 
-/** Processes that take one lock: each says what became of it, and keeps it until its input ends. */
+/** Starts a process that takes the lock, prints the result, and holds the lock until its input ends. */
 function contend (t: Test, folder: string): { said: Promise<string>, kill: (signal: 'SIGKILL' | 'SIGSTOP') => Promise<void> } {
   const child = spawnNode(['test/support/fixtures/lock.ts', folder], { stdio: ['pipe', 'pipe', 'inherit'] })
   t.teardown(() => { child.kill('SIGKILL') })
@@ -22,7 +22,7 @@ function contend (t: Test, folder: string): { said: Promise<string>, kill: (sign
   }
 }
 
-t.test('one holder at a time, and it is named', async t => {
+t.test('a second claim fails and names the holder', async t => {
   const folder = await tempFolder(t)
   const release = await takeLock(folder)
   await t.rejects(takeLock(folder), new LockedError(String(process.pid)))
@@ -31,28 +31,28 @@ t.test('one holder at a time, and it is named', async t => {
   await (await takeLock(folder))()
 })
 
-t.test('of many at once exactly one gets it, and the dead one before them does not count', async t => {
+t.test('of simultaneous claims one succeeds, although a killed holder left its lock', async t => {
   const folder = await tempFolder(t)
   for (let round = 0; round < 5; round++) {
     const contenders = Array.from({ length: 5 }, () => contend(t, folder))
     const said = await Promise.all(contenders.map(async ({ said }) => await said))
     t.equal(said.filter(word => word === 'taken').length, 1, said.join(', '))
     t.equal(said.filter(word => /^held by process \d+$/.test(word)).length, 4)
-    // All die holding what they hold: the next round finds a socket that nobody listens on.
+    // Killed holders leave a socket without a listener for the next round.
     await Promise.all(contenders.map(async ({ kill }) => await kill('SIGKILL')))
   }
   await (await takeLock(folder))()
-  t.same(await readdir(folder), [], 'and nothing is left of them')
+  t.same(await readdir(folder), [], 'their files are removed')
 })
 
-t.test('within one process too', async t => {
+t.test('of simultaneous claims in one process one succeeds', async t => {
   const folder = await tempFolder(t)
   const locks = await Promise.allSettled(Array.from({ length: 20 }, async () => await takeLock(folder)))
   t.equal(locks.filter(({ status }) => status === 'fulfilled').length, 1)
   for (const lock of locks) if (lock.status === 'fulfilled') await lock.value()
 })
 
-t.test('a holder that is stopped holds it all the same', async t => {
+t.test('a stopped process still holds the lock', async t => {
   const folder = await tempFolder(t)
   const holder = contend(t, folder)
   t.equal(await holder.said, 'taken')
@@ -60,7 +60,7 @@ t.test('a holder that is stopped holds it all the same', async t => {
   await t.rejects(takeLock(folder), new LockedError('unknown'))
 })
 
-t.test('a claimant that ends while it is asked is no holder', async t => {
+t.test('a claimant that ends while it is asked does not hold the lock', async t => {
   const folder = await tempFolder(t)
   const ending = createServer(socket => {
     socket.destroy()
@@ -70,7 +70,7 @@ t.test('a claimant that ends while it is asked is no holder', async t => {
   await (await takeLock(folder))()
 })
 
-t.test('whoever connects and goes away does no harm', async t => {
+t.test('connecting to the lock and disconnecting does not release it', async t => {
   const folder = await tempFolder(t)
   const release = await takeLock(folder)
   const [name] = await readdir(folder)
@@ -84,7 +84,7 @@ t.test('whoever connects and goes away does no harm', async t => {
   await release()
 })
 
-t.test('what a claimant left that was killed before it showed itself is removed, and nothing else', async t => {
+t.test('removes old temporary files of killed claimants, and no other files', async t => {
   const folder = await tempFolder(t)
   for (const name of ['01234567', '89abcdef', 'redis.log']) await writeFile(join(folder, name), '')
   await symlink('gone', join(folder, 'ffffffff'))
@@ -94,6 +94,6 @@ t.test('what a claimant left that was killed before it showed itself is removed,
   t.same((await readdir(folder)).sort(), ['89abcdef', 'ffffffff', 'redis.log'])
 })
 
-t.test('a folder that is not there is its own error', async t => {
+t.test('rejects with the system\'s error when the folder does not exist', async t => {
   await t.rejects(takeLock('/nonexistent'), { code: /EACCES|ENOENT/ })
 })

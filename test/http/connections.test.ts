@@ -8,7 +8,7 @@ import { watchConnections, type Connections } from '#src/http/connections'
 import { drain } from '#src/http/drain'
 import { build, claimsOf, guest, startRedis, type PrivateRedis, type Service } from '../support/helper.ts'
 
-/** Clients that hold a connection for nothing: they read no answer, send more than they wait for, or do not hang up. */
+/** Clients that waste a connection: they read no answer, pipeline without reading, or do not close. */
 
 const badRequest = '{"code":400,"message":"Bad Request"}'
 const internalError = '{"code":500,"message":"Internal Error"}'
@@ -21,14 +21,14 @@ async function listen (t: Test): Promise<{ service: Service, port: number }> {
   return { service, port: Number(new URL(await service.public.listen({ host: '127.0.0.1', port: 0 })).port) }
 }
 
-/** A client that answers no end of the connection with its own. */
+/** A client that keeps its half of the connection open when the service ends. */
 function open (t: Test, port: number): Socket {
   const socket = connect({ port, host: '127.0.0.1', allowHalfOpen: true }).on('error', () => {}).setEncoding('latin1')
   t.teardown(() => { socket.destroy() })
   return socket
 }
 
-/** All that comes until the service ends the connection. */
+/** Reads until the service ends the connection. */
 async function read (socket: Socket): Promise<string> {
   let all = ''
   socket.on('data', data => { all += data }).resume()
@@ -38,7 +38,7 @@ async function read (socket: Socket): Promise<string> {
 
 const statuses = (answers: string): string[] => answers.match(/HTTP\/1\.1 \d+/g) ?? []
 
-t.test('one request and 32 behind it are answered, the next one gets a 500, and the rest nothing', async t => {
+t.test('of pipelined requests 33 are answered, the next gets a 500, and the rest get no answer', async t => {
   const { service, port } = await listen(t)
   const { refreshToken } = await service.open()
   let requests = 0
@@ -51,7 +51,7 @@ t.test('one request and 32 behind it are answered, the next one gets a 500, and 
   t.same(statuses(answers), ['HTTP/1.1 200', ...Array(32).fill('HTTP/1.1 404'), 'HTTP/1.1 500'])
   t.ok(answers.endsWith(`\r\n\r\n${internalError}`))
   t.match(answers, /\r\nConnection: close\r\n[^\n]*\r\n[^\n]*\r\n[^\n]*\r\n\r\n[^\r]*$/)
-  t.equal(requests, 34, 'Node made no more of them')
+  t.equal(requests, 34, 'Node parsed no more requests')
   const { sid } = claimsOf(refreshToken)
   t.match(await redis.client.hget(`${service.config.REDIS_PREFIX}1`, `s:${sid}`), /^2:/, 'the 500 changed nothing')
   t.equal(service.metrics.refreshes.overloaded, 1)
@@ -59,7 +59,7 @@ t.test('one request and 32 behind it are answered, the next one gets a 500, and 
   t.match(service.log.filter(({ msg }) => msg === 'requests were turned away'), [{ turnedAway: { pipelined: 1 } }])
 })
 
-t.test('a client that reads may pipeline for ever', async t => {
+t.test('a client that reads its answers may pipeline without limit', async t => {
   const { port } = await listen(t)
   const client = open(t, port)
   let answers = ''
@@ -71,7 +71,7 @@ t.test('a client that reads may pipeline for ever', async t => {
   t.same(new Set(statuses(answers)), new Set(['HTTP/1.1 404']))
 })
 
-t.test('clients that ignore the end of a connection after an answer by hand do not hold it', async t => {
+t.test('closes connections of clients that ignore the end of the connection after an invalid or late request', async t => {
   const { service, port } = await listen(t)
   const ends: Array<Promise<unknown>> = []
   service.public.server.on('connection', socket => { ends.push(once(socket, 'close')) })
@@ -88,9 +88,9 @@ t.test('clients that ignore the end of a connection after an answer by hand do n
   await Promise.all(ends)
 })
 
-t.test('nor a shutdown', async t => {
+t.test('a client that ignores the end of the connection does not delay a shutdown', async t => {
   const service = await build(t, redis)
-  // Without the looks every second, which would end it too, later.
+  // Without the check every second, which would close it later.
   service.public.server.removeAllListeners('listening')
   const port = Number(new URL(await service.public.listen({ host: '127.0.0.1', port: 0 })).port)
   const client = open(t, port)
@@ -99,7 +99,7 @@ t.test('nor a shutdown', async t => {
   await drain(service.public, 600_000)
 })
 
-t.test('bytes behind the broken ones do not take the answer away', async t => {
+t.test('a client that sends bytes after an invalid request still gets the answer', async t => {
   const { service, port } = await listen(t)
   const client = open(t, port)
   client.pause()
@@ -114,10 +114,10 @@ t.test('bytes behind the broken ones do not take the answer away', async t => {
   t.ok(answers.endsWith(badRequest))
   await service.public.close()
   const lines = service.log.filter(({ msg }) => msg === 'requests were refused')
-  t.match(lines, [{ refused: { HPE_INVALID_METHOD: 1 } }], 'counted once, however much came')
+  t.match(lines, [{ refused: { HPE_INVALID_METHOD: 1 } }], 'counted once')
 })
 
-t.test('the rest of a request that was answered as late has no effect', async t => {
+t.test('the rest of a request that timed out has no effect', async t => {
   const { service, port } = await listen(t)
   service.public.server.headersTimeout = service.public.server.requestTimeout = 500
   const { refreshToken } = await service.open()
@@ -136,12 +136,12 @@ function * chunks (): Generator<Buffer> {
   for (let i = 0; i < 1000; i++) yield Buffer.alloc(2 ** 15)
 }
 
-/** A server that has a large answer for everybody, the end of which a client has to read for; and one client. */
+/** A server whose answer exceeds the buffers of the system, and a client that does not read. */
 async function startLarge (t: Test): Promise<{ connections: Connections, counted: () => number, socket: Socket, client: Socket }> {
   let stuck = 0
   const server: Server = createServer((_request, response) => { Readable.from(chunks()).pipe(response) }).listen(0, '127.0.0.1')
   await once(server, 'listening')
-  // Too late for its own looks: a test makes all of them.
+  // The server listens already, so it makes no checks itself: the test makes them all.
   const connections = watchConnections(server, () => { stuck++ })
   t.teardown(() => {
     server.close()
@@ -155,7 +155,7 @@ async function startLarge (t: Test): Promise<{ connections: Connections, counted
   return { connections, counted: () => stuck, socket, client }
 }
 
-/** Resolves when the system takes no more. */
+/** Resolves when the buffers of the system are full. */
 async function settle (socket: Socket): Promise<void> {
   for (let before = -1; ;) {
     const taken = socket.bytesWritten - socket.writableLength
@@ -165,7 +165,7 @@ async function settle (socket: Socket): Promise<void> {
   }
 }
 
-t.test('a client that takes nothing of an answer for ten looks is cut off', async t => {
+t.test('closes the connection of a client that reads nothing for ten checks', async t => {
   const { connections, counted, socket, client } = await startLarge(t)
   await settle(socket)
   for (let i = 0; i < 10; i++) connections.check()
@@ -176,7 +176,7 @@ t.test('a client that takes nothing of an answer for ten looks is cut off', asyn
   await Promise.race([once(client, 'end'), once(client, 'close')])
 })
 
-t.test('a client that takes an answer slowly is not', async t => {
+t.test('keeps the connection of a client that reads slowly', async t => {
   const { connections, counted, socket, client } = await startLarge(t)
   for (let round = 0; round < 3; round++) {
     await settle(socket)

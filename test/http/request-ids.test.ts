@@ -5,14 +5,14 @@ import t, { type Test } from 'tap'
 import { createRequestIds } from '#src/http/request-ids'
 import { build, claimsOf, guest, startRedis, type PrivateRedis, type Service } from '../support/helper.ts'
 
-/** Ids of requests and traces: in every answer and on every line of the log, but a client's own only from whom we trust. */
+/** Ids of requests and traces are in every answer and log line; only trusted callers may choose them. */
 
 let redis: PrivateRedis
 t.before(async () => { redis = await startRedis(t) })
 
 const OWN = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/
 
-/** What a caller may send, never the same twice. */
+/** New random ids and their headers. */
 function ids (): { id: string, traceId: string, parentSpanId: string, headers: Record<string, string> } {
   const [id, traceId, parentSpanId] = [16, 16, 8].map(bytes => randomBytes(bytes).toString('hex')) as [string, string, string]
   return { id, traceId, parentSpanId, headers: { 'x-request-id': id, traceparent: `00-${traceId}-${parentSpanId}-01` } }
@@ -20,7 +20,7 @@ function ids (): { id: string, traceId: string, parentSpanId: string, headers: R
 
 const refused: InjectOptions = { method: 'POST', url: '/api/ps/refresh', payload: { deviceId: guest.deviceId, refreshToken: 'none of ours' } }
 
-/** Sends a request that is refused, from an address; returns the answer and the line it is logged on. */
+/** Sends a request that is refused, from an address; returns the answer and its log line. */
 async function ask (app: Service, headers: Record<string, string>, remoteAddress = '127.0.0.1'): Promise<[LightMyRequestResponse, Record<string, unknown>]> {
   const before = app.log.length
   const response = await app.public.inject({ ...refused, headers, remoteAddress })
@@ -31,11 +31,11 @@ async function ask (app: Service, headers: Record<string, string>, remoteAddress
 
 function isOurs (t: Test, [response, line]: [LightMyRequestResponse, Record<string, unknown>], name: string): void {
   t.match(response.headers['x-request-id'], OWN, name)
-  t.equal(line.reqId, response.headers['x-request-id'], `${name}: on the line too`)
+  t.equal(line.reqId, response.headers['x-request-id'], `${name}: in the log line`)
   t.notOk('traceparent' in response.headers || 'traceId' in line || 'parentSpanId' in line, `${name}: no trace`)
 }
 
-t.test('without any, the answer has the id of its line', async t => {
+t.test('without ids in the request, answer and log line have the same new id', async t => {
   const service = await build(t, redis)
   const first = await ask(service, {})
   const second = await ask(service, {})
@@ -44,14 +44,14 @@ t.test('without any, the answer has the id of its line', async t => {
   t.not(first[1].reqId, second[1].reqId)
 })
 
-t.test('a client chooses no id', async t => {
+t.test('ignores the ids of an untrusted client', async t => {
   isOurs(t, await ask(await build(t, redis), ids().headers), 'off')
   const service = await build(t, redis, { TRUST_PROXY: '10.1.2.3, 10.9.0.0/16' })
   isOurs(t, await ask(service, ids().headers, '10.1.2.4'), 'another address')
-  isOurs(t, await ask(service, { ...ids().headers, 'x-forwarded-for': '10.1.2.3' }, '10.1.2.4'), 'one that says it is the proxy')
+  isOurs(t, await ask(service, { ...ids().headers, 'x-forwarded-for': '10.1.2.3' }, '10.1.2.4'), 'a client that claims the proxy\'s address')
 })
 
-t.test('a trusted proxy does', async t => {
+t.test('uses the ids of a trusted proxy', async t => {
   const trusting: Array<[string, string]> = [
     ['on', '192.0.2.7'], ['10.1.2.3', '10.1.2.3'], ['10.1.2.3', '::ffff:10.1.2.3'], ['10.1.2.3, 10.9.0.0/16', '10.9.8.7'], ['fd00::/8', 'fd00::1']
   ]
@@ -63,7 +63,7 @@ t.test('a trusted proxy does', async t => {
   }
 })
 
-t.test('either may come alone, and what is wrong is as if it had not come', async t => {
+t.test('uses either id without the other, and ignores invalid ones', async t => {
   const service = await build(t, redis, { TRUST_PROXY: 'on' })
   const { id, traceId, headers } = ids()
   const { traceparent } = headers as { traceparent: string }
@@ -80,7 +80,7 @@ t.test('either may come alone, and what is wrong is as if it had not come', asyn
   for (const right of ['x', 'x'.repeat(128), 'A-z_0.9']) t.equal((await ask(service, { 'x-request-id': right }))[1].reqId, right)
 })
 
-t.test('every answer has them, whatever its status, and every line', async t => {
+t.test('answers and log lines of every status have the ids', async t => {
   const frozen = await startRedis(t)
   const service = await build(t, frozen, { TRUST_PROXY: 'on' })
   const { refreshToken } = await service.open()
@@ -105,7 +105,7 @@ t.test('every answer has them, whatever its status, and every line', async t => 
   await check(500, refresh, 1)
 })
 
-t.test('our own services are trusted, whatever they ask', async t => {
+t.test('the internal listener trusts all ids', async t => {
   const service = await build(t, redis)
   const { id, traceId, headers } = ids()
   const { refreshToken } = await service.open()
@@ -116,12 +116,12 @@ t.test('our own services are trusted, whatever they ask', async t => {
   t.match(service.log.find(line => line.reqId === id), { traceId })
 })
 
-t.test('ids of our own tell neither how many came before nor which comes next', t => {
+t.test('generated ids are random: no counter, no common prefix', t => {
   const idOf = createRequestIds(() => false)
   const ids = Array.from({ length: 1000 }, () => idOf({ headers: {}, socket: {} } as IncomingMessage))
   t.equal(new Set(ids).size, ids.length)
   for (const length of [4, 8]) {
-    // By chance alone two of 1000 neighbours share 16 bits once in 65 runs; a prefix or a counter would show in all.
+    // By chance, two of 1000 neighbours share 16 bits once in 65 runs; with a prefix or a counter all neighbours would.
     const alike = (end: (id: string) => string): number => ids.filter((id, i) => i > 0 && end(id) === end(ids[i - 1]!)).length
     t.ok(alike(id => id.slice(0, length)) < 10, 'no prefix')
     t.ok(alike(id => id.slice(-length)) < 10, 'no suffix')
@@ -131,7 +131,7 @@ t.test('ids of our own tell neither how many came before nor which comes next', 
   t.end()
 })
 
-t.test('a trace that is not trusted is gone for all that comes after', async t => {
+t.test('removes an untrusted traceparent from the request', async t => {
   const idOf = createRequestIds(address => address === '10.1.2.3')
   const request = (remoteAddress: string): IncomingMessage =>
     ({ headers: ids().headers as object, socket: { remoteAddress } }) as IncomingMessage

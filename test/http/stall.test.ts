@@ -4,17 +4,17 @@ import { setTimeout as delay } from 'node:timers/promises'
 import t from 'tap'
 import { environment, guest, postRefresh, postSession, startRedis, startService, until, type ServiceProcess, type TokensBody } from '../support/helper.ts'
 
-/** Milliseconds that the process stands still: more than those after which its clients count as gone. */
+/** Milliseconds that the process is frozen: longer than the timeout after which its clients count as gone. */
 const STANDSTILL = 1500
 
-/** How the refreshes that it has answered ended, sorted. */
+/** The outcomes of a service's refreshes, sorted. */
 async function outcomes ({ internalUrl }: ServiceProcess): Promise<string[]> {
   const metrics = await (await fetch(`${internalUrl}/metrics`)).text()
   return [...metrics.matchAll(/^rts_refresh_requests_total\{outcome="(\w+)"\} (\d+)$/gm)]
     .flatMap(([, outcome, count]) => Array<string>(Number(count)).fill(outcome!)).sort()
 }
 
-t.test('requests that waited in a frozen process take no effect when it goes on', async t => {
+t.test('requests that waited in a frozen process have no effect when it continues', async t => {
   const redis = await startRedis(t)
   const env = environment(redis.url, { LOG_LEVEL: 'info' })
   const [frozen, other] = await Promise.all([startService(t, env), startService(t, env)])
@@ -34,7 +34,7 @@ t.test('requests that waited in a frozen process take no effect when it goes on'
   await once(response.resume(), 'end')
 
   frozen.child.kill('SIGSTOP')
-  // One on a connection that the process knows, one on a connection that only its kernel has accepted.
+  // One on a connection that the process has accepted, one on a connection that only the kernel has accepted.
   const giveUp = [await send(sessions[0]!.refreshToken, agent), await send(sessions[1]!.refreshToken, false)]
   await delay(STANDSTILL)
   for (const close of giveUp) close()
@@ -44,14 +44,13 @@ t.test('requests that waited in a frozen process take no effect when it goes on'
     t.equal(response.status, 200)
     return (await response.json() as TokensBody).refreshToken
   }
-  // The clients asked another replica, and went on from there.
+  // The clients refresh twice at another replica.
   const later = await Promise.all(sessions.map(async ({ refreshToken }) => await refresh(await refresh(refreshToken))))
   frozen.child.kill('SIGCONT')
   await until('both requests that waited are answered', async () => (await outcomes(frozen)).length >= 2)
-  t.same(await outcomes(frozen), ['unavailable', 'unavailable'], 'they could take no effect')
+  t.same(await outcomes(frozen), ['unavailable', 'unavailable'], 'they had no effect')
   const last = await Promise.all(later.map(refresh))
 
-  // And what comes now is answered again.
   await until('refreshes are answered again', async () => (await postRefresh(frozen.publicUrl, last[0]!)).status !== 500)
   t.equal((await postRefresh(frozen.publicUrl, last[1]!)).status, 200)
   frozen.child.kill('SIGTERM')

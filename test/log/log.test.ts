@@ -15,27 +15,27 @@ function capture (): { logger: ReturnType<typeof createLogger>, lines: string[] 
   return { logger: createLogger('info', stream), lines }
 }
 
-t.test('an error never shows the command behind it', async t => {
+t.test('a logged error does not show the Redis command', async t => {
   const { logger, lines } = capture()
   logger.error({ err: Object.assign(new Error('WRONGPASS'), { command: { name: 'auth', args: ['app', 'sesame'] }, code: 'X' }) })
   t.match(JSON.parse(lines[0]!), { err: { type: 'Error', code: 'X', message: 'WRONGPASS', stack: /^Error: WRONGPASS\n +at/ } })
   t.notMatch(lines[0], /sesame/)
 })
 
-t.test('nor what Redis quotes of it', async t => {
+t.test('a logged error does not show the arguments that Redis quotes', async t => {
   const { logger, lines } = capture()
   logger.error({ err: new Error("ERR unknown command 'auth', with args beginning with: 'app' 'sesame' ") })
   t.match(JSON.parse(lines[0]!).err.message, /^ERR unknown command 'auth'$/)
   t.notMatch(lines[0], /sesame/)
 })
 
-t.test('a request is its method and path: no query, no headers', async t => {
+t.test('a logged request has a method and a path, but no query and no headers', async t => {
   const { logger, lines } = capture()
   logger.info({ req: { method: 'GET', url: '/a?token=sesame', headers: { authorization: 'sesame' } } })
   t.same(JSON.parse(lines[0]!).req, { method: 'GET', url: '/a' })
 })
 
-t.test('a person at a terminal reads text, a pipe gets JSON', async t => {
+t.test('writes text to a terminal and JSON to a pipe', async t => {
   const command = [process.execPath, ...nodeArguments('test/support/fixtures/hello.ts')].join(' ')
   const run = (file: string, args: string[]): string => execFileSync(file, args, { encoding: 'utf8' })
   t.match(run('script', ['-qec', command, '/dev/null']), /\[\d\d:\d\d:\d\d\.\d{3}\].*INFO.*hello/)

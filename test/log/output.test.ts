@@ -11,9 +11,9 @@ import { createHealth } from '#src/health'
 import { environment, startRedis, startService, tempFolder, until } from '../support/helper.ts'
 import { nodeArguments } from '../support/processes.ts'
 
-/** Nothing waits for the reader of the log, and its buffer has a bound. */
+/** The service never waits for the reader of its log, and the buffer of the log is bounded. */
 
-/** A pipe that this process reads when `read` is called; 64 KiB fit in it. */
+/** A pipe of 64 KiB that this process reads when `read` is called. */
 async function openPipe (t: Test): Promise<{ fd: number, read (): string }> {
   const path = join(await tempFolder(t), 'pipe')
   execFileSync('mkfifo', [path])
@@ -32,7 +32,7 @@ async function openPipe (t: Test): Promise<{ fd: number, read (): string }> {
   }
 }
 
-/** The lines up to the one that contains `text`. */
+/** Reads lines until one contains `text`. */
 async function readTo (pipe: { read (): string }, text: string): Promise<string[]> {
   let read = ''
   await until(`a line with «${text}»`, () => {
@@ -49,7 +49,7 @@ function fill (output: LogOutput): number {
   return lines
 }
 
-t.test('lines come in order, many in one write', async t => {
+t.test('writes lines in order', async t => {
   const pipe = await openPipe(t)
   const output = createLogOutput(pipe.fd)
   for (const line of ['a', 'b', 'c', 'd']) output.write(`${line}\n`)
@@ -58,7 +58,7 @@ t.test('lines come in order, many in one write', async t => {
   t.equal(output.dropped, 0)
 })
 
-t.test('a reader that stands still: nothing waits, lines beyond the bound are dropped, and their number is written in their place', async t => {
+t.test('when the reader stops, lines beyond the bound are dropped, and one line tells their number', async t => {
   const pipe = await openPipe(t)
   const output = createLogOutput(pipe.fd)
   const logger = createLogger('info', output)
@@ -72,7 +72,7 @@ t.test('a reader that stands still: nothing waits, lines beyond the bound are dr
 
   const began = performance.now()
   await output.flush()
-  t.ok(performance.now() - began >= 500, 'who ends waits for a moment')
+  t.ok(performance.now() - began >= 500, 'flush waits for the reader for a moment')
 
   const all = await readTo(pipe, '"dropped"')
   logger.info('last')
@@ -83,7 +83,7 @@ t.test('a reader that stands still: nothing waits, lines beyond the bound are dr
   t.match(JSON.parse(all[lines + 1]!), { msg: 'last' })
 })
 
-t.test('the end of the process writes what waits, within a bound', async t => {
+t.test('flushSync writes the buffered lines, and gives up when the pipe stays full', async t => {
   const pipe = await openPipe(t)
   const output = createLogOutput(pipe.fd)
   for (const line of ['a', 'b', 'c']) output.write(`${line}\n`)
@@ -99,10 +99,10 @@ t.test('the end of the process writes what waits, within a bound', async t => {
   t.ok(performance.now() - began >= 500, 'the pipe is full')
   while (pipe.read() !== '');
   output.write('z\n')
-  t.same((await readTo(pipe, 'z')).at(-1), 'z', 'and it can be used after that')
+  t.same((await readTo(pipe, 'z')).at(-1), 'z', 'the output still works')
 })
 
-t.test('a destination that fails costs the lines, not the process', async t => {
+t.test('a failing destination drops lines and throws no error', async t => {
   const fd = openSync('/dev/full', 'w')
   t.teardown(() => { closeSync(fd) })
   const output = createLogOutput(fd)
@@ -114,26 +114,26 @@ t.test('a destination that fails costs the lines, not the process', async t => {
   output.write('d\n')
   const began = performance.now()
   output.flushSync()
-  t.ok(performance.now() - began < 500, 'and is not tried again and again')
+  t.ok(performance.now() - began < 500, 'it is not retried')
 })
 
 for (const [what, command] of [
   ['a pipe', 'exec "$0" "$@"'],
   ['a terminal', 'exec script -qec "$0 $*" /dev/null']
 ] as const) {
-  t.test(`${what} that nobody reads stops no process, nor its end`, async t => {
+  t.test(`${what} that nobody reads blocks neither the process nor its end`, async t => {
     const mark = join(await tempFolder(t), 'mark')
     const child = spawn('sh', ['-c', command, process.execPath, ...nodeArguments('test/support/fixtures/talk.ts'), mark], { stdio: ['ignore', 'pipe', 'inherit'] })
     t.teardown(() => { child.kill('SIGKILL') })
     const pid = (): string => existsSync(mark) ? readFileSync(mark, 'utf8') : ''
-    await until('it has said all', () => pid() !== '')
-    // Z: it has ended, and its parent, which writes to nobody, has not taken note.
-    await until('it has ended', () => !existsSync(`/proc/${pid()}`) || / Z /.test(readFileSync(`/proc/${pid()}/stat`, 'utf8')))
+    await until('the process has written its lines', () => pid() !== '')
+    // Z: the process has ended, but its parent, which is blocked, has not reaped it.
+    await until('the process has ended', () => !existsSync(`/proc/${pid()}`) || / Z /.test(readFileSync(`/proc/${pid()}/stat`, 'utf8')))
     t.pass(what)
   })
 }
 
-t.test('a service whose log nobody reads answers, and ends in time', async t => {
+t.test('a service whose log nobody reads answers requests and ends', async t => {
   const redis = await startRedis(t)
   const { child, publicUrl, internalUrl } = await startService(t, environment(redis.url, { LOG_LEVEL: 'debug' }))
   child.stdout!.pause()

@@ -3,7 +3,7 @@ import { build, tempFolder, until } from '../support/helper.ts'
 import { scrape } from '../support/metrics-text.ts'
 import { startCluster } from '../support/redis/cluster.ts'
 
-t.test('a Cluster: one server closes its connections', async t => {
+t.test('counts a reconnect when one server of a Cluster closes its connections', async t => {
   const redis = await startCluster(await tempFolder(t))
   t.teardown(redis.stop)
   const service = await build(t, redis, { REDIS_PREFIX: 'rt:' })

@@ -16,7 +16,7 @@ import { createSessionStore } from '#src/sessions/store'
 import { apiKey, build, claimsOf, guest, startRedis, until, type PrivateRedis, type Service, type TokensBody } from '../support/helper.ts'
 import { parseMetrics, scrape, type Scrape } from '../support/metrics-text.ts'
 
-/** What the process counts, on real services, and that nobody can be found in it. */
+/** The metrics of real services; they identify no user. */
 
 let redis: PrivateRedis
 t.before(async () => { redis = await startRedis(t) })
@@ -24,14 +24,14 @@ t.before(async () => { redis = await startRedis(t) })
 const REFRESHES = 'rts_refresh_requests_total'
 const ENDED = 'rts_sessions_ended_total'
 
-/** What has risen between two scrapes, of metrics with one label: its values with how much. */
+/** The increases of a metric with one label between two scrapes, by label value. */
 function rises (before: Scrape, after: Scrape, name: string): Record<string, number> {
   return Object.fromEntries([...after.samples].filter(([key]) => key.startsWith(`${name}{`))
     .map(([key, value]) => [/="(.*)"/.exec(key)![1]!, value - (before.samples.get(key) ?? 0)] as const)
     .filter(([, rise]) => rise !== 0))
 }
 
-/** Asserts which counts rise, and no other, while something is done. */
+/** Asserts that exactly the expected counts rise during `act`. */
 async function assertRises (
   t: Test, service: Service, name: string, expected: Record<string, number>, act: () => Promise<unknown>, message: string
 ): Promise<void> {
@@ -40,7 +40,7 @@ async function assertRises (
   t.same(rises(before, await scrape(service.internal), name), expected, message)
 }
 
-/** Unlike `once` of Node it bears the errors of a connection that is being made. */
+/** Like Node's `once`, but does not reject on an `error` event while connecting. */
 async function event (emitter: EventEmitter, name: string): Promise<void> {
   await new Promise<void>(resolve => emitter.once(name, () => resolve()))
 }
@@ -56,10 +56,10 @@ async function edit (service: Service, { id, refreshToken }: TokensBody, field: 
 
 const expire = async (service: Service, session: TokensBody): Promise<void> => await edit(service, session, 3, 1)
 
-t.test('refreshes by outcome, each counted once', async t => {
+t.test('counts each refresh once, by outcome', async t => {
   const service = await build(t, redis)
   const zeros = [...(await scrape(service.internal)).samples].filter(([key]) => key.startsWith(REFRESHES))
-  t.equal(zeros.length, 13, 'all are there before the first')
+  t.equal(zeros.length, 13, 'every outcome exists before the first refresh')
   t.ok(zeros.every(([, value]) => value === 0))
 
   const session = await service.open()
@@ -85,10 +85,10 @@ t.test('refreshes by outcome, each counted once', async t => {
     await service.internal.inject({ method: 'POST', url: '/internal/introspect', payload: '{' })
     await service.public.inject('/.well-known/jwks.json')
     await service.public.inject({ method: 'GET', url: '/api/ps/refresh' })
-  }, 'what is no refresh is not counted as one')
+  }, 'other requests are not counted as refreshes')
 })
 
-t.test('what no server could read counts as malformed on the public listener alone', async t => {
+t.test('counts unparsable requests as malformed, on the public listener only', async t => {
   const service = await build(t, redis)
   await Promise.all([service.public, service.internal].map(async app => await app.listen({ port: 0 })))
   const send = async (app: FastifyInstance, bytes: string): Promise<void> => {
@@ -110,22 +110,22 @@ t.test('what no server could read counts as malformed on the public listener alo
   await assertRises(t, service, REFRESHES, { malformed: 1 }, async () => {
     await send(service.public, `${head}Transfer-Encoding: chunked\r\n\r\nzz\r\n`)
     await until('its route refuses it', () => service.log.some(({ msg, reason }) => msg === 'request refused' && reason === 'ECONNRESET'))
-  }, 'a body that is no HTTP is counted by its route alone')
+  }, 'an invalid chunked body is counted once, by its route')
   await assertRises(t, service, REFRESHES, { aborted: 1 }, async () => {
     const socket = connect((service.public.server.address() as AddressInfo).port, '127.0.0.1').resume()
     socket.write(`${head}Content-Length: 100\r\n\r\n{`)
     await once(service.public.server, 'request')
     socket.resetAndDestroy()
     await until('its route refuses it', () => service.log.some(({ msg, reason }) => msg === 'request refused' && reason === 'RTS_ABORTED'))
-  }, 'a client that goes away in the middle of its body')
+  }, 'a client that disconnects within its body')
 
   const { refreshToken } = await service.open()
   const body = JSON.stringify({ deviceId: guest.deviceId, refreshToken })
   await assertRises(t, service, REFRESHES, { rotated: 1, malformed: 1 },
-    async () => await send(service.public, `${head}Content-Length: ${body.length}\r\n\r\n${body}nonsense`), 'bytes behind a whole request')
+    async () => await send(service.public, `${head}Content-Length: ${body.length}\r\n\r\n${body}nonsense`), 'invalid bytes after a complete request')
 })
 
-t.test('what is answered 429 and what is shed have outcomes of their own', async t => {
+t.test('rate-limited, shed, failed, malformed and aborted refreshes have different outcomes', async t => {
   const error = (code: string): FastifyError => Object.assign(new Error(), { code, name: '' })
   t.equal(refusedOutcome(new TurnedAway('session'), 429), 'limited')
   t.equal(refusedOutcome(new TurnedAway('in_flight'), 500), 'overloaded')
@@ -134,7 +134,7 @@ t.test('what is answered 429 and what is shed have outcomes of their own', async
   t.equal(refusedOutcome(new Aborted(), 400), 'aborted')
 })
 
-t.test('sessions opened, and ended by reason', async t => {
+t.test('counts opened sessions, and ended sessions by reason', async t => {
   const service = await build(t, redis, { MAX_SESSIONS_PER_USER: '3', REFRESH_RETRY_WINDOW: '0' })
   const opened = async (): Promise<number> => (await scrape(service.internal)).samples.get('rts_sessions_opened_total')!
   const ends = async (expected: Record<string, number>, act: () => Promise<unknown>, message: string): Promise<void> =>
@@ -157,11 +157,11 @@ t.test('sessions opened, and ended by reason', async t => {
   const reused = await service.open()
   await service.refresh(reused.refreshToken)
   await ends({ reuse: 1 }, async () => await service.refresh(reused.refreshToken), 'a used token')
-  await ends({}, async () => await service.call('POST', '/internal/sessions', {}), 'a request that is refused opens nothing')
+  await ends({}, async () => await service.call('POST', '/internal/sessions', {}), 'a refused request opens no session')
   t.equal(await opened(), 7)
 })
 
-t.test('every script counts what it finds expired', async t => {
+t.test('every script counts the expired sessions that it removes', async t => {
   const service = await build(t, redis, { REFRESH_RETRY_WINDOW: '0' })
   const calls: Record<string, [Record<string, number>, (alive: TokensBody) => Promise<unknown>]> = {
     open: [{ expired: 1 }, async () => await service.open({ deviceId: 'new' })],
@@ -200,7 +200,7 @@ t.test('every script counts what it finds expired', async t => {
   }
 })
 
-t.test('replicas count a session once between them', async t => {
+t.test('replicas together count each session once', async t => {
   const a = await build(t, redis)
   const { REDIS_PREFIX, ACCESS_TOKEN_SECRETS, REFRESH_TOKEN_SECRETS } = a.config
   const b = await build(t, redis, { REDIS_PREFIX, ACCESS_TOKEN_SECRETS, REFRESH_TOKEN_SECRETS })
@@ -213,7 +213,7 @@ t.test('replicas count a session once between them', async t => {
   t.equal(sum('rts_sessions_opened_total'), 1)
 })
 
-t.test('scripts by how they went, and the connection to Redis', async t => {
+t.test('counts script calls by result, and reports the state of the connection to Redis', async t => {
   const redis = await startRedis(t)
   const service = await build(t, redis)
   const { refreshToken } = await service.open()
@@ -235,7 +235,7 @@ t.test('scripts by how they went, and the connection to Redis', async t => {
     await service.refresh(refreshToken)
     redis.thaw()
   }, 'a frozen Redis')
-  // Whether the silence of the connection or of the call is noticed first is a matter of a millisecond.
+  // The timeouts of the connection and of the call expire within a millisecond of each other, in either order.
   t.equal((await calls('timeout') ?? 0) + (await calls('error') ?? 0), 1)
   while (await sample('rts_ready') !== 1) await delay(10)
 
@@ -254,10 +254,10 @@ t.test('scripts by how they went, and the connection to Redis', async t => {
   t.same(rises(before, await scrape(service.internal), 'rts_redis_reconnects_total'), { public: 1, internal: 1 })
   t.equal(await sample(connected), 1)
   service.health.draining = true
-  t.equal(await sample('rts_ready'), 0, 'a process that closes wants no requests')
+  t.equal(await sample('rts_ready'), 0, 'a process that closes is not ready')
 })
 
-t.test('a call is observed once, with its last word', async t => {
+t.test('a call is observed once, with its final result', async t => {
   const redis = await startRedis(t)
   const service = await build(t, redis)
   const { generation } = await service.public.sessions.open(guest)
@@ -275,7 +275,7 @@ t.test('a call is observed once, with its last word', async t => {
   const behind = createRedisClock()
   behind.observe(Date.now() - 3_600_000)
   await createSessionStore(redis.client, options, () => behind).rotate(generation, guest.deviceId)
-  t.same(seen.splice(0), [['rotate', true, 'ok', 'rotated']], 'one that came late and was tried again is one call')
+  t.same(seen.splice(0), [['rotate', true, 'ok', 'rotated']], 'a late call and its retry count as one call')
   const stopped = createSessionStore(redis.client, options, () => ({ observe: () => {}, reset: () => {}, deadline: () => 1 }))
   await t.rejects(stopped.rotate(generation, guest.deviceId))
   t.same(seen.splice(0), [['rotate', true, 'late', undefined]])
@@ -287,7 +287,7 @@ t.test('a call is observed once, with its last word', async t => {
   t.same(seen.splice(0), [['rotate', true, 'timeout', undefined]])
 })
 
-t.test('requests by route and status, whatever clients ask for', async t => {
+t.test('counts requests by route and status; random URLs and methods add no series', async t => {
   const service = await build(t, redis)
   const { refreshToken } = await service.open()
   await service.refresh(refreshToken)
@@ -313,8 +313,8 @@ t.test('requests by route and status, whatever clients ask for', async t => {
   const first = await scrape(service.internal)
   await hammer(2)
   const second = await scrape(service.internal)
-  // A first garbage collection of a kind adds its series at any time.
-  t.same([...second.samples.keys()].filter(key => !first.samples.has(key) && !key.startsWith('nodejs_gc_')), [], 'no series more')
+  // The first garbage collection of each kind adds a series.
+  t.same([...second.samples.keys()].filter(key => !first.samples.has(key) && !key.startsWith('nodejs_gc_')), [], 'no new series')
   const series = [...second.samples.keys()].filter(key => key.startsWith('rts_http_request_duration_seconds_count'))
   t.ok(series.length < 60, `${series.length} of requests`)
   t.ok(series.some(key => key.includes('method="any",route="/internal/verify/*"')))
@@ -322,7 +322,7 @@ t.test('requests by route and status, whatever clients ask for', async t => {
   t.ok(unmatched.public! > METHODS.length && unmatched.internal! > 0)
 })
 
-t.test('nobody is in it', async t => {
+t.test('metrics contain no secrets and no personal data', async t => {
   const service = await build(t, redis)
   const person = { userId: 8_765_432_109, email: 'someone@metrics.example', role: 'SOME_ROLE', deviceId: 'a device of theirs', label: 'Their phone' }
   const { token, refreshToken } = await service.open(person)
@@ -341,7 +341,7 @@ t.test('nobody is in it', async t => {
   }
 })
 
-t.test('a scrape needs no API key, and names the build', async t => {
+t.test('a scrape needs no API key and has the version of the build', async t => {
   const service = await build(t, redis)
   await service.refresh((await service.open()).refreshToken)
   const response = await service.internal.inject('/metrics')
@@ -355,17 +355,17 @@ t.test('a scrape needs no API key, and names the build', async t => {
   const active = samples.get('rts_event_loop_active_seconds_total')!
   t.ok(active > 0 && active < process.uptime(), 'in seconds')
   t.ok(samples.has('nodejs_eventloop_lag_p99_seconds'))
-  t.notMatch(response.body, /nodejs_active/, 'nothing that costs more with every connection')
+  t.notMatch(response.body, /nodejs_active/, 'no metric whose cost grows with the number of connections')
 })
 
-t.test('processes count for themselves', async t => {
+t.test('each set of metrics counts separately', async t => {
   const [a, b] = [createMetrics(createHealth()), createMetrics(createHealth())]
   a.refreshes.rotated++
   t.match(await a.registry.metrics(), 'rts_refresh_requests_total{outcome="rotated"} 1')
   t.match(await b.registry.metrics(), 'rts_refresh_requests_total{outcome="rotated"} 0')
 })
 
-t.test('docs/metrics.md names every metric with its type and labels, every outcome and result, and no other', async t => {
+t.test('docs/metrics.md lists exactly the metrics with their types and labels, the outcomes and the results', async t => {
   const service = await build(t, redis)
   await service.refresh((await service.open()).refreshToken)
   const { types, labels } = await scrape(service.internal)

@@ -4,11 +4,11 @@ import t from 'tap'
 import { build, startRedis } from '../support/helper.ts'
 import { scrape } from '../support/metrics-text.ts'
 
-/** Redis's clock is set forward for a moment; the metric says so at the next scrape. */
+/** The next scrape shows a short step of Redis's clock. */
 
 const MONTH = 31 * 86_400
 
-t.test('a step of a month between two scrapes is in the second one, and in no later one', async t => {
+t.test('a step of a month between two scrapes is in the second scrape and in no later one', async t => {
   const redis = await startRedis(t)
   let step = 0
   // Every script replies with Redis's clock in milliseconds.
@@ -23,7 +23,7 @@ t.test('a step of a month between two scrapes is in the second one, and in no la
   const service = await build(t, { url: `redis://127.0.0.1:${(proxy.address() as AddressInfo).port}` })
   const ahead = async (surface: string): Promise<number> =>
     (await scrape(service.internal)).samples.get(`rts_redis_clock_ahead_seconds{surface="${surface}"}`)!
-  /** A busy machine delays replies, which look older then. */
+  /** A busy machine delays replies, so their clock looks behind. */
   const isAbout = (actual: number, expected: number): boolean => Math.abs(actual - expected) < 60
 
   const { refreshToken } = await service.open()

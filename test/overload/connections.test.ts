@@ -7,12 +7,12 @@ import { measurable, measureNow } from '../support/memory.ts'
 import { build, environment, postRefresh, postSession, startRedis, startService, type PrivateRedis, type ServiceProcess } from '../support/helper.ts'
 import { open, openMany, pipelineUnread, portOf } from '../support/sockets.ts'
 
-/** Clients that take more connections, or memory behind them, than their share: all others notice nothing. */
+/** Clients that open too many connections or fill their buffers do not affect other clients. */
 
 let redis: PrivateRedis
 t.before(async () => { redis = await startRedis(t) })
 
-/** Bytes more than before that a process may hold: most of them are what V8 sets aside when many requests come at once. */
+/** Bytes that the memory of a process may grow by; V8 reserves most of them when many requests come together. */
 const MEMORY_SLACK = 150 * 2 ** 20
 
 async function residentMemory ({ internalUrl }: ServiceProcess): Promise<number> {
@@ -20,11 +20,11 @@ async function residentMemory ({ internalUrl }: ServiceProcess): Promise<number>
   return Number(/^process_resident_memory_bytes (\d+)/m.exec(metrics)![1])
 }
 
-t.test('clients who pipeline a mebibyte each and read nothing', async t => {
+t.test('clients that pipeline a mebibyte each and read nothing are disconnected, and memory stays bounded', async t => {
   const env = environment(redis.url, { LOG_LEVEL: 'info', NODE_OPTIONS: `${measurable.NODE_OPTIONS} --max-old-space-size=256` })
   const service = await startService(t, env)
   let { refreshToken } = await postSession(service.internalUrl)
-  // As a client has to: a 500, which a starved machine may cause too, means to try again.
+  // Retries after a 500, as every client has to; a busy machine may cause one.
   const refresh = async (): Promise<void> => {
     for (;;) {
       const response = await postRefresh(service.publicUrl, refreshToken)
@@ -41,7 +41,7 @@ t.test('clients who pipeline a mebibyte each and read nothing', async t => {
     pipelineUnread(t, portOf(url), '/', 120)
     let [most, sockets] = [0, Infinity]
     const deadline = performance.now() + 30_000
-    // The connections that fetch keeps are the others.
+    // Up to 10 sockets are the keep-alive connections of fetch.
     while (sockets > 10 && performance.now() < deadline) {
       await refresh()
       most = Math.max(most, await residentMemory(service))
@@ -53,7 +53,7 @@ t.test('clients who pipeline a mebibyte each and read nothing', async t => {
   t.equal(service.child.exitCode ?? service.child.signalCode, null)
 })
 
-t.test('connections above an address\'s share are closed at once, and others served', async t => {
+t.test('closes connections above the limit of an address at once, and serves other addresses', async t => {
   const service = await build(t, redis, { MAX_CONNECTIONS_PER_ADDRESS: '3', TRUST_PROXY: '127.0.0.9' })
   const port = portOf(await service.public.listen({ host: '127.0.0.1', port: 0 }))
   const held = await openMany(t, port, 10)
@@ -69,7 +69,7 @@ t.test('connections above an address\'s share are closed at once, and others ser
   }
   t.ok(await answered('127.0.0.2'))
   t.notOk(await answered('127.0.0.1'))
-  for (const proxied of [1, 2, 3, 4, 5]) t.ok(await answered('127.0.0.9'), `${proxied} of a trusted proxy`)
+  for (const proxied of [1, 2, 3, 4, 5]) t.ok(await answered('127.0.0.9'), `connection ${proxied} of a trusted proxy`)
   held[0]!.destroy()
   while (!await answered('127.0.0.1')) await delay(5)
 
@@ -78,17 +78,17 @@ t.test('connections above an address\'s share are closed at once, and others ser
   const lines = service.log.filter(({ msg }) => msg === 'requests were turned away')
   const counted = lines.map(({ turnedAway }) => (turnedAway as { address_connections: number }).address_connections)
   t.ok(counted.reduce((sum, count) => sum + count) >= 8)
-  t.ok(lines.length <= 10, 'a line a second')
+  t.ok(lines.length <= 10, 'at most one line a second')
 })
 
-t.test('1000 by default, and 0 is no limit', async t => {
+t.test('MAX_CONNECTIONS_PER_ADDRESS is 1000 by default, and 0 means no limit', async t => {
   const listeners = async (overrides?: Record<string, string>): Promise<number> =>
     (await build(t, redis, overrides)).public.server.listenerCount('connection')
   t.equal((await build(t, redis)).config.MAX_CONNECTIONS_PER_ADDRESS, 1000)
   t.equal(await listeners() - await listeners({ MAX_CONNECTIONS_PER_ADDRESS: '0' }), 1)
 })
 
-t.test('an IPv6 client counts by its /64, IPv4 in either spelling by its address', t => {
+t.test('counts IPv6 clients by /64, and IPv4 clients by address in either spelling', t => {
   const server = new EventEmitter()
   const closed: string[] = []
   limitConnectionsPerAddress(server as Server, 1, address => address === '10.0.0.1', () => {})

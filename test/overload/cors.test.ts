@@ -6,12 +6,12 @@ import { startChromium } from '../support/chromium.ts'
 import { build, environment, guest, postSession, startRedis, startService, type Service } from '../support/helper.ts'
 import { overRate } from '../support/over-rate.ts'
 
-/** Pages of other origins: those of `CORS_ORIGINS` and no other, on the public listener and on no other. */
+/** Only pages of `CORS_ORIGINS` may read answers, and only those of the public listener. */
 
 const url = '/api/ps/refresh'
 const app = 'https://app.example.com'
 
-/** The headers of the Fetch standard's CORS protocol, and those that caches go by. */
+/** The CORS headers and Vary. */
 function corsOf (headers: Record<string, unknown>): object {
   return Object.fromEntries(Object.entries(headers).filter(([name]) => name === 'vary' || name.startsWith('access-control-')))
 }
@@ -26,12 +26,12 @@ const post = (origin: string): { method: 'POST', url: string, headers: Record<st
 const production = async (t: Test, settings: Record<string, string>): Promise<Service> =>
   await build(t, await startRedis(t), { NODE_ENV: 'production', ...settings })
 
-t.test('off by default', async t => {
+t.test('sends no CORS headers by default', async t => {
   const service = await production(t, {})
   for (const request of [preflight(app), post(app)]) t.same(corsOf((await service.public.inject(request)).headers), {})
 })
 
-t.test('the origins that are named, and no other', async t => {
+t.test('allows exactly the origins of CORS_ORIGINS', async t => {
   const service = await production(t, { CORS_ORIGINS: `${app}, http://localhost:8080,capacitor://localhost` })
   for (const origin of [app, 'http://localhost:8080', 'capacitor://localhost']) {
     const asked = await service.public.inject(preflight(origin))
@@ -54,11 +54,11 @@ t.test('the origins that are named, and no other', async t => {
     t.same(corsOf(asked.headers), { vary: 'Origin' })
     t.same(corsOf((await service.public.inject(post(origin))).headers), { vary: 'Origin' })
   }
-  t.equal((await service.public.inject({ method: 'OPTIONS', url, headers: { origin: app } })).statusCode, 404, 'an OPTIONS that is no preflight')
-  t.same(corsOf((await service.internal.inject({ url: '/healthz', headers: { origin: app } })).headers), {}, 'nor on the internal listener')
+  t.equal((await service.public.inject({ method: 'OPTIONS', url, headers: { origin: app } })).statusCode, 404, 'an OPTIONS request without Access-Control-Request-Method')
+  t.same(corsOf((await service.internal.inject({ url: '/healthz', headers: { origin: app } })).headers), {}, 'no CORS headers on the internal listener')
 })
 
-t.test('every error can be read', async t => {
+t.test('error answers have CORS headers too', async t => {
   const redis = await startRedis(t)
   const service = await build(t, redis, { NODE_ENV: 'production', CORS_ORIGINS: app, RATE_LIMIT_PER_ADDRESS: '1/60', MAX_REFRESHES_IN_FLIGHT: '1' })
   const { refreshToken } = await service.open()
@@ -73,7 +73,7 @@ t.test('every error can be read', async t => {
   t.match(shed.headers, { 'access-control-allow-origin': app, 'retry-after': '1' })
 })
 
-/** A page of an origin of its own. */
+/** Serves a page at a new origin. */
 async function servePage (t: Test): Promise<string> {
   const server = createServer((_request, response) => { response.setHeader('content-type', 'text/html').end('<!doctype html><title>a page</title>') })
   await once(server.listen(0, '127.0.0.1'), 'listening')
@@ -81,7 +81,7 @@ async function servePage (t: Test): Promise<string> {
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
 }
 
-t.test('in a browser', async t => {
+t.test('a browser refreshes from an allowed origin and refuses another', async t => {
   const redis = await startRedis(t)
   const [allowed, other] = [await servePage(t), await servePage(t)]
   const service = await startService(t, environment(redis.url, { NODE_ENV: 'production', SHUTDOWN_DELAY: '0', CORS_ORIGINS: allowed }))
@@ -97,7 +97,7 @@ t.test('in a browser', async t => {
   }, [`${service.publicUrl}${url}`, JSON.stringify({ deviceId: guest.deviceId, refreshToken: token })])
 
   await page.goto(other)
-  t.equal(await refresh(refreshToken), 'TypeError', 'the browser asked first, and sent nothing')
+  t.equal(await refresh(refreshToken), 'TypeError', 'the preflight failed, so the browser sent no refresh')
   await page.goto(allowed)
   const first = await refresh(refreshToken) as { status: number, body: { refreshToken: string } }
   t.match(first, { status: 200, body: { id: 1, refreshToken: /^eyJ/ } })

@@ -4,7 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import t from 'tap'
 import { build, claimsOf, environment, guest, postRefresh, postSession, startRedis, startService, until, type Service, type TokensBody } from '../support/helper.ts'
 
-/** More requests than can be answered in time: each hears soon, in the documented words, and no session is lost by it. */
+/** Under overload, refused requests get the documented answer soon, and no session is lost. */
 
 const internalError = '{"code":500,"message":"Internal Error"}'
 
@@ -12,16 +12,16 @@ async function healed (service: Service): Promise<void> {
   await until('the replica is ready again', async () => (await service.internal.inject('/readyz')).statusCode === 200)
 }
 
-/** The warnings about requests turned away, once there is one. */
+/** Waits for a warning about refused requests, and returns all of them. */
 async function warnings (service: Service): Promise<Array<Record<string, unknown>>> {
   const find = (): Service['log'] => service.log.filter(({ msg }) => msg === 'requests were turned away')
   await until('a warning has the number of requests turned away', () => find().length > 0)
   return find()
 }
 
-t.test('thousands at once at a frozen Redis, which then thaws', async t => {
+t.test('2000 simultaneous refreshes on a frozen Redis get 500, and all sessions survive', async t => {
   const redis = await startRedis(t)
-  // Without a retry window, a rotation that took effect unheard would be the end of the session.
+  // Without a retry window, a late rotation would end the session.
   const service = await startService(t, environment(redis.url, { REFRESH_RETRY_WINDOW: '0', LOG_LEVEL: 'info', MAX_REFRESHES_IN_FLIGHT: '100', MAX_CONNECTIONS_PER_ADDRESS: '0' }))
   const sessions: TokensBody[] = []
   for (let from = 1; from <= 1000; from += 50) {
@@ -37,7 +37,7 @@ t.test('thousands at once at a frozen Redis, which then thaws', async t => {
   t.same(new Set(answers.map(({ status }) => status)), new Set([500]))
   t.same(new Set(answers.map(({ body }) => body)), new Set([internalError]))
   t.same(new Set(answers.map(({ cache }) => cache)), new Set(['no-store']))
-  t.ok(answers.some(({ retry }) => retry === '1'), 'some were turned away and told when to come back')
+  t.ok(answers.some(({ retry }) => retry === '1'), 'some were shed, with Retry-After')
   t.equal((await fetch(`${service.internalUrl}/healthz`)).status, 200)
   redis.thaw()
   await until('the replica is ready again', async () => (await fetch(`${service.internalUrl}/readyz`)).status === 200)
@@ -45,17 +45,17 @@ t.test('thousands at once at a frozen Redis, which then thaws', async t => {
   for (let from = 0; from < sessions.length; from += 40) {
     const alive = await Promise.all(sessions.slice(from, from + 40).map(async ({ refreshToken }) => {
       let response = await postRefresh(service.publicUrl, refreshToken)
-      // A busy machine may cause a 500 again, which changes nothing: without a retry window, a rotation would be reuse now.
+      // A busy machine may cause another 500. It rotates nothing: without a retry window, the next attempt would be reuse.
       while (response.status === 500) response = await postRefresh(service.publicUrl, refreshToken)
       return response.status === 200 && claimsOf((await response.json() as TokensBody).refreshToken).gen === 2
     }))
-    t.notOk(alive.includes(false), `sessions from ${from} live, untouched`)
+    t.notOk(alive.includes(false), `sessions from ${from} rotate from generation 1`)
   }
   const lines = service.lines.filter(line => line.includes('requests were turned away'))
-  t.ok(lines.length > 0 && lines.length < 60, 'a line now and then says how many')
+  t.ok(lines.length > 0 && lines.length < 60, 'few lines with the number of refused requests')
 })
 
-t.test('no more wait for Redis than may; the others are told at once, before anything is done for them', async t => {
+t.test('refreshes above MAX_REFRESHES_IN_FLIGHT are refused at once, before their body is read', async t => {
   const redis = await startRedis(t)
   const service = await build(t, redis, { MAX_REFRESHES_IN_FLIGHT: '2' })
   const { refreshToken } = await service.open()
@@ -70,19 +70,19 @@ t.test('no more wait for Redis than may; the others are told at once, before any
   const waiting = [service.refresh(refreshToken), service.refresh(refreshToken)]
   await until('two refreshes wait for Redis', () => service.public.concurrencyLimit.refusal() !== undefined)
   const refused = await service.public.inject({ method: 'POST', url: '/api/ps/refresh', payload: 'nonsense', headers: { 'content-type': 'application/json' } })
-  t.equal(refused.body, internalError, 'its body was not read')
+  t.equal(refused.body, internalError, 'the body was not read')
   t.match(refused.headers, { 'retry-after': '1', 'cache-control': 'no-store' })
   t.equal((await service.internal.inject('/healthz')).statusCode, 200)
   t.same((await Promise.all(waiting)).map(({ statusCode }) => statusCode), [500, 500])
   redis.thaw()
   await healed(service)
-  t.equal((await service.refresh(refreshToken)).statusCode, 200, 'and there is room again')
+  t.equal((await service.refresh(refreshToken)).statusCode, 200, 'there is room again')
 
   t.match(await warnings(service), [{ level: 40, surface: 'public', turnedAway: { in_flight: Number } }])
-  t.notOk(service.log.some(({ msg, err }) => msg === 'request failed' && /turned away/.test(JSON.stringify(err))), 'no line for each')
+  t.notOk(service.log.some(({ msg, err }) => msg === 'request failed' && /turned away/.test(JSON.stringify(err))), 'no line for each request')
 })
 
-t.test('refreshes that Redis fails: a line a second, and their number', async t => {
+t.test('refreshes that fail because of Redis are logged once a second with their number', async t => {
   const redis = await startRedis(t)
   const service = await build(t, redis)
   const { refreshToken } = await service.open()
@@ -96,11 +96,11 @@ t.test('refreshes that Redis fails: a line a second, and their number', async t 
   t.equal(counted.reduce((sum, count) => sum + count), 20)
   const lines = service.log.filter(({ msg, surface }) => msg === 'request failed' && surface === 'public')
   t.equal(lines.length, counted.length, `${counted.length} seconds`)
-  t.equal(service.log.filter(({ msg, surface }) => msg === 'request failed' && surface === 'internal').length, 3, 'our own services are told each time')
+  t.equal(service.log.filter(({ msg, surface }) => msg === 'request failed' && surface === 'internal').length, 3, 'every failure on the internal listener has its own line')
   t.match(lines[0], { level: 50, err: { code: 'RTS_STORE_UNAVAILABLE' } })
 })
 
-t.test('a sender whose body does not come takes nobody\'s room', async t => {
+t.test('a request with an incomplete body does not count as a refresh in flight', async t => {
   const redis = await startRedis(t)
   const service = await build(t, redis, { MAX_REFRESHES_IN_FLIGHT: '1' })
   const port = Number(new URL(await service.public.listen({ host: '127.0.0.1', port: 0 })).port)
@@ -114,7 +114,7 @@ t.test('a sender whose body does not come takes nobody\'s room', async t => {
   t.equal((await service.refresh(refreshToken)).statusCode, 200)
 })
 
-t.test('while the event loop lags a tenth of the room has to do, and is never taken away', async t => {
+t.test('while the event loop lags, up to 10 % of MAX_REFRESHES_IN_FLIGHT are admitted', async t => {
   const redis = await startRedis(t)
   const service = await build(t, redis, { MAX_REFRESHES_IN_FLIGHT: '10' })
   const { refreshToken } = await service.open()
@@ -126,7 +126,7 @@ t.test('while the event loop lags a tenth of the room has to do, and is never ta
     } while (!service.public.isUnderPressure())
   }
   await lag()
-  t.equal((await service.refresh(refreshToken)).statusCode, 200, 'a lag with other causes turns nobody away')
+  t.equal((await service.refresh(refreshToken)).statusCode, 200, 'a lag without refreshes in flight refuses no refresh')
 
   redis.freeze()
   const waiting = service.refresh(refreshToken)
@@ -162,10 +162,10 @@ t.test('connections over the limit are closed at once, and counted', async t => 
   await once(second, 'close')
   first.destroy()
   await service.public.close()
-  t.match(await warnings(service), [{ turnedAway: { connections: 1 } }], 'the end of the process keeps no count to itself')
+  t.match(await warnings(service), [{ turnedAway: { connections: 1 } }], 'closing logs the remaining count')
 })
 
-t.test('who idles or dawdles is closed, and starves nobody', async t => {
+t.test('closes idle and slow connections, and serves others meanwhile', async t => {
   const service = await build(t, await startRedis(t))
   const port = Number(new URL(await service.public.listen({ host: '127.0.0.1', port: 0 })).port)
   const { requestTimeout, headersTimeout, keepAliveTimeout } = service.public.server

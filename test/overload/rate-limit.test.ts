@@ -5,7 +5,7 @@ import { nameOfSession } from '#src/overload/rate-limit-names'
 import { build, claimsOf, guest, recordKeys, secret, startRedis, until, type PrivateRedis, type Service } from '../support/helper.ts'
 import { overRate } from '../support/over-rate.ts'
 
-/** Rates by session and by address, counted in Redis: off unless asked for, and never in the way when Redis is. */
+/** Rate limits by session and by address, counted in Redis: off by default, and without effect while Redis fails. */
 
 const tooMany = '{"code":429,"message":"Too Many Requests"}'
 
@@ -32,7 +32,7 @@ async function healed (service: Service): Promise<void> {
 /** The guest's counter in Redis. */
 const counterOf = (refreshToken: string): string => `r:limit:session:${nameOfSession(claimsOf(refreshToken).sid, guest.deviceId)}`
 
-t.test('off by default: a refresh is one command, and nothing is counted', async t => {
+t.test('counts nothing by default', async t => {
   const redis = await startRedis(t)
   const service = await build(t, redis)
   const { refreshToken } = await service.open()
@@ -41,7 +41,7 @@ t.test('off by default: a refresh is one command, and nothing is counted', async
   t.same(await recordKeys(redis), [`${service.config.REDIS_PREFIX}1`])
 })
 
-t.test('by session: replicas count together, each session for itself', async t => {
+t.test('limits refreshes by session, across replicas', async t => {
   const redis = await startRedis(t)
   const [one, two] = await buildReplicas(t, redis, { RATE_LIMIT_PER_SESSION: '4/60' })
   const { refreshToken } = await one.open()
@@ -53,7 +53,7 @@ t.test('by session: replicas count together, each session for itself', async t =
   t.same(statuses, [200, 200, 200, 200])
 
   const ttl = await redis.client.pttl(counter)
-  t.ok(ttl > 0 && ttl <= 60_000, 'a counter goes with its window')
+  t.ok(ttl > 0 && ttl <= 60_000, 'a counter expires with its window')
   for (const replica of [one, two]) {
     const response = await overRate(async () => await replica.refresh(refreshToken))
     t.equal(response.statusCode, 429)
@@ -67,10 +67,10 @@ t.test('by session: replicas count together, each session for itself', async t =
   t.equal((await one.refresh(other.refreshToken, 'laptop')).statusCode, 200)
 
   await redis.client.del(counter)
-  t.equal((await two.refresh(refreshToken)).statusCode, 200, 'the session was alive all the time')
+  t.equal((await two.refresh(refreshToken)).statusCode, 200, 'the session is still valid')
 })
 
-t.test('a stolen token without its device uses up nothing of its owner\'s, and makes a bounded number of counters', async t => {
+t.test('a stolen token with another device id does not use up the owner\'s limit, and makes a bounded number of counters', async t => {
   const redis = await startRedis(t)
   const [service] = await buildReplicas(t, redis, { RATE_LIMIT_PER_SESSION: '3/60' })
   const { refreshToken } = await service.open()
@@ -80,20 +80,20 @@ t.test('a stolen token without its device uses up nothing of its owner\'s, and m
 
   const keys = await redis.client.keys('r:limit:*')
   t.ok(keys.length > 15)
-  for (const key of keys) t.match(key, /^r:limit:session:[\w-]{22}:[\w-]{3}$/, 'of the device 18 bits of its hash')
+  for (const key of keys) t.match(key, /^r:limit:session:[\w-]{22}:[\w-]{3}$/, 'the name has 18 bits of the hash of the device id')
 })
 
-t.test('who was counted waits no more: the room for requests that wait for Redis is free again', async t => {
+t.test('a request over its rate limit does not stay counted in MAX_REFRESHES_IN_FLIGHT', async t => {
   const redis = await startRedis(t)
   const [service] = await buildReplicas(t, redis, { RATE_LIMIT_PER_ADDRESS: '1000/60', RATE_LIMIT_PER_SESSION: '3/60', MAX_REFRESHES_IN_FLIGHT: '1' })
   const { refreshToken } = await service.open()
   const statuses = []
   for (let i = 0; i < 6; i++) statuses.push((await service.refresh(refreshToken)).statusCode)
-  t.notOk(statuses.includes(500), 'none was turned away')
+  t.notOk(statuses.includes(500), 'no request was shed')
   t.equal(service.public.concurrencyLimit.refusal(), undefined)
 })
 
-t.test('connections that were reset before anybody looked: no error, one line a second, an outcome of their own', async t => {
+t.test('requests whose connection was reset count as aborted and log one line a second', async t => {
   const redis = await startRedis(t)
   const service = await build(t, redis, { RATE_LIMIT_PER_ADDRESS: '999999/60' })
   const port = Number(new URL(await service.public.listen({ host: '127.0.0.1', port: 0 })).port)
@@ -103,7 +103,7 @@ t.test('connections that were reset before anybody looked: no error, one line a 
     for (let i = 0; i < 200; i++) {
       const socket = connect(${port}, '127.0.0.1', () => { socket.write(bytes, () => { socket.resetAndDestroy() }) })
     }`
-  // This process stands still meanwhile: what it accepts afterwards has been reset.
+  // execFileSync blocks this process: the connections that it accepts afterwards have been reset.
   execFileSync(process.execPath, ['-e', flood])
   const refreshes = (): number => Object.values(service.metrics.refreshes).reduce((sum, count) => sum + count)
   await until('200 requests are counted', () => refreshes() === 200)
@@ -115,7 +115,7 @@ t.test('connections that were reset before anybody looked: no error, one line a 
   t.same(await redis.client.keys('*limit*'), [])
 })
 
-t.test('by address, before anything else, as trusted proxies tell it', async t => {
+t.test('limits refreshes by the address that a trusted proxy forwards, even with a forged token', async t => {
   const redis = await startRedis(t)
   const [one, two] = await buildReplicas(t, redis, { RATE_LIMIT_PER_ADDRESS: '2/60', TRUST_PROXY: '10.0.0.0/8' })
   const proxy = '10.0.0.7'
@@ -125,11 +125,11 @@ t.test('by address, before anything else, as trusted proxies tell it', async t =
     t.match(response, { statusCode: 429, body: tooMany, headers: { 'retry-after': /^\d+$/ } })
   }
   t.equal((await refreshFrom(one, proxy, '192.0.2.2')).statusCode, 400, 'another client of the same proxy')
-  t.equal((await overRate(async () => await refreshFrom(one, '192.0.2.1', '192.0.2.9'))).statusCode, 429, 'what a stranger says of itself does not count')
-  t.equal((await overRate(async () => await refreshFrom(one, '::ffff:192.0.2.1'))).statusCode, 429, 'the same address, written otherwise')
+  t.equal((await overRate(async () => await refreshFrom(one, '192.0.2.1', '192.0.2.9'))).statusCode, 429, 'X-Forwarded-For of an untrusted client is ignored')
+  t.equal((await overRate(async () => await refreshFrom(one, '::ffff:192.0.2.1'))).statusCode, 429, 'the same address in its IPv6 spelling')
 
   for (const address of ['2001:db8::1', '2001:db8::ffff']) t.equal((await refreshFrom(one, proxy, address)).statusCode, 400)
-  t.equal((await overRate(async () => await refreshFrom(one, proxy, '2001:db8::2'))).statusCode, 429, 'an IPv6 client has a /64')
+  t.equal((await overRate(async () => await refreshFrom(one, proxy, '2001:db8::2'))).statusCode, 429, 'an IPv6 client counts by its /64')
   t.equal((await refreshFrom(one, proxy, '2001:db8:0:1::2')).statusCode, 400)
 
   const keys = await recordKeys(redis)
@@ -140,7 +140,7 @@ t.test('by address, before anything else, as trusted proxies tell it', async t =
   }
 })
 
-t.test('both, and the log says how many of each', async t => {
+t.test('with both limits, the log has the number of refusals of each', async t => {
   const redis = await startRedis(t)
   const [service] = await buildReplicas(t, redis, { RATE_LIMIT_PER_ADDRESS: '100/60', RATE_LIMIT_PER_SESSION: '1/60' })
   const { refreshToken } = await service.open()
@@ -156,7 +156,7 @@ t.test('both, and the log says how many of each', async t => {
   t.same([sum('session'), sum('address')], [2, 1])
 })
 
-t.test('a Redis that can\'t count limits nobody', async t => {
+t.test('limits nobody when Redis can\'t count', async t => {
   const redis = await startRedis(t)
   const [service] = await buildReplicas(t, redis, { RATE_LIMIT_PER_SESSION: '1/60' })
   const { refreshToken } = await service.open()
@@ -164,7 +164,7 @@ t.test('a Redis that can\'t count limits nobody', async t => {
   for (let i = 0; i < 3; i++) t.equal((await service.refresh(refreshToken)).statusCode, 200)
 })
 
-t.test('nor does one that is slow: the refresh goes ahead while the count is still due', async t => {
+t.test('a refresh proceeds when Redis does not count in time', async t => {
   const redis = await startRedis(t)
   const [service] = await buildReplicas(t, redis, { RATE_LIMIT_PER_SESSION: '1/60' })
   const { refreshToken } = await service.open()
@@ -189,7 +189,7 @@ for (const [how, begin, end] of [
   ['frozen', (redis: PrivateRedis) => redis.freeze(), (redis: PrivateRedis) => redis.thaw()],
   ['killed', async (redis: PrivateRedis) => await redis.kill(), async (redis: PrivateRedis) => await redis.start()]
 ] as const) {
-  t.test(`${how}: the answer is the refresh's own, never 429, and the session lives on`, async t => {
+  t.test(`while Redis is ${how}, a refresh answers 500, never 429, and its session survives`, async t => {
     const redis = await startRedis(t)
     const [service] = await buildReplicas(t, redis, { RATE_LIMIT_PER_SESSION: '40/60', RATE_LIMIT_PER_ADDRESS: '40/60', REFRESH_RETRY_WINDOW: '0' })
     const { refreshToken } = await service.open()

@@ -2,8 +2,8 @@ import t from 'tap'
 import { build, startRedis } from '../support/helper.ts'
 import { overRate } from '../support/over-rate.ts'
 
-/** On whatever Redis, as the user that deploy/redis/users.acl has for the service. */
-t.test('rates are counted, by address and by session', async t => {
+/** Runs on every topology as the service's user of deploy/redis/users.acl. */
+t.test('counts refreshes by address and by session', async t => {
   const redis = await startRedis(t)
   const service = await build(t, redis, { RATE_LIMIT_PER_ADDRESS: '100/60', RATE_LIMIT_PER_SESSION: '2/60' })
   for (let userId = 1; userId <= 5; userId++) {

@@ -5,13 +5,13 @@ import { setTimeout as delay } from 'node:timers/promises'
 import t from 'tap'
 import { environment, guest, postRefresh, postSession, startRedis, startService, until, type TokensBody } from '../support/helper.ts'
 
-/** Milliseconds that the process stands still: more than those after which its clients count as gone. */
+/** Milliseconds that the process is frozen: longer than the timeout after which its clients count as gone. */
 const STANDSTILL = 1500
 
-/** Milliseconds that an answer of Redis is on its way: longer than reading on takes. */
+/** Milliseconds that the proxy delays Redis's replies: longer than reading the next request takes. */
 const DISTANCE = 40
 
-t.test('limits do not make what waited in a frozen process look new', async t => {
+t.test('with rate limits, a request that waited in a frozen process has no effect', async t => {
   const redis = await startRedis(t)
   const proxy = createServer(client => {
     const server = connect(new URL(redis.url).pathname)
