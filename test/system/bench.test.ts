@@ -10,14 +10,14 @@ import type { ProfileResult } from '../../bench/suites/profile.ts'
 import { tempFolder } from '../support/helper.ts'
 
 /**
- * `npm run bench` still works: a run of a few refreshes, of the contenders that need no packages of their own. What it
- * measures then means nothing, and nothing is asserted about it.
+ * `npm run bench` works: a quick run with a few refreshes of the contenders that need no packages of their own. So few
+ * refreshes measure nothing, so the tests don't check the figures.
  */
 
-// Two dozen processes are started, one after another.
+// Starts two dozen processes, one after another.
 t.setTimeout(600_000)
 
-/** A copy of the bench beside a fresh build, so that neither the working tree's build nor its results are touched. */
+/** Copies the bench into a temporary folder, so that the test changes neither the build nor the results of the working tree. */
 async function copy (t: Test): Promise<string> {
   const folder = await tempFolder(t)
   for (const name of ['node_modules', 'package.json', 'tsconfig.json', 'tsconfig.build.json', 'src', 'plugins', 'routes', 'test']) {
@@ -40,10 +40,10 @@ t.test('the bench', async t => {
     spawnSync(process.execPath, ['--import', './scripts/typescript.mjs', 'bench/run.ts', '--results', results, ...args], {
       cwd: folder, env: { PATH }, encoding: 'utf8'
     })
-  // The other suites use the same modules.
+  // The other suites use the same modules, so these four are enough.
   const suites = ['speed', 'race', 'growth', 'profile']
 
-  await t.test('runs its suites and writes a file for each, tables and plots', async t => {
+  await t.test('runs its suites, and writes a file for each suite, tables and plots', async t => {
     const { status, stdout, stderr } = bench('--quick', '--only', 'ours,ceiling', ...suites)
     t.equal(status, 0, stderr)
     t.match(stdout, /^Throughput relative to the ceiling: .*, not decided by a quick run$/m)
@@ -69,12 +69,12 @@ t.test('the bench', async t => {
     t.match(await readFile(join(results, 'speed.svg'), 'utf8'), /^<svg [^]*refresh-token-service[^]*<\/svg>\n$/)
   })
 
-  await t.test('says what it knows when asked for something else', async t => {
+  await t.test('lists its suites and contenders when asked for an unknown one', async t => {
     t.match(bench('start', '--only', 'us'), { status: 1, stderr: /^Suites: speed, race, .*, report\. Contenders \(--only\): ours, ceiling, / })
   })
 })
 
-t.test('a run with a wrong answer has no figures', async t => {
+t.test('a run rejects when an answer is wrong', async t => {
   const token = 'a token of the session'
   const answers: Record<string, RequestListener> = {
     'the same token again': (_request, response) => { response.end(JSON.stringify({ refreshToken: token })) },

@@ -6,9 +6,9 @@ import { createInterface } from 'node:readline'
 import t from 'tap'
 import { claimsOf, environment, postRefresh, postSession, startRedis, tempFolder, type TokensBody } from '../support/helper.ts'
 
-/** What production runs: the compiled service, by the very commands of package.json and the Dockerfile. */
+/** The compiled service as production runs it, built by the commands of package.json and the Dockerfile. */
 
-t.test('the build runs in production mode on Node alone', async t => {
+t.test('the compiled service runs in production mode with no other program on the PATH', async t => {
   const folder = await tempFolder(t)
   for (const name of ['node_modules', 'package.json', 'tsconfig.json', 'tsconfig.build.json', 'src', 'plugins', 'routes']) {
     await symlink(resolve(name), join(folder, name))
@@ -18,7 +18,7 @@ t.test('the build runs in production mode on Node alone', async t => {
   execFileSync('sh', ['-c', scripts.compile], { cwd: folder, env: { PATH } })
 
   const redis = await startRedis(t)
-  // As npm and the Dockerfile link it, under another name in another folder; no loader, and package.json is not beside it.
+  // npm and the Dockerfile link the command line under another name in another folder, without package.json beside it.
   const { bin, version } = JSON.parse(await readFile('package.json', 'utf8'))
   await symlink(join(folder, bin['refresh-token-service']), join(folder, 'refresh-token-service'))
   const cli = (...args: string[]): string =>
@@ -46,7 +46,7 @@ t.test('the build runs in production mode on Node alone', async t => {
   t.same(await once(child, 'exit'), [0, null])
 })
 
-t.test('the container runs that build, not as root, and without any secret of its own', async t => {
+t.test('the container runs the compiled build, not as root, and contains no secret', async t => {
   const dockerfile = await readFile('Dockerfile', 'utf8')
   t.match(dockerfile, /RUN npm ci\n[^]*RUN npm run compile && npm prune --omit=dev\n[^]*\/dist\/src\/cli\/main.js \/usr[^]*USER node\n[^]*HEALTHCHECK[^]*CMD \["node", "dist\/src\/server.js"\]/)
   const compose = await readFile('docker-compose.yml', 'utf8')

@@ -7,7 +7,7 @@ import { parse } from 'yaml'
 import { Environment, loadConfig } from '#src/config/environment'
 import { secret, startRedis } from '../support/helper.ts'
 
-/** docker-compose.yml, as far as it can be checked without an engine. */
+/** docker-compose.yml, checked without a container engine. */
 
 interface Service {
   image?: string
@@ -30,7 +30,7 @@ interface ComposeFile {
 const source = await readFile('docker-compose.yml', 'utf8')
 const replicas = ['replica-1', 'replica-2', 'replica-3']
 
-/** Puts in the variables as Compose does: `${NAME:?message}` and `${NAME:-default}`. */
+/** Replaces variables as Compose does: `${NAME:?message}` and `${NAME:-default}`. */
 function interpolate (text: string, env: Record<string, string>): string {
   return text.replace(/\$\{([A-Z_]+)(?::([?-])([^}]*))?\}/g, (_all, name: string, operator: string, word: string) => {
     const value = env[name] ?? ''
@@ -45,16 +45,16 @@ const read = (env: Record<string, string>): ComposeFile => parse(interpolate(sou
 const secrets = { ACCESS_TOKEN_SECRETS: secret(), REFRESH_TOKEN_SECRETS: secret(), INTERNAL_API_KEY: secret() }
 const { services, networks, volumes } = read(secrets)
 
-t.test('it is what the Compose specification\'s schema says', async t => {
-  // The schema's ids are written as in draft 4, and its formats are the engine's.
+t.test('the file matches the schema of the Compose specification', async t => {
+  // Ajv knows neither the schema's ids, which follow draft 4, nor its formats, which only a container engine defines.
   const schema = JSON.parse(JSON.stringify(composeSchema), (key, value) => key === 'id' && typeof value === 'string' ? undefined : value)
   delete schema.$schema
   const validate = new Ajv2019({ strict: false, validateFormats: false, allErrors: true }).compile(schema)
   t.ok(validate(read(secrets)), JSON.stringify(validate.errors))
-  t.notOk(validate({ services: { haproxy: { imag: 'haproxy' } } }), 'and the schema is one that refuses')
+  t.notOk(validate({ services: { haproxy: { imag: 'haproxy' } } }), 'the schema rejects an unknown key')
 })
 
-t.test('everything that it names is there', async t => {
+t.test('every network, service, volume and file that the file names exists', async t => {
   for (const [name, service] of Object.entries(services)) {
     t.ok(service.image !== undefined || service.build === '.', name)
     for (const network of service.networks ?? []) t.ok(network in networks, network)
@@ -67,36 +67,36 @@ t.test('everything that it names is there', async t => {
   }
 })
 
-t.test('the replicas are alike, and their configuration is good', async t => {
+t.test('the replicas have the same valid configuration', async t => {
   const [first] = replicas.map(name => services[name]!)
   for (const name of replicas) t.same(services[name], first)
   t.match(first, { read_only: true, cap_drop: ['ALL'], security_opt: ['no-new-privileges:true'] })
   const unknown = Object.keys(first!.environment!).filter(name => !(name in Environment.properties))
-  t.same(unknown, [], 'no variable that the service does not know')
+  t.same(unknown, [], 'the service knows every variable')
   const config = loadConfig({ NODE_ENV: 'production', ...first!.environment })
   t.match(config, { REDIS_URL: 'redis://redis:6379', TRUST_PROXY: '172.30.30.0/24', ...secrets })
-  t.equal(config.ACCESS_TOKEN_PRIVATE_KEYS, undefined, 'left out when it is empty')
+  t.equal(config.ACCESS_TOKEN_PRIVATE_KEYS, undefined, 'an empty value counts as absent')
   t.match(networks.edge, { ipam: { config: [{ subnet: config.TRUST_PROXY }] } })
   t.ok(parseFloat(String(first!.stop_grace_period)) > config.SHUTDOWN_DELAY + 5)
 })
 
-t.test('no container has capabilities, new privileges or a file system to write to', async t => {
+t.test('containers have no capabilities, gain no privileges, and have a read-only file system', async t => {
   for (const [name, service] of Object.entries(services)) {
     t.match(service, { read_only: true, cap_drop: ['ALL'], security_opt: ['no-new-privileges:true'] }, name)
   }
-  t.equal(services.redis!.user, 'redis', 'as root the entry point of the image would need capabilities')
+  t.equal(services.redis!.user, 'redis', 'the entry point of the image needs capabilities when it runs as root')
   t.match(services.redis!.volumes, ['./deploy/redis/redis.conf:/usr/local/etc/redis/redis.conf:ro', 'redis-data:/data'])
 })
 
-t.test('the command line of its Redis starts one with a limit, which evicts nothing and writes into /data alone', async t => {
+t.test('the Redis command line sets a memory limit, evicts nothing, and writes only to /data', async t => {
   const [binary, file, ...settings] = read({ ...secrets, REDIS_MAXMEMORY: '123mb' }).services.redis!.command!
   t.same([binary, file], ['redis-server', '/usr/local/etc/redis/redis.conf'])
-  // A server of that file, whose working directory stands for /data.
+  // Starts a server with the same file; its working directory stands for /data.
   const { client, folder } = await startRedis(t, settings)
   for (const [name, value] of Object.entries({
     maxmemory: String(123 * 2 ** 20), 'maxmemory-policy': 'noeviction', aclfile: '', dir: folder, logfile: '', pidfile: ''
   })) t.same(await client.config('GET', name), [name, value])
-  t.equal(services.redis!.command!.at(-1), '512mb', 'and has one without that variable')
+  t.equal(services.redis!.command!.at(-1), '512mb', 'the default limit')
 })
 
 t.test('the loop in docs/production.md generates all required variables', async t => {
@@ -108,10 +108,10 @@ t.test('the loop in docs/production.md generates all required variables', async 
   for (const name of Object.keys(made)) t.throws(() => read({ ...made, [name]: '' }), { message: new RegExp(`^${name}: `) })
 })
 
-t.test('HAProxy alone is reached from outside, and finds the replicas where they are', async t => {
+t.test('only HAProxy publishes ports, and its configuration has the addresses of the replicas', async t => {
   const published = Object.entries(services).filter(([, { ports }]) => ports !== undefined)
   t.same(published.map(([name, { ports }]) => [name, ports]), [['haproxy', ['3000:3000', '127.0.0.1:3001:3001']]])
-  t.notOk(services.haproxy!.networks!.includes('data'), 'nor does it reach Redis')
+  t.notOk(services.haproxy!.networks!.includes('data'), 'HAProxy does not reach Redis')
 
   const config = await readFile('deploy/haproxy.cfg', 'utf8')
   const inFile = [...config.matchAll(/"\$\{REPLICA_\d_?(?:INTERNAL)?-([^}]+)\}"/g)].map(([, address]) => address)
@@ -120,6 +120,6 @@ t.test('HAProxy alone is reached from outside, and finds the replicas where they
     const bind = services.haproxy!.environment![name] ?? new RegExp(`\\$\\{${name}-([^}]+)\\}`).exec(config)![1]!
     t.match(bind, new RegExp(`:${port}$`))
   }
-  // Names that resolve nowhere but there are no error: HAProxy starts, and asks for them again.
+  // The names of the replicas do not resolve here. That is no error: HAProxy starts, and resolves them later.
   execFileSync('haproxy', ['-c', '-f', 'deploy/haproxy.cfg'], { env: { PATH: process.env.PATH, ...services.haproxy!.environment }, stdio: 'pipe' })
 })

@@ -4,7 +4,7 @@ import { chromium, type Locator, type Page } from 'playwright-core'
 import t, { type Test } from 'tap'
 import { apiKey, build, environment, guest, startRedis, startService, tempFolder, type Service, type TokensBody } from '../support/helper.ts'
 
-/** The API page on the internal listener, in a real browser, and the one origin that it needs the public listener to allow. */
+/** The API page of the internal listener in a real browser, and CORS on the public listener for the page's origin. */
 
 const executablePath = execFileSync('sh', ['-c', 'command -v chromium || command -v chromium-browser || command -v google-chrome'],
   { encoding: 'utf8' }).trim()
@@ -14,14 +14,14 @@ const flags = [
   '--disable-background-networking', '--disable-component-update', '--disable-sync'
 ]
 
-/** A page in a browser with an empty profile of its own. */
+/** Opens a page in a new browser with an empty profile. */
 async function openPage (t: Test): Promise<Page> {
   const browser = await chromium.launchPersistentContext(await tempFolder(t), { executablePath, args: flags })
   t.teardown(async () => await browser.close())
   return browser.pages()[0]!
 }
 
-/** Opens the operation's panel, puts a body in, sends it, and returns the status and the body that the page shows. */
+/** Opens the operation's panel, sends a body, and returns the status and the body that the page shows. */
 async function tryOut (page: Page, operationId: string, body: object): Promise<{ status: string, answer: TokensBody }> {
   const panel: Locator = page.locator(`[id$="-${operationId}"]`)
   await panel.locator('.opblock-summary-control').click()
@@ -47,7 +47,7 @@ t.test('the page opens a session and refreshes it', async t => {
   await page.locator('.opblock').first().waitFor()
   const document = await (await fetch(`${service.internalUrl}/docs/json`)).json() as { paths: object }
   t.equal(await page.locator('.opblock').count(), Object.values(document.paths).flatMap(item => Object.keys(item))
-    .filter(key => key !== 'servers').length, 'every operation is there')
+    .filter(key => key !== 'servers').length, 'the page shows every operation')
 
   await page.locator('.auth-wrapper .authorize').first().click()
   await page.locator('#auth-bearer-value').fill(apiKey)
@@ -62,11 +62,11 @@ t.test('the page opens a session and refreshes it', async t => {
   t.match(refreshed.answer, { id: guest.userId, refreshToken: /^eyJ/ })
   t.not(refreshed.answer.refreshToken, opened.answer.refreshToken)
 
-  t.same(trouble, [], 'the browser had nothing to say')
-  t.same([...new Set(requested)].sort(), [service.internalUrl, service.publicUrl].sort(), 'nothing came from elsewhere')
+  t.same(trouble, [], 'the browser reports no error')
+  t.same([...new Set(requested)].sort(), [service.internalUrl, service.publicUrl].sort(), 'the page requests no other origin')
 })
 
-/** A browser's question before the POST that the page sends (the Fetch standard's CORS-preflight). */
+/** Sends a browser's CORS preflight for the POST of the page (Fetch standard). */
 async function preflight (service: Service, origin: string, url = '/api/ps/refresh'): Promise<{ status: number, headers: Record<string, unknown> }> {
   const { statusCode, headers } = await service.public.inject({
     method: 'OPTIONS',
@@ -77,10 +77,10 @@ async function preflight (service: Service, origin: string, url = '/api/ps/refre
   return { status: statusCode, headers: Object.fromEntries(cors) }
 }
 
-t.test('in development the public listener allows the page\'s origin, and no other', async t => {
+t.test('in development the public listener allows only the origin of the page', async t => {
   const redis = await startRedis(t)
   const service = await build(t, redis)
-  t.match(await preflight(service, 'http://localhost:3001'), { status: 404 }, 'not before the internal listener listens')
+  t.match(await preflight(service, 'http://localhost:3001'), { status: 404 }, 'refused until the internal listener listens')
   await service.internal.listen({ host: '127.0.0.1', port: 0 })
   const { port } = service.internal.server.address() as AddressInfo
 
@@ -103,19 +103,19 @@ t.test('in development the public listener allows the page\'s origin, and no oth
   const origin = `http://localhost:${port}`
   const post = await service.public.inject({ method: 'POST', url: '/api/ps/refresh', headers: { origin }, payload: {} })
   t.equal(post.statusCode, 400)
-  t.equal(post.headers['access-control-allow-origin'], origin, 'refusals can be read too')
+  t.equal(post.headers['access-control-allow-origin'], origin, 'the page can read refusals too')
   const plain = await service.public.inject({ method: 'OPTIONS', url: '/api/ps/refresh', headers: { origin } })
-  t.equal(plain.statusCode, 404, 'an OPTIONS that is no preflight is nothing')
+  t.equal(plain.statusCode, 404, 'an OPTIONS request that is no preflight is not found')
 })
 
-t.test('a host of the operator\'s counts, an IPv6 one too', async t => {
+t.test('a page at a configured IPv6 host is allowed', async t => {
   const service = await build(t, await startRedis(t), { INTERNAL_HOST: '::ffff:127.0.0.1' })
   await service.internal.listen({ host: '127.0.0.1', port: 0 })
   const { port } = service.internal.server.address() as AddressInfo
   t.match(await preflight(service, `http://[::ffff:127.0.0.1]:${port}`), { status: 204 })
 })
 
-t.test('in production there is no such thing', async t => {
+t.test('in production the public listener does not allow the origin of the page', async t => {
   const service = await build(t, await startRedis(t), { NODE_ENV: 'production' })
   await service.internal.listen({ host: '127.0.0.1', port: 0 })
   const { port } = service.internal.server.address() as AddressInfo
@@ -127,20 +127,20 @@ t.test('in production there is no such thing', async t => {
   })
   t.equal(statusCode, 200)
   t.same(Object.keys(headers).filter(name => name === 'vary' || name.startsWith('access-control-')), [])
-  t.equal((await service.internal.inject('/docs')).statusCode, 200, 'the page itself is there to read')
+  t.equal((await service.internal.inject('/docs')).statusCode, 200, 'the page itself is served')
 })
 
-t.test('the page keeps to itself', async t => {
+t.test('only the internal listener serves the page, without a key and under a strict content security policy', async t => {
   const service = await build(t, await startRedis(t), { PORT: '3456' })
   const { statusCode, headers } = await service.internal.inject('/docs')
   t.equal(statusCode, 200, 'without a key')
   t.match(headers['content-security-policy'], /default-src 'self';.*frame-ancestors 'none'/)
   const missing = await service.internal.inject('/docs/static/nothing.js')
   t.equal(missing.statusCode, 404)
-  t.same(missing.json(), { code: 404, message: 'Not Found' }, 'our own error for a file that is not there')
-  t.equal((await service.public.inject('/docs')).statusCode, 404, 'nor is it on the public listener')
+  t.same(missing.json(), { code: 404, message: 'Not Found' }, 'a missing file gets the service\'s own error')
+  t.equal((await service.public.inject('/docs')).statusCode, 404, 'the public listener does not serve the page')
 
   const document = (await service.internal.inject({ url: '/docs/json', headers: { host: 'machine:9001' } })).json()
-  t.same(document.paths['/readyz'].servers[0].url, 'http://machine:9001', 'the listener that the reader came to')
-  t.same(document.paths['/api/ps/refresh'].servers[0].url, 'http://machine:3456', 'and the other one, beside it')
+  t.same(document.paths['/readyz'].servers[0].url, 'http://machine:9001', 'the internal listener, at the host of the request')
+  t.same(document.paths['/api/ps/refresh'].servers[0].url, 'http://machine:3456', 'the public listener, at the same host')
 })

@@ -5,13 +5,13 @@ import { Redis } from 'ioredis'
 import t from 'tap'
 import { apiKey, environment, postSession, startRedis, startService, tempFolder } from '../support/helper.ts'
 
-/** docs/validating-over-redis.md prints what it says, and its Redis user can do what it says and nothing else. */
+/** The commands in docs/validating-over-redis.md print the documented output, and its Redis user may run only the documented commands. */
 
-/** What differs from run to run: times, and session ids. */
+/** Replaces times and session ids, which differ from run to run. */
 const normalised = (text: string): string =>
   text.replace(/\b\d{10}\b/g, '<time>').replace(/"sid":"[^"]+"/g, '"sid":"…"').trim()
 
-t.test('the page', async t => {
+t.test('the commands of the page print the documented output', async t => {
   const redis = await startRedis(t)
   const service = await startService(t, { ...environment(redis.url, { REDIS_PREFIX: 'rt:' }), LOG_LEVEL: 'info' })
   const folder = await tempFolder(t)
@@ -31,7 +31,7 @@ t.test('the page', async t => {
     language === 'text' ? [] : [blocks[i + 1]?.language === 'text' ? blocks[i + 1]!.text : ''])
   t.same(printed.map(normalised), expected.map(normalised))
 
-  await t.test('its Redis user', async t => {
+  await t.test('the Redis user of the page may run only the documented commands', async t => {
     const reader = new Redis({
       path: `${redis.folder}/redis.sock`, username: 'reader', password, enableReadyCheck: false, connectionName: 'reader'
     })
@@ -57,7 +57,7 @@ t.test('the page', async t => {
     for (const [command, ...args] of forbidden) {
       await t.rejects(reader.call(command, ...args), { message: /^NOPERM/ }, `${command} ${args.join(' ')}`)
     }
-    t.same(await redis.client.hgetall('rt:1'), before, 'nothing has changed')
+    t.same(await redis.client.hgetall('rt:1'), before, 'the record is unchanged')
 
     await reader.subscribe('rt:events')
     const heard = once(reader, 'message')

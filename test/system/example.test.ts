@@ -11,16 +11,16 @@ import t, { type Test } from 'tap'
 import { startChromium } from '../support/chromium.ts'
 import { claimsOf, tempFolder, type TokensBody } from '../support/helper.ts'
 
-/** The example as `npm run example` runs it, walked through by a real browser. */
+/** The example as `npm run example` runs it, in a real browser. */
 
-// A compiler and a browser with many tabs, beside all other tests.
+// Runs a compiler and a browser with many tabs, at the same time as all other tests.
 t.setTimeout(300_000)
 
 const folder = await copyRepository(t)
 const command = await compile()
 const browser = await startChromium(t)
 
-/** A copy of the repository, so that compiling disturbs no other test. Links would not do: Node and tsc run what is behind them, there. */
+/** Copies the repository, so that compiling disturbs no other test. No links: Node and tsc would resolve them to the original files. */
 async function copyRepository (t: Test): Promise<string> {
   const folder = await tempFolder(t)
   for (const name of ['package.json', 'tsconfig.json', 'tsconfig.build.json', 'src', 'plugins', 'routes', 'packages', 'examples']) {
@@ -33,7 +33,7 @@ async function copyRepository (t: Test): Promise<string> {
   return folder
 }
 
-/** Does what package.json's command does but for the set-up; returns the command that is left. */
+/** Compiles as package.json's command does, without its set-up; returns the rest of that command. */
 async function compile (): Promise<string> {
   const { scripts } = JSON.parse(await readFile('package.json', 'utf8'))
   const [, setup, rest] = /^(node scripts\/setup.mjs packages redis) && npm run build && (exec node .*)$/.exec(scripts.example)!
@@ -46,10 +46,10 @@ async function compile (): Promise<string> {
 interface Run {
   /** Everything printed so far. */
   output: { text: string }
-  /** Resolves when this has been printed. */
+  /** Resolves when `text` has been printed. */
   printed (text: string): Promise<void>
   end (signal: NodeJS.Signals): void
-  /** The exit code, once every process of the example has ended: they share its standard error. */
+  /** Resolves with the exit code once every process of the example has ended, because they share its standard error. */
   closed: Promise<number | null>
 }
 
@@ -102,12 +102,12 @@ async function startExample (t: Test, env: Record<string, string> = {}): Promise
   }
 }
 
-/** Two tabs of a browser that has never been here. */
+/** Two tabs of a browser without stored data. */
 interface Tabs {
   context: BrowserContext
   one: Page
   two: Page
-  /** How many refreshes they were answered together; not those that a busy machine had them repeat. */
+  /** Number of refreshes of both tabs that got an answer below 500; a tab repeats any other. */
   refreshes (): number
 }
 
@@ -121,7 +121,7 @@ async function openTabs (t: Test, { url }: Example): Promise<Tabs> {
   return { context, one, two, refreshes: () => count }
 }
 
-/** Presses a button and returns what the page says then. */
+/** Presses a button and returns the message that the page shows next. */
 async function press (tab: Page, name: string): Promise<string> {
   await tab.getByRole('button', { name }).click()
   return await message(tab)
@@ -144,18 +144,18 @@ const shows = async (tab: Page, what: 'form' | 'main'): Promise<void> => {
   await tab.locator(what === 'form' ? 'main' : 'form').waitFor({ state: 'hidden' })
 }
 
-/** What the browser keeps; the same in every tab. */
+/** Returns the session in localStorage, which all tabs share. */
 async function stored (tab: Page): Promise<TokensBody> {
   return JSON.parse(await tab.evaluate("localStorage.getItem('session')"))
 }
 
-/** Makes the API refuse the access token of all tabs, as if its time were over. */
+/** Makes the access token of all tabs invalid, so that the API refuses it as if it had expired. */
 async function spoilAccessToken (tab: Page): Promise<void> {
   const session = JSON.stringify({ ...await stored(tab), token: 'spoilt' })
   await tab.evaluate(`localStorage.setItem('session', ${JSON.stringify(session)})`)
 }
 
-/** Waits until the API answers this to an access token: time must pass for it, or word must come that something changed. */
+/** Waits until the API answers an access token with `expected`, after the token expires or an event arrives. */
 async function apiAnswers ({ url }: Example, expected: number, token: string, path = 'api/me'): Promise<void> {
   const ask = async (): Promise<Response> => await fetch(url + path, { headers: { Authorization: `Bearer ${token}` } })
   while ((await ask()).status !== expected) await delay(20)
@@ -170,7 +170,7 @@ async function address (t: Test, server: Server): Promise<string> {
 
 const me = '200 {"email":"ada@example.com","role":"USER"}'
 
-t.test('two tabs: both go on when the access token expires, and a log-out in one is one in both', async t => {
+t.test('two tabs: both continue when the access token expires, and a log-out in one logs out both', async t => {
   // Seconds: short enough to wait for, long enough for a slow machine to use a fresh token.
   const example = await startExample(t, { ACCESS_TOKEN_TTL: '5' })
   const { one, two, refreshes } = await openTabs(t, example)
@@ -183,7 +183,7 @@ t.test('two tabs: both go on when the access token expires, and a log-out in one
   const before = { ...await stored(one), refreshes: refreshes() }
   await apiAnswers(example, 401, before.token)
   t.same(await Promise.all([press(one, 'Who am I?'), press(two, 'Who am I?')]), [me, me])
-  // Usually one request for both. Where the browser shows tab two the new tokens late, tab two sends the same refresh token.
+  // Usually one request for both. If tab two sees the new tokens late, it sends the same refresh token again.
   t.ok([1, 2].includes(refreshes() - before.refreshes))
   t.equal(claimsOf((await stored(two)).refreshToken).gen - claimsOf(before.refreshToken).gen, 1, 'one new generation for both')
 
@@ -196,19 +196,19 @@ t.test('two tabs: both go on when the access token expires, and a log-out in one
   t.equal(await example.closed, 0)
 })
 
-t.test('the product', async t => {
+t.test('the page', async t => {
   const example = await startExample(t)
 
-  t.test('a wrong password and an unknown address look the same', async t => {
+  t.test('a wrong password and an unknown address get the same message', async t => {
     const { one } = await openTabs(t, example)
     for (const credentials of [{ ...example, password: 'wrong' }, { ...example, email: 'eve@example.com' }]) {
       t.equal(await logIn(one, credentials), 'Wrong e-mail or password.')
       await shows(one, 'form')
     }
-    t.equal(await logIn(one, { ...example, email: 'Ada@Example.com' }), 'Welcome.', 'the case of an address does not count')
+    t.equal(await logIn(one, { ...example, email: 'Ada@Example.com' }), 'Welcome.', 'the case of an address is ignored')
   })
 
-  t.test('500, a proxy\'s 400, no answer: the token is kept, and works later without anybody\'s doing', async t => {
+  t.test('after a 500, a proxy\'s 400 or no answer, the tab keeps its token and later refreshes by itself', async t => {
     const { context, one, two } = await openTabs(t, example)
     await logIn(one, example)
     for (const trouble of [{ status: 500, json: { code: 500, message: 'Internal Error' } }, { status: 400, body: 'Bad Request' }, undefined]) {
@@ -227,7 +227,7 @@ t.test('the product', async t => {
     }
   })
 
-  t.test('all calls of a tab share one attempt', async t => {
+  t.test('all calls of a tab share one refresh attempt', async t => {
     const { context, one } = await openTabs(t, example)
     await logIn(one, example)
     await spoilAccessToken(one)
@@ -237,17 +237,17 @@ t.test('the product', async t => {
     })
     await context.route('**/api/ps/refresh', async route => {
       await allRefused
-      await one.evaluate('0') // by now the page knows
+      await one.evaluate('0') // by now the page has handled the three 401s
       await route.fulfill({ status: 500, json: {} })
     }, { times: 1 })
     const { size, message } = await one.evaluate<{ size: number, message: string }>(`import('/session.js')
       .then(({ call }) => Promise.allSettled([1, 2, 3].map(() => call('/api/me'))))
       .then(outcomes => ({ size: new Set(outcomes.map(({ reason }) => reason)).size, message: outcomes[0].reason.message }))`)
     t.equal(message, 'No answer just now. Please try again.')
-    t.equal(size, 1, 'the very same error')
+    t.equal(size, 1, 'all calls get the same error')
   })
 
-  t.test('400: every tab asks for a log-in, and a new one is a new session', async t => {
+  t.test('after a 400 every tab asks for a log-in, and a new log-in opens a new session', async t => {
     const { one, two, refreshes } = await openTabs(t, example)
     await logIn(one, example)
     await shows(two, 'main')
@@ -260,7 +260,7 @@ t.test('the product', async t => {
     t.equal(await press(one, 'Who am I?'), me)
   })
 
-  t.test('a call that comes back when its user has gone is not repeated as somebody else', async t => {
+  t.test('a call is not repeated when its user has logged out or another user has logged in meanwhile', async t => {
     const { context, one, two, refreshes } = await openTabs(t, example)
     for (const next of ['null', '{"id":2,"token":"of another user"}']) {
       await logIn(one, example)
@@ -284,7 +284,7 @@ t.test('the product', async t => {
     await apiAnswers(example, 401, token)
   })
 
-  t.test('a log-out that the server can\'t be told still takes the tokens away', async t => {
+  t.test('a log-out deletes the tokens even if the server can\'t be reached', async t => {
     const { context, one, two } = await openTabs(t, example)
     await logIn(one, example)
     await shows(two, 'main')
@@ -294,7 +294,7 @@ t.test('the product', async t => {
     t.equal(await stored(two), null)
   })
 
-  t.test('a role that changes holds at once', async t => {
+  t.test('a changed role takes effect at once', async t => {
     const { one } = await openTabs(t, example)
     await logIn(one, example)
     t.equal(await press(one, 'Administration'), '403 {"code":403,"message":"Forbidden"}')
@@ -303,24 +303,24 @@ t.test('the product', async t => {
     t.equal(await press(one, 'Administration'), '200 {"secret":"for administrators"}')
   })
 
-  t.test('log-ins that are no log-ins', async t => {
+  t.test('invalid log-ins get a 400', async t => {
     const { url, email, password } = example
     const bodies = [undefined, 'no JSON', '{}', JSON.stringify({ email, password }), JSON.stringify({ email, password, deviceId: ' ' })]
     for (const body of bodies) {
       const response = await fetch(`${url}login`, { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: body ?? null })
       t.equal(response.status, 400, `${body}`)
     }
-    t.equal((await fetch(`${url}internal/users/1/sessions`)).status, 404, 'the internal API is not on this origin')
+    t.equal((await fetch(`${url}internal/users/1/sessions`)).status, 404, 'this origin does not serve the internal API')
   })
 
-  t.test('SIGTERM ends it; nothing of all this was worth a line of the log, least of all a token', async t => {
+  t.test('SIGTERM ends the example, and all these requests logged nothing', async t => {
     example.end('SIGTERM')
     t.equal(await example.closed, 0)
     t.match(example.output.text, /Ctrl-C ends it all.\n$/)
   })
 })
 
-t.test('its end', async t => {
+t.test('the example ends', async t => {
   t.test('when its terminal is closed', async t => {
     const { end, closed } = await startExample(t)
     end('SIGHUP')
@@ -340,7 +340,7 @@ t.test('its end', async t => {
   })
 })
 
-t.test('the gateway: a service that is away, or breaks off, breaks nothing else', async t => {
+t.test('the gateway answers 502 when a service fails, ends a request with either side, and keeps serving', async t => {
   const { createGateway } = await import(pathToFileURL(join(folder, 'examples/gateway.mjs')).href)
   const left = new EventEmitter()
   const service = createHttpServer((request, response) => {
@@ -364,7 +364,7 @@ t.test('the gateway: a service that is away, or breaks off, breaks nothing else'
   t.match(await (await fetch(url)).text(), '<!doctype html>')
 })
 
-t.test('the log-in, the API and the page are less than 200 lines', async t => {
+t.test('the log-in, the API and the page have less than 200 lines', async t => {
   const files = ['login.mjs', 'api.mjs', ...(await readdir('examples/page')).map(name => `page/${name}`)]
   const texts = await Promise.all(files.map(async name => await readFile(join('examples', name), 'utf8')))
   t.ok(texts.join('\n').split('\n').filter(line => line.trim() !== '').length < 200)

@@ -5,16 +5,16 @@ import { startCluster } from '../support/redis/cluster.ts'
 import { roleOf, until, type Deployment } from '../support/redis/deployment.ts'
 import { startSentinelGroup } from '../support/redis/sentinel-group.ts'
 
-/** A master dies or hangs while clients refresh: another takes over, nobody is logged out, and nobody restarts anything. */
+/** A master dies or hangs while clients refresh: a replica takes over, no session is lost, and no restart is needed. */
 
 /** Milliseconds of silence after which a master is replaced in these tests. */
 const patience = 1000
 
-/** Clients that refresh without pause, each its own user, as clients do: whoever gets a 500 keeps the token and asks again. */
+/** Clients that refresh all the time, one for each user. After a 500 a client keeps its token and tries again. */
 interface Crowd {
-  /** Resolves when every client has been answered 200 since now. */
+  /** Resolves when every client has got another 200. */
   served (): Promise<void>
-  /** Ends them; every answer's status by how often it came. */
+  /** Stops the clients; returns the number of answers by status. */
   stop (): Promise<Map<number, number>>
 }
 
@@ -47,13 +47,13 @@ async function startCrowd (service: Service, users: number): Promise<Crowd> {
   }
 }
 
-/** Nobody was refused, everybody's session is there, and more than one generation old. */
+/** Asserts that no refresh was refused and every user has one session, which has been refreshed. */
 async function assertWhole (t: Test, service: Service, crowd: Crowd, users: number): Promise<void> {
   t.same([...(await crowd.stop()).keys()].filter(status => status !== 200 && status !== 500), [], 'no other answer than 200 and 500')
   const list = async (i: number): Promise<Array<{ generation: number }>> => {
     const response = await service.call('GET', `/internal/users/${i + 1}/sessions`)
     if (response.statusCode === 200) return response.json().sessions
-    // The internal listener has a connection of its own to heal, for which the event loop must turn.
+    // The internal listener has its own connection; waiting gives the event loop time to reconnect it.
     await delay(10)
     return await list(i)
   }
@@ -62,7 +62,7 @@ async function assertWhole (t: Test, service: Service, crowd: Crowd, users: numb
   t.ok(sessions.every(([session]) => session!.generation > 1))
 }
 
-/** The lines that tell of the connection, on the public listener. */
+/** The log messages about the connection of the public listener. */
 function linesOf ({ log }: Service): unknown[] {
   return log.filter(({ surface, msg }) => surface === 'public' && /connection to Redis/.test(String(msg))).map(({ msg }) => msg)
 }
@@ -74,18 +74,18 @@ async function start<D extends Deployment> (
 ): Promise<{ redis: D, service: Service }> {
   const redis = await deploy(await tempFolder(t), { patience })
   t.teardown(redis.stop)
-  // The very prefix of users.acl.
+  // The prefix in users.acl.
   return { redis, service: await build(t, redis, { REDIS_PREFIX: 'rt:' }) }
 }
 
-/** The first number for which it is so. */
+/** The first number for which `check` resolves to true. */
 async function indexOf (check: (i: number) => Promise<boolean>): Promise<number> {
   for (let i = 0; ; i++) if (await check(i)) return i
 }
 
 const USERS = 12
 
-t.test('Sentinel: the master is killed', async t => {
+t.test('Sentinel: sessions survive when the master is killed', async t => {
   const { redis, service } = await start(t, startSentinelGroup)
   await redis.watched()
   const crowd = await startCrowd(service, USERS)
@@ -102,7 +102,7 @@ t.test('Sentinel: the master is killed', async t => {
   await assertWhole(t, service, crowd, USERS)
 })
 
-t.test('Sentinel: the master hangs, and comes back as a replica', async t => {
+t.test('Sentinel: sessions survive when the master hangs and returns as a replica', async t => {
   const { redis, service } = await start(t, startSentinelGroup)
   await redis.watched()
   const crowd = await startCrowd(service, USERS)
@@ -118,7 +118,7 @@ t.test('Sentinel: the master hangs, and comes back as a replica', async t => {
   await assertWhole(t, service, crowd, USERS)
 })
 
-t.test('Cluster: a master is killed, and the others serve on', async t => {
+t.test('Cluster: sessions survive when a master is killed, and the other masters serve meanwhile', async t => {
   const { redis, service } = await start(t, startCluster)
   const crowd = await startCrowd(service, USERS)
   await crowd.served()
@@ -135,14 +135,14 @@ t.test('Cluster: a master is killed, and the others serve on', async t => {
   await assertWhole(t, service, crowd, USERS)
 })
 
-t.test('Cluster: a slot moves to another master while its users refresh', async t => {
+t.test('Cluster: refreshes succeed while their slot moves to another master', async t => {
   const { redis, service } = await start(t, startCluster)
   const crowd = await startCrowd(service, USERS)
   await crowd.served()
   const old = await redis.masterOf('rt:1')
   await redis.moveSlot('rt:1', async () => {
     await crowd.served()
-    // Somebody new, whose record is to be made where the slot goes to.
+    // A new session, whose record may have to be created on the target of the slot.
     const { refreshToken } = await service.open({ userId: 1, deviceId: 'laptop' })
     t.equal(claimsOf((await service.refresh(refreshToken, 'laptop')).json().refreshToken).gen, 2)
     await service.call('DELETE', `/internal/users/1/sessions/${claimsOf(refreshToken).sid}`)

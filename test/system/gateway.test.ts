@@ -9,13 +9,13 @@ import { text } from 'node:stream/consumers'
 import t, { type Test } from 'tap'
 import { apiKey, build, claimsOf, startRedis, tempFolder, type PrivateRedis, type Service } from '../support/helper.ts'
 
-/** deploy/nginx-auth-request.conf in a real nginx, between real clients, the real service and an API that knows nothing of it. */
+/** deploy/nginx-auth-request.conf in a real nginx, with real clients, the real service, and an API that knows no tokens. */
 
-/** What the API got. */
+/** A request as the API received it. */
 interface Echo {
   method: string
   url: string
-  /** Names as they came, with all values. */
+  /** Names as received, with all values. */
   headers: Array<[name: string, value: string]>
   body: string
 }
@@ -24,21 +24,21 @@ interface Answer<Body> {
   status: number
   headers: IncomingHttpHeaders
   text: string
-  /** Parsed, when it is JSON. */
+  /** The parsed text, if it is JSON. */
   body: Body
 }
 
 interface Gateway {
-  /** A request through nginx; `headers` name after name, value after value, so that a name may come twice. */
+  /** Sends a request through nginx. `headers` alternates names and values, so that a name may occur twice. */
   send: (token?: string, options?: { method?: string, path?: string, headers?: string[], body?: string }) => Promise<Answer<Echo>>
-  /** How many requests reached the API. */
+  /** Number of requests that reached the API. */
   reached: () => number
 }
 
 interface Setup extends Gateway {
   service: Service
   redis: PrivateRedis
-  /** What reached the service at /internal/verify. */
+  /** The requests that reached the internal listener of the service. */
   asked: Echo[]
 }
 
@@ -51,7 +51,7 @@ async function listen (t: Test, server: Pick<Server, 'listen' | 'address' | 'clo
 
 const pairs = (raw: string[]): Array<[string, string]> => Array.from({ length: raw.length / 2 }, (_, i) => [raw[2 * i]!, raw[2 * i + 1]!])
 
-/** The configuration as it stands, with this test's addresses, key and folder. */
+/** Starts nginx with the configuration, with this test's addresses, key and folder in it. Returns nginx's socket. */
 async function startNginx (t: Test, verifier: string, api: string, key = apiKey): Promise<string> {
   const folder = await tempFolder(t)
   const socket = join(folder, 'nginx.sock')
@@ -70,7 +70,7 @@ async function startNginx (t: Test, verifier: string, api: string, key = apiKey)
   }
   await writeFile(join(folder, 'nginx.conf'), config)
 
-  // One process, so that it stays the current user and ends as a whole.
+  // A single process keeps the current user, and one signal ends it.
   const child = spawn('nginx', ['-p', folder, '-c', join(folder, 'nginx.conf'), '-e', 'stderr',
     '-g', `daemon off; master_process off; error_log stderr notice; pid ${folder}/nginx.pid;`], { stdio: ['ignore', 'ignore', 'pipe'] })
   const exited = once(child, 'exit')
@@ -80,7 +80,7 @@ async function startNginx (t: Test, verifier: string, api: string, key = apiKey)
   })
   const lines: string[] = []
   const output = createInterface(child.stderr).on('line', line => lines.push(line))
-  // Its version is the first thing it says after it has begun to listen.
+  // nginx logs its version right after it has begun to listen.
   while (!lines.some(line => line.includes(': nginx/'))) {
     await Promise.race([once(output, 'line'), exited.then(() => { throw new Error(`nginx did not start:\n${lines.join('\n')}`) })])
   }
@@ -128,7 +128,7 @@ async function setup (t: Test): Promise<Setup> {
 
 const valuesOf = ({ headers }: Echo, pattern: RegExp): Array<[string, string]> => headers.filter(([name]) => pattern.test(name))
 
-/** Everything that any server might read as one of the three headers. */
+/** Matches every name that a server might read as one of the three headers. */
 const identity = /user.?(id|role)|session.?id/i
 
 function assertOutside (t: Test, answer: Answer<unknown>, status: 401 | 500): void {
@@ -139,7 +139,7 @@ function assertOutside (t: Test, answer: Answer<unknown>, status: 401 | 500): vo
   t.same(Object.keys(answer.headers).filter(name => identity.test(name)), [])
 }
 
-t.test('outside without a token, inside with one', async t => {
+t.test('only requests with a valid access token reach the API', async t => {
   const { service, send, reached } = await setup(t)
   const { token, refreshToken } = await service.open()
   for (const wrong of [undefined, 'x', refreshToken, `${token.slice(0, -10)}AAAAAAAAAA`]) assertOutside(t, await send(wrong), 401)
@@ -152,22 +152,22 @@ t.test('outside without a token, inside with one', async t => {
   t.match(answer.body, { method: 'GET', url: '/orders/1?x=y' })
   t.same(valuesOf(answer.body, identity), [['X-User-Id', '1'], ['X-User-Role', 'GUEST'], ['X-Session-Id', claimsOf(token).sid]])
   t.notOk(JSON.stringify(answer.body).includes(token), 'the API does not get the token')
-  t.notOk(JSON.stringify(answer.body).includes(apiKey), 'nor the key')
+  t.notOk(JSON.stringify(answer.body).includes(apiKey), 'the API does not get the key')
 })
 
-t.test('what a client says it is never gets through', async t => {
+t.test('identity headers from a client never reach the API', async t => {
   const { service, send } = await setup(t)
   const { token } = await service.open()
   const { sid } = claimsOf(token)
   const lies: Record<string, string[]> = {
     'the headers themselves': ['X-User-Id', '2', 'X-User-Role', 'ADMIN', 'X-Session-Id', 'x'],
     'in another case': ['x-user-id', '2', 'X-USER-ROLE', 'ADMIN', 'x-Session-ID', 'x'],
-    'others of the family': ['X-User-Name', 'q', 'X-User', '2', 'X-User-Email', 'q@q', 'X-User-Id', '2'],
+    'similar names': ['X-User-Name', 'q', 'X-User', '2', 'X-User-Email', 'q@q', 'X-User-Id', '2'],
     twice: ['X-User-Id', '2', 'x-user-id', '3', 'X-User-Id', '1'],
     'with underscores': ['X_User_Id', '2', 'X-User_Id', '2', 'X_User-Id', '2', 'x_user_role', 'ADMIN', 'X_SESSION_ID', 'x'],
-    'with other signs': ['X.User.Id', '2', 'X~User~Role', 'ADMIN', "X'Session'Id", 'x', 'X-User.Id', '2'],
-    'struck out by Connection': ['Connection', 'close, X-User-Id, X-User-Role', 'X-User-Id', '2'],
-    'the verifier\'s own': ['X-Internal-Api-Key', 'x', 'X-User-Id', '2']
+    'with other punctuation': ['X.User.Id', '2', 'X~User~Role', 'ADMIN', "X'Session'Id", 'x', 'X-User.Id', '2'],
+    'named in Connection': ['Connection', 'close, X-User-Id, X-User-Role', 'X-User-Id', '2'],
+    'the key for the service': ['X-Internal-Api-Key', 'x', 'X-User-Id', '2']
   }
   for (const [what, headers] of Object.entries(lies)) {
     const { status, body } = await send(token, { headers })
@@ -176,7 +176,7 @@ t.test('what a client says it is never gets through', async t => {
   }
 })
 
-t.test('an ended session is outside from the very next request on', async t => {
+t.test('the next request of an ended session gets a 401', async t => {
   const { service, send, reached } = await setup(t)
   for (const everywhere of [false, true]) {
     const { token } = await service.open()
@@ -188,7 +188,7 @@ t.test('an ended session is outside from the very next request on', async t => {
   }
 })
 
-t.test('a changed role holds at once', async t => {
+t.test('a changed role takes effect at once', async t => {
   const { service, send } = await setup(t)
   const { token } = await service.open()
   t.same(valuesOf((await send(token)).body, /role/i), [['X-User-Role', 'GUEST']])
@@ -196,12 +196,12 @@ t.test('a changed role holds at once', async t => {
   t.same(valuesOf((await send(token)).body, /role/i), [['X-User-Role', 'ADMIN']])
 })
 
-t.test('the service is asked with the token and the key alone', async t => {
+t.test('nginx sends only the token and the key to the service', async t => {
   const { service, send, asked } = await setup(t)
   const { token } = await service.open()
   const body = 'x'.repeat(200_000)
   const answer = await send(token, { method: 'POST', path: '/orders', headers: ['Cookie', 'a=b', 'Content-Type', 'text/plain', 'X-User-Id', '2'], body })
-  t.match(answer, { status: 200, body: { method: 'POST', url: '/orders', body } }, 'the API gets it all')
+  t.match(answer, { status: 200, body: { method: 'POST', url: '/orders', body } }, 'the API gets the whole request')
   t.match(valuesOf(answer.body, /^cookie$/i), [['Cookie', 'a=b']])
   t.match(asked, [{ method: 'GET', url: '/internal/verify', body: '' }])
   t.same(asked[0]!.headers.map(([name]) => name.toLowerCase()).sort(), ['authorization', 'host', 'x-internal-api-key'])
@@ -209,7 +209,7 @@ t.test('the service is asked with the token and the key alone', async t => {
   t.equal(asked.length, 2)
 })
 
-t.test('the inner location is closed, and the API\'s own answers are its own', async t => {
+t.test('clients can\'t request the inner location, and get the API\'s own errors unchanged', async t => {
   const { service, send, reached } = await setup(t)
   const { token } = await service.open()
   t.match(await send(token, { path: '/teapot' }), { status: 418, body: { url: '/teapot' } })
@@ -219,7 +219,7 @@ t.test('the inner location is closed, and the API\'s own answers are its own', a
   t.equal(reached(), before)
 })
 
-t.test('nobody gets through while the service is away, or the key is wrong', async t => {
+t.test('rejects while the service is down or the key is wrong', async t => {
   const { service, redis, send, reached } = await setup(t)
   const { token } = await service.open()
   const keyless = await startGateway(t, new URL(service.internal.listeningOrigin).host, `${apiKey}x`)
@@ -236,7 +236,7 @@ t.test('nobody gets through while the service is away, or the key is wrong', asy
   t.equal(reached(), 1)
 })
 
-t.test('nor while it takes questions and answers none', { timeout: 20_000 }, async t => {
+t.test('rejects while the service hangs', { timeout: 20_000 }, async t => {
   const mute = createSocket(socket => { t.teardown(() => socket.destroy()) })
   const { send, reached } = await startGateway(t, await listen(t, mute as unknown as Server))
   assertOutside(t, await send('x'), 500)

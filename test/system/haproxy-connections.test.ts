@@ -17,7 +17,7 @@ t.before(async () => {
   haproxy = await startHaproxy(t, [address, address, address])
 })
 
-t.test('an address has 256 connections, and others are served', async t => {
+t.test('an address may open 256 connections, and other addresses are served', async t => {
   const port = portOf(haproxy.publicUrl)
   t.equal((await openMany(t, port, 400)).length, 256)
   const other = open(t, port, '127.0.0.2')
@@ -26,7 +26,7 @@ t.test('an address has 256 connections, and others are served', async t => {
   t.equal(await haproxy.figure('public/FRONTEND', 'dcon'), '144')
 })
 
-t.test('clients who read nothing are disconnected, and others are served', async t => {
+t.test('clients that read no answers are disconnected, and other clients are served', async t => {
   const port = portOf(haproxy.publicUrl)
   await haproxy.until('public/FRONTEND', 'scur', count => count === '0')
   pipelineUnread(t, port, '/api/ps/x', 20)

@@ -9,13 +9,13 @@ import { haproxyEnvironment, startHaproxy, type Balancer } from '../support/hapr
 import { freePort } from '../support/ports.ts'
 import { apiKey, build, postRefresh, startRedis, type TokensBody } from '../support/helper.ts'
 
-/** What deploy/haproxy.cfg does with single requests. */
+/** How HAProxy with deploy/haproxy.cfg handles single requests. */
 
 const badRequest = '{"code":400,"message":"Bad Request"}'
 const notFound = '{"code":404,"message":"Not Found"}'
 const internalError = '{"code":500,"message":"Internal Error"}'
 
-/** What came to a replica. */
+/** A request that reached a replica. */
 interface Arrival {
   replica: number
   method: string
@@ -28,7 +28,7 @@ type Behaviour = (response: ServerResponse, arrival: Arrival) => unknown
 
 const answers = (status: number, body: string): Behaviour => response => response.writeHead(status, { 'content-type': 'application/json' }).end(body)
 
-/** Three listeners in place of replicas, healthy and of any behaviour else, behind HAProxy. */
+/** Starts HAProxy in front of three fake replicas, which report ready and answer other requests by `behaviours`. */
 async function startFakes (t: Test, ...behaviours: Behaviour[]): Promise<{ haproxy: Balancer, arrivals: Arrival[] }> {
   const arrivals: Arrival[] = []
   const addresses = await Promise.all([0, 1, 2].map(async replica => {
@@ -57,7 +57,7 @@ async function post (haproxy: Balancer, body = '{}', headers: Record<string, str
   return await fetch(`${haproxy.publicUrl}/api/ps/refresh`, { method: 'POST', body, headers })
 }
 
-/** Bytes to HAProxy, and what comes back until it closes. */
+/** Sends bytes to HAProxy, and returns the answer once HAProxy closes the connection. */
 async function raw (haproxy: Balancer, bytes: string): Promise<string> {
   const socket = connect(Number(new URL(haproxy.publicUrl).port), '127.0.0.1').setEncoding('latin1')
   socket.write(bytes, 'latin1')
@@ -70,14 +70,14 @@ async function assertAnswer (t: Test, response: Response, status: number, body: 
   t.equal(response.headers.get('cache-control'), 'no-store')
 }
 
-t.test('the file is valid, without a warning', async t => {
+t.test('HAProxy accepts the file without a warning', async t => {
   const replicas = [1, 2, 3].map(i => ({ public: `127.0.0.1:${i}`, internal: `127.0.0.1:${i}` }))
   const env = { PATH: process.env.PATH, ...haproxyEnvironment(replicas) }
   const printed = execFileSync('sh', ['-c', 'haproxy -c -f deploy/haproxy.cfg 2>&1'], { env, encoding: 'utf8' })
   t.notMatch(printed.replace(/.*has no nameservers configured!/, ''), /warning|alert/i)
 })
 
-t.test('two paths pass, and no other', async t => {
+t.test('only two paths reach the replicas', async t => {
   const { haproxy, arrivals } = await startFakes(t, answers(200, '{}'))
   for (const path of ['/', '/healthz', '/readyz', '/metrics', '/docs', '/internal/sessions', '/api/ps', '/API/ps/refresh', '/.well-known/jwks.json/x', '//api/ps/refresh']) {
     await assertAnswer(t, await fetch(haproxy.publicUrl + path, { method: 'POST' }), 404, notFound, path)
@@ -87,7 +87,7 @@ t.test('two paths pass, and no other', async t => {
   t.same(arrivals.map(({ url }) => url), ['/api/ps/refresh', '/.well-known/jwks.json'])
 })
 
-t.test('who asks, and under which id, is HAProxy\'s word', async t => {
+t.test('HAProxy sets the client\'s address and the request id, whatever the client sends', async t => {
   const { haproxy, arrivals } = await startFakes(t, answers(200, '{}'))
   const forged = { 'X-Forwarded-For': '203.0.113.7', 'X-Forwarded-Proto': 'https', 'X-Forwarded-Host': 'evil.example', Forwarded: 'for=203.0.113.7', 'X-Request-Id': 'forged' }
   const traceparent = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01'
@@ -98,7 +98,7 @@ t.test('who asks, and under which id, is HAProxy\'s word', async t => {
     t.notMatch(headers, { 'x-forwarded-host': String })
     t.notMatch(headers, { forwarded: String })
     t.match(headers['x-request-id'], /^[0-9a-f]{8}-[0-9a-f-]{27}$/)
-    t.equal(headers['x-request-id'], ids[i], 'and the client is told')
+    t.equal(headers['x-request-id'], ids[i], 'the client gets the same id')
   }
   t.not(ids[0], ids[1])
 })
@@ -126,7 +126,7 @@ t.test('no request is smuggled in the body of another', async t => {
   }
 })
 
-t.test('a request that one replica fails is repeated at another', async t => {
+t.test('a request that fails on one replica is repeated on another', async t => {
   const failures: Record<string, Behaviour> = {
     'closes without an answer': response => response.socket!.destroy(),
     resets: response => response.socket!.resetAndDestroy(),
@@ -142,18 +142,18 @@ t.test('a request that one replica fails is repeated at another', async t => {
       t.equal(response.status, 200, name)
       await response.text()
     }
-    t.same(arrivals.filter(({ replica }) => replica > 0).map(({ body }) => body), ['{"i":0}', '{"i":1}', '{"i":2}'], 'whole, and once')
+    t.same(arrivals.filter(({ replica }) => replica > 0).map(({ body }) => body), ['{"i":0}', '{"i":1}', '{"i":2}'], 'the other replicas get each request whole and once')
     t.ok(arrivals.some(({ replica }) => replica === 0))
   }
 })
 
-t.test('a body that comes late is repeated too', async t => {
+t.test('a request whose body arrives late is repeated too', async t => {
   const { haproxy, arrivals } = await startFakes(t, response => response.socket!.destroy(), answers(200, '{}'), answers(200, '{}'))
   const headers = { 'content-length': 2 }
   for (let i = 0; i < 3; i++) {
     const sent = request(`${haproxy.publicUrl}/api/ps/refresh`, { method: 'POST', headers, agent: false })
     sent.flushHeaders()
-    // HAProxy has the headers when it has accepted and answered something that came later.
+    // HAProxy has read the headers once it has answered a request that was sent after them.
     await fetch(`${haproxy.publicUrl}/`)
     sent.end('{}')
     const [response] = await once(sent, 'response')
@@ -163,7 +163,7 @@ t.test('a body that comes late is repeated too', async t => {
   t.ok(arrivals.some(({ replica }) => replica === 0))
 })
 
-t.test('a 500 of every replica is the client\'s, after three attempts', async t => {
+t.test('the client gets a 500 after three attempts if every replica answers 500', async t => {
   const { haproxy, arrivals } = await startFakes(t, answers(500, internalError))
   const response = await fetch(`${haproxy.publicUrl}/api/ps/refresh?refreshToken=x`, { method: 'POST' })
   t.same([response.status, arrivals.length], [500, 3])
@@ -173,7 +173,7 @@ t.test('a 500 of every replica is the client\'s, after three attempts', async t 
   t.equal(line.requestId, response.headers.get('x-request-id'))
 })
 
-t.test('nobody answers: our 500', async t => {
+t.test('the client gets our 500 if no replica answers', async t => {
   const { haproxy, arrivals } = await startFakes(t, response => response.socket!.destroy())
   await assertAnswer(t, await post(haproxy, '{}', { connection: 'close' }), 500, internalError, 'every replica closes')
   t.equal(arrivals.length, 3)
@@ -183,21 +183,21 @@ t.test('nobody answers: our 500', async t => {
   for (const name of ['replica-1', 'replica-2', 'replica-3']) await alone.until(`replicas/${name}`, 'status', status => status.startsWith('DOWN'))
   await assertAnswer(t, await post(alone), 500, internalError, 'every replica is down')
   const internal = await fetch(`${alone.internalUrl}/internal/sessions`, { method: 'POST' })
-  await assertAnswer(t, internal, 500, internalError, 'for services too')
+  await assertAnswer(t, internal, 500, internalError, 'the internal API: every replica is down')
 })
 
-t.test('what is not HTTP: 400', async t => {
+t.test('invalid HTTP gets a 400', async t => {
   const { haproxy, arrivals } = await startFakes(t, answers(200, '{}'))
   for (const bytes of ['garbage\r\n\r\n', 'POST /api/ps/refresh HTTP/1.1\r\nno header\r\n\r\n', `GET / HTTP/1.1\r\nX: ${'x'.repeat(20_000)}\r\n\r\n`]) {
     const answer = await raw(haproxy, bytes)
     t.match(answer, /^HTTP\/1\.1 400 /)
-    // Its own words, in versions that have no others.
+    // Some versions of HAProxy answer with their own text.
     t.ok(answer.endsWith(badRequest) || answer.includes('Your browser sent an invalid request.'), answer)
   }
   t.same(arrivals, [])
 })
 
-t.test('the real service, with Redis down and back, and bodies of any size', async t => {
+t.test('the real service refreshes after Redis was down, and with a body larger than HAProxy\'s buffer', async t => {
   const redis = await startRedis(t)
   const service = await build(t, redis)
   const address = {
@@ -210,14 +210,14 @@ t.test('the real service, with Redis down and back, and bodies of any size', asy
   await redis.kill()
   await assertAnswer(t, await postRefresh(haproxy.publicUrl, refreshToken), 500, internalError, 'Redis is down')
   await haproxy.until('replicas/replica-1', 'status', status => status.startsWith('DOWN'))
-  await assertAnswer(t, await postRefresh(haproxy.publicUrl, refreshToken), 500, internalError, 'and every replica, as HAProxy sees it')
+  await assertAnswer(t, await postRefresh(haproxy.publicUrl, refreshToken), 500, internalError, 'Redis is down, and HAProxy has marked every replica as down')
   await redis.start()
   for (const name of ['replica-1', 'replica-2', 'replica-3']) await haproxy.until(`replicas/${name}`, 'status', status => status.startsWith('UP'))
   const answer = await postRefresh(haproxy.publicUrl, refreshToken)
   t.equal(answer.status, 200, 'the same token')
   let token = (await answer.json() as TokensBody).refreshToken
 
-  // Over the buffer of HAProxy, and over the limit of the service.
+  // Larger than HAProxy's buffer, then larger than the service's limit.
   for (const [size, status] of [[20_000, 200], [40_000, 400]] as const) {
     const body = JSON.stringify({ deviceId: 'Unique key', refreshToken: token, padding: 'x'.repeat(size) })
     const response = await post(haproxy, body, { 'content-type': 'application/json' })
@@ -235,7 +235,7 @@ t.test('the real service, with Redis down and back, and bodies of any size', asy
   t.notOk(log.includes(refreshToken) || log.includes(token))
 })
 
-t.test('its own figures, for Prometheus', async t => {
+t.test('HAProxy exports its metrics for Prometheus', async t => {
   const { haproxy } = await startFakes(t, answers(200, '{}'))
   await post(haproxy)
   const sent = request({ socketPath: join(haproxy.folder, 'metrics.sock'), path: '/metrics' }).end()

@@ -4,22 +4,22 @@ import { startHaproxy, type Balancer } from '../support/haproxy.ts'
 import { claimsOf, environment, postRefresh, postSession, startRedis, startService, type ServiceProcess, type TokensBody } from '../support/helper.ts'
 import { freePort } from '../support/ports.ts'
 
-/** Three replicas behind HAProxy, under load: what happens to one of them happens to no client. */
+/** Three replicas behind HAProxy, under load: clients notice no failure of a single replica. */
 
 const CLIENTS = 12
 
-/** Milliseconds between a client's refreshes: the load must leave the machine room for three replicas and their checks. */
+/** Milliseconds between a client's refreshes, so that the machine can also run three replicas and their health checks. */
 const PAUSE = 20
 
-/** Milliseconds after which a client calls a request failed. More than all of HAProxy's attempts. */
+/** Milliseconds after which a client counts a request as failed. Longer than all of HAProxy's attempts. */
 const PATIENCE = 10_000
 
 interface Load {
-  /** What was not answered with a 200. */
+  /** Errors of the requests that were not answered with a 200. */
   failures: string[]
-  /** Resolves when every client has refreshed so many times more. */
+  /** Resolves when every client has refreshed `times` more times. */
   more (times: number): Promise<void>
-  /** Lets the last requests be answered; resolves with how often each client refreshed, and its newest token. */
+  /** Stops after the last requests are answered; resolves with each client's number of refreshes and its newest token. */
   stop (): Promise<Array<{ count: number, refreshToken: string }>>
 }
 
@@ -28,7 +28,7 @@ async function impatience (): Promise<never> {
   throw new Error('no answer')
 }
 
-/** Clients, each with a session of its own, that refresh one after the other until they are stopped. */
+/** Starts clients, each with its own session, that refresh until they are stopped. */
 async function startLoad (t: Test, { publicUrl, internalUrl }: Balancer): Promise<Load> {
   const failures: string[] = []
   const stopping = new AbortController()
@@ -68,16 +68,16 @@ async function startLoad (t: Test, { publicUrl, internalUrl }: Balancer): Promis
 interface Cluster {
   haproxy: Balancer
   replica (i: number): ServiceProcess
-  /** Starts that replica again, where it was. */
+  /** Starts a replica again, on the same ports. */
   restart (i: number): Promise<void>
-  /** HAProxy finds the replica up or down. */
+  /** Resolves when HAProxy has marked the replica as up or down. */
   is (i: number, state: 'UP' | 'DOWN'): Promise<void>
-  /** From now on, the replica has answered clients. */
+  /** Resolves when the replica has answered another client. */
   serves (i: number): Promise<void>
 }
 
 async function startCluster (t: Test): Promise<Cluster> {
-  // Nothing on disk: a slow disk is trouble of Redis, and other tests are about that.
+  // No persistence, so that a slow disk can't fail requests: other tests cover that.
   const redis = await startRedis(t, ['--appendonly', 'no'])
   const env = environment(redis.url, { LOG_LEVEL: 'info', SHUTDOWN_DELAY: '3' })
   const ports = await Promise.all([1, 2, 3].map(async () => ({ PORT: String(await freePort()), INTERNAL_PORT: String(await freePort()) })))
@@ -100,19 +100,19 @@ async function startCluster (t: Test): Promise<Cluster> {
 let cluster: Cluster
 t.before(async () => { cluster = await startCluster(t) })
 
-/** No request failed, and every session lives, at the very generation that its client has seen. */
+/** Asserts that no request failed, and every session is live at the generation that its client has seen. */
 async function assertUnnoticed (t: Test, load: Load): Promise<void> {
   const clients = await load.stop()
   t.same(load.failures, [], '0 requests failed')
   const last = await Promise.all(clients.map(async ({ refreshToken }) => await postRefresh(cluster.haproxy.publicUrl, refreshToken)))
   t.same(last.map(({ status }) => status), clients.map(() => 200), '0 sessions lost')
   const generations = await Promise.all(last.map(async response => claimsOf((await response.json() as TokensBody).refreshToken).gen))
-  t.same(generations, clients.map(({ count }) => count + 2), 'and nothing was rotated twice')
+  t.same(generations, clients.map(({ count }) => count + 2), 'no session was rotated twice')
 }
 
 const everyReplica = [0, 1, 2]
 
-t.test('a rolling restart', async t => {
+t.test('clients notice no rolling restart', async t => {
   const load = await startLoad(t, cluster.haproxy)
   await Promise.all(everyReplica.map(cluster.serves))
   for (const i of everyReplica) {
@@ -128,7 +128,7 @@ t.test('a rolling restart', async t => {
   await assertUnnoticed(t, load)
 })
 
-t.test('SIGKILL of a replica, and its return', async t => {
+t.test('clients do not notice that a replica is killed and restarted', async t => {
   const load = await startLoad(t, cluster.haproxy)
   await Promise.all(everyReplica.map(cluster.serves))
   cluster.replica(1).child.kill('SIGKILL')
@@ -140,7 +140,7 @@ t.test('SIGKILL of a replica, and its return', async t => {
   await assertUnnoticed(t, load)
 })
 
-t.test('SIGSTOP of a replica, and SIGCONT: what it still had is repeated elsewhere, and of no effect later', async t => {
+t.test('requests in a replica that is stopped by SIGSTOP are repeated elsewhere, and have no effect after SIGCONT', async t => {
   const load = await startLoad(t, cluster.haproxy)
   await Promise.all(everyReplica.map(cluster.serves))
   const frozen = cluster.replica(1)
@@ -149,7 +149,7 @@ t.test('SIGSTOP of a replica, and SIGCONT: what it still had is repeated elsewhe
   frozen.child.kill('SIGSTOP')
   await cluster.is(1, 'DOWN')
   while (await repeated() === before) await delay(PAUSE)
-  // Whoever had a request there is now generations ahead of it.
+  // Now each session is generations ahead of any request in the stopped replica.
   await load.more(5)
   frozen.child.kill('SIGCONT')
   await frozen.line('Redis could not be used')

@@ -10,32 +10,32 @@ import {
 } from '../support/helper.ts'
 
 /**
- * The procedures of docs/keys.md, with three real replicas under load: secrets give way to a private key, that one to
- * another, and the secret of refresh tokens changes on the way. Nobody is logged out and no access token is rejected.
+ * The procedures of docs/keys.md, with three real replicas under load: a private key replaces the secrets, another private
+ * key replaces the first, and the secret of refresh tokens changes too. No user is logged out, no access token is rejected.
  */
 
-/** Seconds that an access token lives. */
+/** Lifetime of an access token, seconds. */
 const TTL = 2
 
-/** Milliseconds for which the verifier that asks only then keeps the JWKS. */
+/** Milliseconds for which the `aging` verifier caches the JWKS. */
 const CACHED = 200
 
-/** Milliseconds between two rounds of a client. */
+/** Milliseconds between two refreshes of a client. */
 const PACE = 100
 
 const users = [1, 2, 3]
 
-/** A replica behind the balancer, with what it is working on. */
+/** A replica behind the balancer, with its unanswered requests. */
 interface Replica {
   service: ServiceProcess
   inFlight: Set<Promise<unknown>>
 }
 
-// Eighteen processes, one after the other.
+// Starts eighteen processes, one after another.
 const TIMEOUT = 300_000
 t.setTimeout(TIMEOUT)
 
-t.test('keys rotate under load', { timeout: TIMEOUT }, async t => {
+t.test('keys rotate under load without a rejected token', { timeout: TIMEOUT }, async t => {
   const redis = await startRedis(t)
   const [accessSecret, oldRefresh, newRefresh] = [secret(), secret(), secret()]
   const [a, b] = [privateKey('EdDSA'), privateKey('ES256')]
@@ -44,7 +44,7 @@ t.test('keys rotate under load', { timeout: TIMEOUT }, async t => {
     ({ ...base, ACCESS_TOKEN_PRIVATE_KEYS: keys, ACCESS_TOKEN_SECRETS: accessSecrets, REFRESH_TOKEN_SECRETS: refreshSecrets })
   const kids = { secret: parseKeys(accessSecret)[0].kid, a: parsePrivateKeys(a)[0]!.kid, b: parsePrivateKeys(b)[0]!.kid }
 
-  // The balancer: each request to the next replica; one that is to be restarted gets no more and finishes what it has.
+  // The balancer sends each request to the next replica. A replica gets no new requests before its restart, and finishes the old ones.
   const replicas: Replica[] = []
   const services: ServiceProcess[] = []
   const add = async (env: Record<string, string>): Promise<void> => {
@@ -69,7 +69,7 @@ t.test('keys rotate under load', { timeout: TIMEOUT }, async t => {
     }
   }
 
-  // Two services that verify: one goes by the age of what it has alone, the other asks when it meets an unknown kid alone.
+  // Two verifying services: `aging` fetches the JWKS only when its copy is old, `asking` only for an unknown kid.
   const fetchBalanced = async (url: string, options: object): Promise<Response> => await balanced(async service => {
     const response = await fetch(new URL(new URL(url).pathname, service.publicUrl), options)
     return new Response(await response.text(), response)
@@ -87,10 +87,10 @@ t.test('keys rotate under load', { timeout: TIMEOUT }, async t => {
   await Promise.all(users.map(async () => await add(env('', accessSecret, oldRefresh))))
   await Promise.all([aging.reload(), asking.reload()])
   t.same(aging.jwks(), { keys: [] })
-  /** `Cache-Control` in small: afterwards nobody goes by a copy from before. */
+  /** Waits until every cached copy of the JWKS has expired; stands for the much longer `Cache-Control`. */
   const copiesRunOut = async (): Promise<void> => await delay(CACHED + 10)
 
-  // The load: clients that refresh all the time, and use every token until it expires.
+  // The load: clients refresh all the time, and use every token until it expires.
   const seen = new Set<string>()
   const refused: string[] = []
   const rounds = new Map(users.map(user => [user, 0]))
@@ -118,10 +118,10 @@ t.test('keys rotate under load', { timeout: TIMEOUT }, async t => {
     }
   }
   const load = Promise.all(users.map(client))
-  /** When all that clients hold was made after this call: their access tokens from before have expired. */
+  /** Waits until all access tokens from before this call have expired, and every client has newer tokens. */
   const tokensRunOut = async (): Promise<void> => {
     const expired = delay(TTL * 1000)
-    // The first answer may have been on its way.
+    // Two rounds, because the first answer may have been sent before this call.
     const before = new Map(rounds)
     while (users.some(user => rounds.get(user)! < before.get(user)! + 2)) await once(events, 'round')
     await expired

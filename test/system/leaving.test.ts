@@ -5,7 +5,7 @@ import { startCluster, type RedisCluster } from '../support/redis/cluster.ts'
 import { roleOf, until } from '../support/redis/deployment.ts'
 import type { RedisServer } from '../support/redis/server.ts'
 
-/** Masters hand their slots to their replicas and leave the Cluster, as for an upgrade. They live on, and answer. */
+/** Masters hand their slots to their replicas and leave the Cluster, as for an upgrade. They keep running and answering. */
 
 let redis: RedisCluster
 let service: Service
@@ -22,7 +22,7 @@ async function handOver (old: RedisServer): Promise<void> {
   await until(async () => await roleOf(old) === 'slave')
 }
 
-/** Resolves when every other member of the Cluster lists it as a replica. */
+/** Resolves when every other member of the Cluster lists `old` as a replica. */
 async function isReplica (old: RedisServer): Promise<void> {
   for (const { client } of redis.servers.filter(server => server !== old)) {
     await until(async () => {
@@ -32,18 +32,18 @@ async function isReplica (old: RedisServer): Promise<void> {
   }
 }
 
-t.test('the next request of its users is answered by its heir', async t => {
+t.test('the new master answers the next request of the users of a master that has left', async t => {
   const { refreshToken } = await service.open()
   const old = await redis.masterOf('rt:1')
   await handOver(old)
-  // Sooner than the service looks at the slots by itself.
+  // Before the service refreshes the slots by itself.
   await old.client.cluster('RESET')
   const { statusCode } = await service.refresh(refreshToken)
   t.equal(statusCode, 200)
   t.equal((await service.call('GET', '/internal/users/1/sessions')).statusCode, 200)
 })
 
-t.test('a service that asks it for the slots keeps its other connections', async t => {
+t.test('a service that asks a former master for the slots keeps its other connections', async t => {
   const heir = await redis.masterOf('rt:1')
   let userId = 2
   while (await redis.masterOf(`rt:${userId}`) === heir) userId++
@@ -55,7 +55,7 @@ t.test('a service that asks it for the slots keeps its other connections', async
   const readSlots = async (): Promise<void> => await new Promise(resolve => client.refreshSlotsCache(() => resolve()))
   await readSlots()
   await old.client.cluster('RESET')
-  // Each time one server is asked, at random.
+  // Each call asks one server at random.
   for (let i = 0; i < 40; i++) await readSlots()
   const { statusCode } = await service.refresh(refreshToken)
   t.equal(statusCode, 200)

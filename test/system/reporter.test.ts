@@ -5,18 +5,18 @@ import { join, resolve } from 'node:path'
 import t from 'tap'
 import { tempFolder } from '../support/helper.ts'
 
-/** scripts/reporter.mjs where there is no terminal, in a run of tap in another folder. */
+/** scripts/reporter.mjs without a terminal, in a run of tap in another folder. */
 
 const passes = 'import t from "tap"; t.ok(true, "a detail")'
 const fails = 'import t from "tap"; t.test("one", async t => { t.ok(true); t.equal(1, 2, "one is two") })'
 const waits = 'import t from "tap"; import { existsSync } from "node:fs"; while (!existsSync("go")) await new Promise(r => setTimeout(r, 20)); t.skip()'
 
-t.test('a line a file, the output of one that fails, what runs after a silence, and the totals', async t => {
+t.test('prints a line for each file, the output of a failing file, the running files after a silence, and the totals', async t => {
   const folder = await tempFolder(t)
   await symlink(resolve('node_modules'), join(folder, 'node_modules'))
   await cp('package.json', join(folder, 'package.json'))
   for (const [name, text] of Object.entries({ passes, fails, waits })) await writeFile(join(folder, `${name}.test.mjs`), text)
-  // The plugins are those that tap is built with, or it would be built anew.
+  // The same plugins as in .taprc: with others, tap would be built again.
   await writeFile(join(folder, '.taprc'), `plugin: ["!@tapjs/typescript"]\ninclude: ["*.test.mjs"]\nreporter: ${resolve('scripts/reporter.mjs')}\n`)
   const hasty = 'const { setInterval: real } = globalThis; globalThis.setInterval = (f, ms) => real(f, ms === 30_000 ? 100 : ms)'
   const tap = spawn('node_modules/.bin/tap', ['--disable-coverage', '--jobs=3'], {

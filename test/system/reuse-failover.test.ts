@@ -4,7 +4,7 @@ import { build, guest, tempFolder, until } from '../support/helper.ts'
 import { roleOf } from '../support/redis/deployment.ts'
 import { startSentinelGroup } from '../support/redis/sentinel-group.ts'
 
-t.test('a session that ended by reuse, and is back after a failover, is ended again', async t => {
+t.test('a session that ended by reuse and returned in a failover is ended again', async t => {
   const redis = await startSentinelGroup(await tempFolder(t), { patience: 1000 })
   t.teardown(redis.stop)
   await redis.watched()
@@ -23,7 +23,7 @@ t.test('a session that ended by reuse, and is back after a failover, is ended ag
   const replicas = redis.servers.filter(server => server !== old)
   const heard: unknown[] = []
   for (const { client } of replicas) {
-    // It comes back: Sentinel closes the connections of a server that it promotes.
+    // The subscriber reconnects: Sentinel closes the connections of a server that it promotes.
     const subscriber = client.duplicate().on('error', () => {})
     t.teardown(() => { subscriber.disconnect() })
     await subscriber.subscribe('rt:events')
@@ -31,10 +31,10 @@ t.test('a session that ended by reuse, and is back after a failover, is ended ag
   }
 
   for (const replica of replicas) replica.freeze()
-  // What is on its way in the system's buffers would arrive.
+  // Otherwise data in the system's buffers would still reach the replicas.
   await old.client.call('CLIENT', 'KILL', 'TYPE', 'replica')
   t.equal((await service.refresh(refreshToken)).statusCode, 500)
-  t.equal((await service.refresh(refreshToken)).statusCode, 400, 'asked again, it has ended')
+  t.equal((await service.refresh(refreshToken)).statusCode, 400, 'the session has ended, so a second attempt gets a 400')
   const dead = once(old.client, 'close')
   await old.kill()
   await dead

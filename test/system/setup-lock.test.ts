@@ -4,24 +4,24 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import { lockFile, machine } from '../support/setup-machine.ts'
 
-/** scripts/setup.mjs beside another one in the same folder, and when it is interrupted or killed. */
+/** scripts/setup.mjs twice at once in the same folder, and when it is interrupted or killed. */
 
-/** Waits until this holds. */
+/** Waits until `holds` resolves to true. */
 async function until (holds: () => Promise<boolean>): Promise<void> {
   while (!await holds()) await sleep(10)
 }
 
 const exists = async (file: string): Promise<boolean> => await access(file).then(() => true, () => false)
 
-/** Lines of a shell that has a child, which keeps the lock while it lives, and would install after it. */
+/** Shell lines that start a child, wait for it, then install. The child keeps the lock while it runs. */
 const hanging = (folder: string): string => `sleep 1000 & echo > ${folder}/hangs; wait; ${installed(folder)}`
 
-/** Lines of a shell that waits for a file `go`, then installs. */
+/** Shell lines that wait for a file `go`, then install. */
 const waiting = (folder: string): string => `while [ -d ${folder} ] && [ ! -e ${folder}/go ]; do sleep 0.05; done; ${installed(folder)}`
 
 const installed = (folder: string): string => `mkdir -p ${folder}/node_modules; cp ${folder}/package-lock.json ${folder}/node_modules/.package-lock.json`
 
-t.test('a second command waits for the first, says for what, and installs nothing again', async t => {
+t.test('a second command waits for the first, prints the reason, and does not install again', async t => {
   const { start, install, calls, folder } = await machine(t)
   await install('npm', waiting(folder))
   const first = start(['packages'], { npm_lifecycle_event: 'start' })
@@ -35,7 +35,7 @@ t.test('a second command waits for the first, says for what, and installs nothin
 })
 
 for (const [signal, status] of [['SIGINT', 130], ['SIGTERM', 143], ['SIGHUP', 129]] as const) {
-  t.test(`${signal} ends npm with its children; the next command installs anew`, async t => {
+  t.test(`${signal} ends npm and its children; the next command installs again`, async t => {
     const { start, install, calls, folder } = await machine(t)
     await install('npm', hanging(folder))
     const interrupted = start(['packages'])
@@ -48,7 +48,7 @@ for (const [signal, status] of [['SIGINT', 130], ['SIGTERM', 143], ['SIGHUP', 12
   })
 }
 
-t.test('npm ci that is killed half-way is not taken for complete', async t => {
+t.test('a killed npm ci does not count as complete', async t => {
   const { setup, install, calls, folder } = await machine(t)
   await mkdir(join(folder, 'node_modules'))
   for (const left of ['', `echo '${lockFile({ tap: '20.0.0' })}' > ${folder}/node_modules/.package-lock.json;`]) {
@@ -60,7 +60,7 @@ t.test('npm ci that is killed half-way is not taken for complete', async t => {
   t.equal((await calls()).length, 3)
 })
 
-t.test('the installation ends when the command that asked for it is killed', async t => {
+t.test('the installation ends when its parent process is killed', async t => {
   const { start, startInShell, install, calls, folder } = await machine(t)
   await install('npm', hanging(folder))
   const shell = startInShell(['packages'])
@@ -72,7 +72,7 @@ t.test('the installation ends when the command that asked for it is killed', asy
   t.equal((await calls()).length, 2)
 })
 
-t.test('a killed process blocks nobody, but what it started is waited for', async t => {
+t.test('a killed command blocks others only until the npm that it started has ended', async t => {
   const { start, install, calls, folder } = await machine(t)
   await install('npm', waiting(folder))
   const killed = start(['packages'])
@@ -83,7 +83,7 @@ t.test('a killed process blocks nobody, but what it started is waited for', asyn
   await second.prints('Waiting for npm run setup (process ')
   await writeFile(join(folder, 'go'), '')
   t.equal(await second.ended, 0)
-  t.equal((await calls()).length, 1, 'npm ended, and was not run again')
+  t.equal((await calls()).length, 1, 'npm is not run again')
   await rm(join(folder, 'node_modules'), { recursive: true })
   t.equal(await start(['packages']).ended, 0)
   t.equal((await calls()).length, 2)

@@ -4,9 +4,9 @@ import t from 'tap'
 import { tempFolder } from '../support/helper.ts'
 import { lockFile, machine } from '../support/setup-machine.ts'
 
-/** scripts/setup.mjs on machines that lack one thing or another. */
+/** scripts/setup.mjs on machines that lack packages or tools. */
 
-t.test('Node: an old one is refused in a sentence, before anything is installed', async t => {
+t.test('Node: refuses an old version with one sentence, before it installs anything', async t => {
   const { setup, install, calls } = await machine(t)
   await install('npm')
   const on = (version: string): ReturnType<typeof setup> =>
@@ -18,13 +18,13 @@ t.test('Node: an old one is refused in a sentence, before anything is installed'
   for (const version of ['20.12.0', '20.20.2', '22.3.0', '100.0.0']) t.equal(on(version).status, 0, version)
 })
 
-t.test('Node: every npm script checks it first', async t => {
+t.test('Node: every npm script checks the version first', async t => {
   const { scripts } = JSON.parse(await readFile('package.json', 'utf8')) as { scripts: Record<string, string> }
   const unchecked = Object.keys(scripts).filter(name => !scripts[name]!.startsWith('node scripts/setup.mjs '))
-  t.same(unchecked, ['compile', 'dist:files'], 'which others run after it, and the Dockerfile, which chooses its Node')
+  t.same(unchecked, ['compile', 'dist:files'], 'these two run only after a checked script, or in the Dockerfile with its own Node')
 })
 
-t.test('packages: only when one that the lock file lists is not there, or in another version', async t => {
+t.test('packages: runs npm ci only when a package of the lock file is missing or has another version', async t => {
   const { setup, calls, install, folder } = await machine(t)
   const installed = join(folder, 'node_modules', '.package-lock.json')
   await install('npm')
@@ -38,10 +38,10 @@ t.test('packages: only when one that the lock file lists is not there, or in ano
     await writeFile(installed, lockFile(others))
     setup(['packages'])
   }
-  t.equal((await calls()).length, 4, 'an update, a new package, and after npm prune --omit=dev')
+  t.equal((await calls()).length, 4, 'after an update, for a new package, and after npm prune --omit=dev')
 })
 
-t.test('packages of the bench: in a folder of their own', async t => {
+t.test('packages of the bench: installs them in the folder of the bench', async t => {
   const { setup, calls, install, folder } = await machine(t)
   await install('npm')
   await mkdir(join(folder, 'bench', 'node_modules'), { recursive: true })
@@ -52,7 +52,7 @@ t.test('packages of the bench: in a folder of their own', async t => {
   t.match(setup(['bench-packages']), { status: 0, stdout: '' })
 })
 
-t.test('packages: a link to another installation is left alone', async t => {
+t.test('packages: leaves a link to another installation alone', async t => {
   const { setup, calls, install, folder } = await machine(t)
   await install('npm')
   await symlink(await tempFolder(t), join(folder, 'node_modules'))
@@ -60,13 +60,13 @@ t.test('packages: a link to another installation is left alone', async t => {
   t.same(await calls(), [])
 })
 
-t.test('packages: what npm says is shown when it fails', async t => {
+t.test('packages: shows the output of a failed npm ci', async t => {
   const { setup, install } = await machine(t)
   await install('npm', 'echo "no network" >&2; exit 1')
   t.match(setup(['packages']), { status: 1, stderr: /no network\n\nThis command failed:\n {2}npm ci/ })
 })
 
-t.test('redis: nothing when there is one, or REDIS_URL says where', async t => {
+t.test('redis: installs nothing when a server is installed or REDIS_URL is set', async t => {
   for (const name of ['redis-server', 'valkey-server']) {
     const { setup, install, calls } = await machine(t)
     await install('apt-get')
@@ -80,7 +80,7 @@ t.test('redis: nothing when there is one, or REDIS_URL says where', async t => {
   t.same(await calls(), [])
 })
 
-t.test('redis: by the system\'s package manager', async t => {
+t.test('redis: installs a server with the system\'s package manager', async t => {
   const managers: Record<string, string[]> = {
     'apt-get': ['apt-get update', 'apt-get install -y --no-install-recommends redis-server'],
     dnf: ['dnf install -y redis'],
@@ -96,21 +96,21 @@ t.test('redis: by the system\'s package manager', async t => {
   }
 })
 
-t.test('the tools of the tests, by the same way', async t => {
+t.test('tools of the tests: installs them with the system\'s package manager', async t => {
   for (const [step, binary, packageName = binary] of [['nginx', 'nginx'], ['haproxy', 'haproxy'], ['chromium', 'chromium'], ['prometheus', 'promtool', 'prometheus']] as const) {
     const { setup, install, calls, folder } = await machine(t)
     await install('sudo', '[ "$2" = true ] && exit 0; shift; exec "$@"')
     await install('apt-get', `case "$*" in *${packageName}*) echo > ${folder}/bin/${binary}; chmod +x ${folder}/bin/${binary};; esac`)
     t.equal(setup([step], { REDIS_URL: 'redis://elsewhere' }).status, 0)
-    t.equal(setup([step]).stdout, '', 'and only once')
+    t.equal(setup([step]).stdout, '', 'installed only once')
     t.same((await calls()).filter(call => !call.startsWith('sudo')), ['apt-get update', `apt-get install -y --no-install-recommends ${packageName}`])
   }
 })
 
-t.test('no service of a Debian package is started, stopped or enabled', async t => {
+t.test('starts, stops and enables no service of a Debian package', async t => {
   const { setup, install, calls, folder } = await machine(t)
   for (const name of ['invoke-rc.d', 'deb-systemd-invoke', 'deb-systemd-helper']) await install(name)
-  // Like apt-get, it gives the packages' scripts the PATH of its option, and like theirs they call these programs by name.
+  // Like apt-get, runs the packages' install scripts with the PATH of its option; like those, calls the programs by name.
   await install('apt-get', `case $1 in update) exit;; esac
     for option do case $option in DPkg::Path=*) PATH=\${option#*=};; esac; done
     PATH=\${PATH%%:*}:${folder}/bin
@@ -121,14 +121,14 @@ t.test('no service of a Debian package is started, stopped or enabled', async t 
   t.same((await calls()).slice(2), ['deb-systemd-helper unmask nginx.service', 'deb-systemd-helper --quiet update-state nginx.service'])
 })
 
-t.test('a tool in the sbin beside a bin of the PATH is found', async t => {
+t.test('finds a tool in the sbin beside a bin of the PATH', async t => {
   const { setup, folder } = await machine(t)
   await mkdir(join(folder, 'sbin'))
   await writeFile(join(folder, 'sbin', 'nginx'), '', { mode: 0o755 })
   t.match(setup(['nginx']), { status: 0, stdout: '', stderr: '' })
 })
 
-t.test('tap is built once for its settings', async t => {
+t.test('builds tap once for each content of .taprc', async t => {
   const { setup, install, calls, folder } = await machine(t)
   await mkdir(join(folder, 'node_modules'))
   await writeFile(join(folder, '.taprc'), 'one')
@@ -142,7 +142,7 @@ t.test('tap is built once for its settings', async t => {
   t.same(await calls(), ['tap build', 'tap build', 'tap build'])
 })
 
-t.test('redis: where it can\'t, it says what to run', async t => {
+t.test('redis: prints the command to run when it can\'t install a server', async t => {
   const bare = await machine(t)
   const powerless = await machine(t)
   await powerless.install('dnf')

@@ -8,12 +8,12 @@ import t, { type Test } from 'tap'
 import { environment, guest, postSession, startRedis, startService, type PrivateRedis } from '../support/helper.ts'
 import { freePort } from '../support/ports.ts'
 
-/** Signals as terminals, npm and other tools send them: more than once, to a whole group, or when a terminal closes. */
+/** Signals as terminals, npm and process managers send them: repeated, to a whole process group, or when a terminal closes. */
 
 let redis: PrivateRedis
 t.before(async () => { redis = await startRedis(t) })
 
-/** Runs a command in a terminal of its own; its standard input is the keyboard. */
+/** Runs a command in its own terminal; the command's standard input is the keyboard. */
 const inTerminal = (command: string): string[] => ['script', '-qfec', command, '/dev/null']
 
 /** Other systems' `script` takes other arguments. */
@@ -28,11 +28,11 @@ interface Started {
   publicUrl: string
   internalUrl: string
   output: () => string
-  /** Resolves when every process that has the output open is gone. */
+  /** Resolves when every process that has the output open has ended. */
   closed: Promise<unknown>
 }
 
-/** Starts it in a process group of its own, and waits until it serves. */
+/** Starts the service by a command, in its own process group, and waits until it is ready. */
 async function start (t: Test, command: string[], env: Record<string, string> = {}): Promise<Started> {
   const ports = { PORT: String(await freePort()), INTERNAL_PORT: String(await freePort()) }
   const child = spawn(command[0]!, command.slice(1), {
@@ -72,7 +72,7 @@ async function stopsListening (url: string): Promise<void> {
   while (await fetch(url).then(() => true, () => false)) await delay(5)
 }
 
-t.test('Ctrl-C in a terminal under npm start: the request in flight is answered', { skip: noTerminal }, async t => {
+t.test('under npm start in a terminal, Ctrl-C lets the request in flight finish', { skip: noTerminal }, async t => {
   const service = await start(t, inTerminal('npm start'))
   const { finish } = await halfRefresh(service)
   service.child.stdin!.write('\x03')
@@ -82,7 +82,7 @@ t.test('Ctrl-C in a terminal under npm start: the request in flight is answered'
   t.notMatch(service.output(), /second SIG/)
 })
 
-t.test('a signal to the whole group under npm start: the request in flight is answered', async t => {
+t.test('under npm start, a signal to the whole process group lets the request in flight finish', async t => {
   await Promise.all((['SIGTERM', 'SIGINT'] as const).map(async signal => {
     const service = await start(t, ['npm', 'start'])
     const { finish } = await halfRefresh(service)
@@ -94,23 +94,23 @@ t.test('a signal to the whole group under npm start: the request in flight is an
   }))
 })
 
-t.test('a signal that comes again within a second is the same one; later it ends the service at once', async t => {
+t.test('further signals within a second are ignored; a later one ends the service at once', async t => {
   const { child, exited, line } = await startService(t, environment(redis.url, { SHUTDOWN_DELAY: '600', LOG_LEVEL: 'info' }))
   const start = performance.now()
   child.kill('SIGTERM')
-  // Of two signals that wait, the system delivers the lower number first.
+  // Waits until SIGTERM is handled: of two pending signals, the system delivers the lower number first.
   await line('closing')
   while (child.exitCode === null) {
     child.kill('SIGINT')
     await delay(20)
   }
-  t.ok(performance.now() - start > 1000, 'the second signal and those after it changed nothing')
+  t.ok(performance.now() - start > 1000, 'further signals within a second are ignored')
   t.same(await exited, [1, null])
   t.match(await line('closing'), /"signal":"SIGTERM"/)
   t.match(await line('second SIGINT'), /exiting/)
 })
 
-t.test('SIGHUP, which log rotation sends, changes nothing', async t => {
+t.test('SIGHUP without a terminal is ignored', async t => {
   const { child, exited, publicUrl, lines } = await startService(t, environment(redis.url, { LOG_LEVEL: 'info' }))
   child.kill('SIGHUP')
   t.equal((await fetch(`${publicUrl}/`)).status, 404)
@@ -119,7 +119,7 @@ t.test('SIGHUP, which log rotation sends, changes nothing', async t => {
   t.match(lines.find(line => line.includes('closing')), /"signal":"SIGTERM"/)
 })
 
-t.test('a terminal that is closed ends the service, and the request in flight is answered', { skip: noTerminal }, async t => {
+t.test('closing the terminal ends the service after the request in flight', { skip: noTerminal }, async t => {
   const service = await start(t, inTerminal('echo "process $$"; exec node --import ./scripts/typescript.mjs src/server.ts'))
   const pid = Number(/process (\d+)/.exec(service.output())![1])
   const { finish } = await halfRefresh(service)

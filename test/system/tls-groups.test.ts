@@ -10,14 +10,14 @@ import { build, tempFolder } from '../support/helper.ts'
 import { startServer, type RedisServer } from '../support/redis/server.ts'
 import { makeAuthority } from '../support/authority.ts'
 
-/** TLS everywhere in a Sentinel group and in a Cluster, as small as they can be: every server wants a certificate of whoever connects. */
+/** TLS in a minimal Sentinel group and a minimal Cluster: every server requires a client certificate. */
 
 const silent = pino({ level: 'silent' })
 
 interface Tls {
-  /** A server that speaks nothing but TLS at its port; whoever tests it uses its socket. */
+  /** Starts a server that accepts only TLS on its port. The test's own client uses its socket. */
   start (name: string, lines: (port: number, bus: number) => string[], sentinel?: boolean): Promise<RedisServer>
-  /** What the service is told. */
+  /** The TLS settings of the service. */
   env: { REDIS_CA_FILE: string, REDIS_CERT_FILE: string, REDIS_KEY_FILE: string }
 }
 
@@ -44,7 +44,7 @@ async function withAuthority (t: Test): Promise<Tls> {
   }
 }
 
-/** Every TLS socket from now on, once its connection stands. */
+/** Collects every TLS socket that connects from now on. */
 function watchSockets (t: Test): Set<TLSSocket> {
   const { connect } = tls
   const sockets = new Set<TLSSocket>()
@@ -60,7 +60,7 @@ function watchSockets (t: Test): Set<TLSSocket> {
   return sockets
 }
 
-/** Sessions are opened and refreshed there, and by nobody who lacks a certificate, or the authority. */
+/** Asserts that the service opens and refreshes sessions, and that a start without the certificate or the CA fails. */
 async function assertServes (t: Test, url: string, { env }: Tls): Promise<void> {
   const sockets = watchSockets(t)
   const service = await build(t, { url, env })
@@ -68,7 +68,7 @@ async function assertServes (t: Test, url: string, { env }: Tls): Promise<void> 
   t.equal((await service.refresh(refreshToken)).statusCode, 200)
   t.ok(sockets.size > 0)
   for (const socket of sockets) {
-    for (const nth of ['one', 'another']) t.doesNotThrow(() => socket.emit('error', new Error(`${nth} error`)), 'somebody listens')
+    for (const nth of ['one', 'another']) t.doesNotThrow(() => socket.emit('error', new Error(`${nth} error`)), 'late errors are ignored')
   }
   const settings = { REDIS_URL: url, REDIS_PREFIX: 'rt:' }
   await Promise.all([
@@ -77,14 +77,14 @@ async function assertServes (t: Test, url: string, { env }: Tls): Promise<void> 
   ])
 }
 
-t.test('a Sentinel group', async t => {
+t.test('serves over TLS in a Sentinel group', async t => {
   const tls = await withAuthority(t)
   const master = await tls.start('master', () => [])
   const sentinel = await tls.start('sentinel', () => [`sentinel monitor refresh 127.0.0.1 ${master.port} 1`], true)
   await assertServes(t, `rediss+sentinel://localhost:${sentinel.port}/refresh`, tls)
 })
 
-t.test('a Cluster', async t => {
+t.test('serves over TLS in a Cluster', async t => {
   const tls = await withAuthority(t)
   const node = await tls.start('node', (_port, bus) => [
     'cluster-enabled yes', 'tls-cluster yes', `cluster-port ${bus}`, 'cluster-announce-ip 127.0.0.1'

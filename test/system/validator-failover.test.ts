@@ -47,7 +47,7 @@ async function survives (t: Test, redis: Deployment, { service, validator }: Set
   t.pass('a log-out takes effect')
 }
 
-t.test('Sentinel: the subscription is renewed after it broke, and after the master was killed', async t => {
+t.test('Sentinel: subscribes again after the subscription was lost and after the master was killed', async t => {
   const redis = await startSentinelGroup(await tempFolder(t), { patience })
   t.teardown(redis.stop)
   await redis.watched()
@@ -78,13 +78,13 @@ async function subscribeAt (t: Test, redis: Deployment, { port }: RedisServer): 
   return { cluster, subscriber }
 }
 
-/** The server of a Cluster that the validator subscribes at. */
+/** The server of a Cluster that the validator is subscribed to. */
 async function stationOf ({ servers }: Deployment): Promise<RedisServer> {
   const counts = await Promise.all(servers.map(async ({ client }) => await client.pubsub('NUMSUB', 'rt:events')))
   return servers[counts.findIndex(([, count]) => count === 1)]!
 }
 
-t.test('Cluster: the master of the session and the subscription is killed', async t => {
+t.test('Cluster: recovers after the master of the session and the subscription was killed', async t => {
   const redis = await startCluster(await tempFolder(t), { patience })
   t.teardown(redis.stop)
   const all = await setup(t, redis)
@@ -94,7 +94,7 @@ t.test('Cluster: the master of the session and the subscription is killed', asyn
   await survives(t, redis, all, userId, old)
 })
 
-t.test('Cluster: the server of the subscription leaves the Cluster and stays up', async t => {
+t.test('Cluster: subscribes elsewhere when the server of the subscription leaves the Cluster and keeps running', async t => {
   const redis = await startCluster(await tempFolder(t))
   t.teardown(redis.stop)
   const { service, validator } = await setup(t, redis)
@@ -116,16 +116,16 @@ t.test('Cluster: the server of the subscription leaves the Cluster and stays up'
     await new Promise<void>(resolve => cluster.refreshSlotsCache(() => resolve()))
     return left
   })
-  await t.rejects(subscriber.subscribe('rt:events'), { message: /^(Stream isn't writeable|Connection is closed)/ }, 'a connection for events to it is ended')
+  await t.rejects(subscriber.subscribe('rt:events'), { message: /^(Stream isn't writeable|Connection is closed)/ }, 'an event connection to the former member has ended')
   await until(async () => await stationOf(redis) !== old)
   const { token } = await service.open()
   await until(async () => await outcome(asksRedis(validator, token, { clients: others.map(({ client }) => client) })) === false)
   await until(async () => (await service.call('DELETE', '/internal/users/1/sessions')).statusCode === 204)
   await until(async () => await outcome(validator.validate(token)) === 'revoked')
-  t.pass('a log-out is heard')
+  t.pass('a log-out takes effect')
 })
 
-t.test('Cluster: a slot moves to another master', async t => {
+t.test('Cluster: validates sessions while their slot moves to another master', async t => {
   const redis = await startCluster(await tempFolder(t))
   t.teardown(redis.stop)
   const { service, validator } = await setup(t, redis)
@@ -135,7 +135,7 @@ t.test('Cluster: a slot moves to another master', async t => {
   await redis.moveSlot('rt:1', async () => {
     t.match(await validator.validate(tokens.shift()!), { id: 1 })
     if (++steps === 1) return
-    // The keys have moved and the slot has not: the validator needs ASKING.
+    // The keys have moved but the slot has not, so the validator needs ASKING.
     for (const { client } of (await redis.masters()).filter(server => server !== from)) {
       await client.pipeline().asking().set('rt:1', 'no hash').exec()
     }

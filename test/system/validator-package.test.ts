@@ -5,9 +5,9 @@ import t, { type Test } from 'tap'
 import { build, secret, startRedis, tempFolder } from '../support/helper.ts'
 import { optionsFor } from '../validator/helper.ts'
 
-/** The package as another service gets it: packed, installed in an empty folder, compiled against and run. */
+/** The package as another service uses it: packed, installed in an empty folder, compiled with that service, and run. */
 
-// npm installs packages, and two compilers check all their types.
+// npm installs packages, and two compilers check the types of all of them.
 t.setTimeout(300_000)
 
 const PACKAGE = resolve('packages/validator')
@@ -52,18 +52,18 @@ async function compile (folder: string, programs: Record<string, string>): Promi
   for (const name of ['typescript-5', 'typescript']) run(folder, process.execPath, resolve('node_modules', name, 'bin/tsc'))
 }
 
-t.test('publint and attw find nothing wrong with it', async t => {
+t.test('publint and attw find no fault in the package', async t => {
   t.match(run(folder, 'publint', 'run', tarball, '--strict'), 'All good!')
   run(folder, 'attw', tarball, '--profile', 'esm-only')
 })
 
-t.test('it holds the code, the types, the license and the README', async t => {
+t.test('the package contains the code, the types, the license and the README', async t => {
   t.same(packed.files.map(({ path }: { path: string }) => path).sort(), [
     'README.md', 'dist/LICENSE', 'dist/fastify.d.ts', 'dist/fastify.js', 'dist/index.d.ts', 'dist/index.js', 'dist/validator.js', 'package.json'
   ])
 })
 
-t.test('the plain function: it installs twelve packages, all for this Node, and no Fastify', async t => {
+t.test('the plain function installs twelve packages, which all support this Node, without Fastify', async t => {
   const folder = await install(t, ['@types/node'], '--engine-strict')
   const { packages } = JSON.parse(await readFile(join(folder, 'node_modules/.package-lock.json'), 'utf8'))
   const names = Object.keys(packages).map(path => path.replace('node_modules/', ''))
@@ -85,7 +85,7 @@ t.test('the plain function: it installs twelve packages, all for this Node, and 
   t.equal(await serve(t, folder), '1 malformed\n')
 })
 
-t.test('the Fastify plugin, and the samples of the README', async t => {
+t.test('the Fastify plugin and the samples of the README compile and run', async t => {
   const folder = await install(t, ['@types/node', 'fastify'])
   const [plain, fastify] = [...(await readFile(join(PACKAGE, 'README.md'), 'utf8')).matchAll(/```ts\n([^]*?)```/g)].map(([, code]) => code)
   const service = `
