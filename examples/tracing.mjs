@@ -2,7 +2,7 @@
 //
 //   node --import ./tracing/tracing.mjs dist/src/server.js
 //
-// It makes one SERVER span a request, and a CLIENT span below it for each Redis command. docs/tracing.md lists the packages
+// It makes one SERVER span for each request, and below it a CLIENT span for each Redis command. docs/tracing.md lists the packages
 // to install beside it.
 import { subscribe } from 'node:diagnostics_channel'
 import { createRequire } from 'node:module'
@@ -36,7 +36,7 @@ const discretion = {
   async shutdown () {}
 }
 
-/** Writes one line of JSON a span to standard error, because standard output is the service's log. */
+/** Writes one line of JSON for each span to standard error, because standard output is the service's log. */
 const lines = {
   export (spans, done) {
     for (const span of spans) console.error(JSON.stringify(describe(span)))

@@ -6,7 +6,10 @@ import { createRejectionLog, type RejectionLog } from '#src/overload/rejection-l
 
 const aborted = new Aborted()
 
-/** `redis`: admitted, but Redis failed. Closed connections: too many from an address, too many requests on one, answers not read. */
+/**
+ * `redis`: the request was admitted, but Redis failed. The next three close a connection: its address has too many, too
+ * many requests wait on it, or its client does not read the answers.
+ */
 type TurnedAwayReason = TurnAwayReason | 'redis' | 'address_connections' | 'pipelined' | 'unread'
 
 /**
@@ -35,7 +38,7 @@ export default fp(async app => {
     refused.flush()
   })
 
-  /** For refusals that anybody can cause without a token of ours. At `info`, one line a second has the counts of all. */
+  /** For refusals that need no token of ours, so anybody can cause them. At `info`, one line a second has all counts. */
   function refuse ({ log }: FastifyRequest, reason: string): void {
     refused.count(reason)
     log.debug({ reason }, 'request refused')

@@ -62,7 +62,7 @@ export const NotReplicated = createError('RTS_NOT_REPLICATED', 'the change is ma
 export type RefusalOutcome = 'malformed' | 'forged' | 'unknown' | 'device_mismatch' | 'expired' | 'reused'
 
 /**
- * A refresh refused by the caller's fault. Holds the fields of the log line, never a token.
+ * A refresh refused through the caller's fault. Holds the fields of the log line, never a token.
  * All refusals get the same 400 (RFC 9700 section 4.14 asks for refusal, not for an explanation). The exception is a 500
  * when reuse ended the session but a failover might revive it: the client keeps the token, which would end the session again.
  */

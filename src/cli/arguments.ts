@@ -28,7 +28,7 @@ export function parseInvocation (argv: string[]): Invocation {
   return { verb: verb as VerbName, args, json }
 }
 
-/** One session id in 64 begins with a dash and looks like an option: moves session ids behind the `--` that ends the options. */
+/** Moves session ids behind the `--` that ends the options: one id in 64 begins with a dash and looks like an option. */
 function parse (argv: string[]): ReturnType<typeof parseArgs<{ allowPositionals: true, options: typeof options }>> {
   const isDashed = (arg: string): boolean => arg.startsWith('-') && isSessionId(arg)
   const args = argv.includes('--') ? argv : [...argv.filter(arg => !isDashed(arg)), '--', ...argv.filter(isDashed)]

@@ -35,7 +35,7 @@ export function toUserId (text: string): number {
   return Number(text)
 }
 
-/** @throws UsageError when the text has not the form of a session id. */
+/** @throws UsageError when the text does not have the form of a session id. */
 export function toSessionId (text: string): string {
   if (!isSessionId(text)) throw new UsageError('The session id must be 22 characters of A-Z a-z 0-9 _ -.')
   return text

@@ -13,7 +13,7 @@ const MIN_PROGRESS = 64 * 1024
 /** Number of checks for which a connection stays open after the last byte is sent, so that its client can read the answer. */
 const FINISHED_CHECKS = 2
 
-/** Checks that found the socket stuck in a row, checks that found it finished, and the bytes the kernel had taken at the last progress. */
+/** Checks in a row that found the socket stuck, checks that found it finished, and the bytes the kernel had taken at the last progress. */
 interface Progress { stuck: number, taken: number, finished: number }
 
 export interface Connections {

@@ -12,7 +12,10 @@ const STALL_THRESHOLD = 1000
 /** Turns of the event loop that are sure to empty the buffers: a turn may accept just one connection, and 511 can wait. */
 const EMPTYING_TURNS = 1024
 
-/** When the process last ran with its buffers read, by `performance.now()`. `Infinity` until `watchForStalls()` is called. */
+/**
+ * When the process last ran without requests from before a stall in its buffers, by `performance.now()`. `Infinity` until
+ * `watchForStalls()` is called.
+ */
 let awakeAt = Infinity
 
 /** Call it when the process begins to listen. A slow start is no stall, because no requests wait during it. */

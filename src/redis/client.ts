@@ -32,8 +32,8 @@ const READONLY_INTERVAL = 1000
 export const SILENCE_TIMEOUT = 700
 
 /**
- * Connection options. A command that can't be sent now fails now. No command is queued for later, because its client has been
- * told to try again by then. Reconnects for ever, with at most half a second between two attempts.
+ * Connection options. A command that can't be sent now fails now. No command is queued for later, because by then its client
+ * has been told to try again. Reconnects for ever, with at most half a second between two attempts.
  */
 export const connectionOptions = {
   lazyConnect: true,

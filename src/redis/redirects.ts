@@ -81,7 +81,7 @@ export function clusterRoutes<Server> (
       const isKnown = isRedirection && topology.node(address) !== undefined
       const refreshed = word === 'ASK' && isKnown ? undefined : topology.refresh()
       if (!isKnown) await refreshed
-      // After CLUSTERDOWN this may be the same server: the one that was asked for the slots may not know the heir yet.
+      // After CLUSTERDOWN this may be the same server: the server that was asked for the slots may not know the new owner yet.
       const node = topology.node(isRedirection ? address : topology.ownerOf(key))
       if (node === undefined || !await isConnected(node)) return undefined
       return serverOf(node, word === 'ASK')

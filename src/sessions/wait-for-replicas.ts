@@ -78,15 +78,15 @@ const confirmLimits = {
   maxPending: 1000
 }
 
-/** Ends a session that reuse was seen on, and rejects unless replicas have that within `ms` milliseconds. */
+/** Ends a session in which reuse was detected. Rejects unless replicas have the end within `ms` milliseconds. */
 export type EndReused = (userId: number, sid: string, ms: number) => Promise<unknown>
 
-/** Resolves to whether replicas have the end of a session within `ms` milliseconds; if not, it keeps trying. */
+/** Resolves to whether enough replicas have the end of a session within `ms` milliseconds. If not, keeps trying in the background. */
 export type Confirm = (userId: number, sid: string, ms: number) => Promise<boolean>
 
 /**
- * Confirms sessions that reuse has just ended on the master. `endReused` always writes, after the removal: a replica that has
- * this write has the removal. If a failover undid the removal, this write removes the session again.
+ * Confirms that replicas have the end of a reused session, which the master has just removed. `endReused` always writes after
+ * the removal, so a replica that has this write has the removal too. If a failover undid the removal, `endReused` repeats it.
  * The client can't be asked to repeat its request: it may be a thief, and an `unknown` answer waits for no replica.
  */
 export function createConfirm (endReused: EndReused, { pause, giveUpAfter, maxPending } = confirmLimits): Confirm {

@@ -13,7 +13,7 @@ export interface Facts {
 
 const SETTINGS = ['appendfsync', 'save', 'hash-max-listpack-value', 'hash-max-listpack-entries', 'min-replicas-to-write', 'min-replicas-max-lag']
 
-/** Limits a listpack needs: 64 bytes are too few for long e-mail addresses; fields are two a session, and four a user. */
+/** Limits that a listpack needs. 64 bytes are too few for long e-mail addresses. A record has four fields, and two for each session. */
 const LISTPACK_VALUE = 256
 const LISTPACK_ENTRIES = 128
 

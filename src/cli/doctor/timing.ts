@@ -3,7 +3,10 @@ import { addressOf } from '#src/redis/topology'
 import { TIMEOUT } from '#src/sessions/runner'
 import { fail, ok, warn, type Check } from './check.ts'
 
-/** Seconds. Times in whole seconds hide 1 s; an error of 30 s lets a failover double or swallow the usual retry window. */
+/**
+ * Differences between clocks, seconds. Up to 1 s, times in whole seconds hide them; above 30 s, a failover may double or cut off
+ * the usual retry window.
+ */
 const NOTABLE = 1
 const WRONG = 30
 
