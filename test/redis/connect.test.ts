@@ -13,7 +13,7 @@ const log = pino({ level: 'silent' })
 
 const settings = (url: string): ConnectOptions => ({ url, needs: { prefix: 'rt:' } })
 
-t.test('over TCP, as a user with a password, in a database', async t => {
+t.test('connects over TCP as a user with a password, in a chosen database', async t => {
   const port = await freePort()
   const redis = await startRedis(t, ['--port', String(port)])
   await redis.client.acl('SETUSER', 'app', 'on', '>sesame', '~*', '&*', '+@all')
@@ -24,7 +24,7 @@ t.test('over TCP, as a user with a password, in a database', async t => {
   t.equal((await redis.client.acl('WHOAMI')), 'default')
 })
 
-t.test('a wrong password or database is said at once', async t => {
+t.test('rejects at once on a wrong password or database', async t => {
   const port = await freePort()
   const redis = await startRedis(t, ['--port', String(port)])
   await redis.client.acl('SETUSER', 'app', 'on', '>sesame', '~*', '&*', '+@all')
@@ -34,7 +34,7 @@ t.test('a wrong password or database is said at once', async t => {
   await t.rejects(connectRedis(settings(`redis://127.0.0.1:${port}/99`), log), { name: 'StartError', message: /ERR DB index is out of range/ })
 })
 
-t.test('a server that knows no AUTH does not make us print the password', async t => {
+t.test('does not print the password when the server does not know AUTH', async t => {
   const port = await freePort()
   await startRedis(t, ['--port', String(port), '--rename-command', 'AUTH ""', '--rename-command', 'HELLO ""'])
   const err = await connectRedis(settings(`redis://bob:sesame-open@127.0.0.1:${port}`), log).catch(err => err)
@@ -42,7 +42,7 @@ t.test('a server that knows no AUTH does not make us print the password', async 
   t.notMatch(err.message, /sesame|bob/)
 })
 
-t.test('a server that is still loading is called that', async t => {
+t.test('the error says that the server is still loading', async t => {
   const loading = createServer(socket => { socket.on('data', () => socket.write('-LOADING Redis is loading the dataset in memory\r\n')).on('error', () => {}) })
   loading.listen(0, '127.0.0.1')
   await once(loading, 'listening')
@@ -50,18 +50,18 @@ t.test('a server that is still loading is called that', async t => {
   await t.rejects(connectRedis(settings(`redis://127.0.0.1:${(loading.address() as AddressInfo).port}`), log), { name: 'StartError', message: /load/ })
 })
 
-t.test('over TLS, with a certificate that Node is told to trust', async t => {
+t.test('connects over TLS with a certificate in NODE_EXTRA_CA_CERTS', async t => {
   const { port, ca } = await startTls(t)
   const service = await startService(t, environment(`rediss://localhost:${port}`, { NODE_EXTRA_CA_CERTS: ca, LOG_LEVEL: 'info' }))
   t.match(await postSession(service.internalUrl), { id: 1 })
 })
 
-t.test('a certificate that nobody vouches for is refused', async t => {
+t.test('rejects a self-signed certificate', async t => {
   const { port } = await startTls(t)
   await t.rejects(connectRedis(settings(`rediss://localhost:${port}`), log), { name: 'StartError', message: /self-signed certificate/ })
 })
 
-t.test('something that never answers is not waited for', async t => {
+t.test('rejects when the server never answers', async t => {
   const silent = createServer().listen(0, '127.0.0.1')
   await once(silent, 'listening')
   t.teardown(() => { silent.close() })
@@ -69,7 +69,7 @@ t.test('something that never answers is not waited for', async t => {
   await t.rejects(connectRedis(settings(`redis://127.0.0.1:${port}`), log), { name: 'StartError', message: /can't be used/ })
 })
 
-t.test('a connection that is lost while the start asks is not the end of it', async t => {
+t.test('the start-up checks survive a lost connection', async t => {
   const redis = await startRedis(t)
   let questions = 0
   const wire = createServer(client => {
@@ -87,7 +87,7 @@ t.test('a connection that is lost while the start asks is not the end of it', as
   t.equal(questions, 2)
 })
 
-t.test('a server that has become read-only is left for the one that is at the address now', async t => {
+t.test('reconnects when the server has become read-only, and finds the new server at the address', async t => {
   const [old, next] = [await startRedis(t), await startRedis(t)]
   let target = old.url
   const wire = createServer(client => {
@@ -108,7 +108,7 @@ t.test('a server that has become read-only is left for the one that is at the ad
   t.equal(await next.client.exists('here'), 1)
 })
 
-t.test('what can\'t be sent now is not kept for later', async t => {
+t.test('rejects commands while disconnected instead of queueing them', async t => {
   const redis = await startRedis(t)
   const client = await connectRedis(settings(redis.url), log)
   t.teardown(() => { client.disconnect() })
@@ -122,7 +122,7 @@ t.test('what can\'t be sent now is not kept for later', async t => {
   t.equal(await redis.client.exists('queued'), 0)
 })
 
-t.test('servers before 7.0 are refused by name', async t => {
+t.test('the error names a server older than 7.0 and its version', async t => {
   t.same(checkVersion('# Server\r\nredis_version:6.2.14\r\n', 'redis://old:6379/0'), [{
     fatal: true, text: 'Redis 6.2.14 at redis://old:6379/0 is too old: Redis or Valkey 7.0 or later is needed.'
   }])
@@ -132,7 +132,7 @@ t.test('servers before 7.0 are refused by name', async t => {
   t.match(checkVersion('redis_version:7.2.4\r\nvalkey_version:1.0\r\n', ''), [{ text: /^Valkey 1\.0/ }])
 })
 
-/** A Redis with TLS, and a certificate authority of its own. */
+/** Starts a Redis with TLS and a self-signed certificate. */
 async function startTls (t: Test): Promise<{ port: number, ca: string }> {
   const folder = await tempFolder(t)
   const [key, cert] = [join(folder, 'key.pem'), join(folder, 'cert.pem')]

@@ -11,9 +11,9 @@ import { run } from '../cli/helper.ts'
 import { startRedis, tempFolder } from '../support/helper.ts'
 import { freePort } from '../support/ports.ts'
 
-/** A REDIS_URL that leads somewhere else than to a Redis that can do the work: the sentence says where, and what to write instead. */
+/** A wrong REDIS_URL: the error says what it leads to, and what to write instead. */
 
-/** The sentence that a start with this URL ends with. */
+/** The error message of a start with this URL. */
 async function sentence (url: string, more: object = {}): Promise<string> {
   const client = await connectRedis(redisOptions({ REDIS_URL: url, REDIS_PREFIX: 'rt:', ...more }), pino({ level: 'silent' })).catch(err => err)
   if (client instanceof Error) return client.message
@@ -28,7 +28,7 @@ async function listen (t: Test, server: Server): Promise<number> {
   return (server.address() as AddressInfo).port
 }
 
-/** A stand-in for servers that no machine has any more: it answers each command by its name. */
+/** A stand-in for servers that can't be installed here: it answers each command by its name. */
 async function oldServer (t: Test, answers: Record<string, string>): Promise<number> {
   return await listen(t, createServer(socket => {
     socket.setEncoding('latin1').on('error', () => {}).on('data', (text: string) => {
@@ -39,7 +39,7 @@ async function oldServer (t: Test, answers: Record<string, string>): Promise<num
 
 const bulk = (text: string): string => `$${text.length}\r\n${text}\r\n`
 
-t.test('a Redis before 7.0, by name', async t => {
+t.test('names a Redis older than 7.0', async t => {
   const noScript = "-ERR Error compiling script (new function): user_script:1: unexpected symbol near '#'\r\n"
   for (const [version, hello] of [
     ['6.2.14', `%3\r\n${bulk('server')}${bulk('redis')}${bulk('version')}${bulk('6.2.14')}${bulk('proto')}:3\r\n`],
@@ -52,7 +52,7 @@ t.test('a Redis before 7.0, by name', async t => {
   }
 })
 
-t.test('TLS to a port without it, no TLS to a port with it, and no server at all', async t => {
+t.test('recognizes TLS to a plain port, plain text to a TLS port, and no server', async t => {
   const folder = await tempFolder(t)
   const [key, cert] = [join(folder, 'key.pem'), join(folder, 'cert.pem')]
   execFileSync('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '1', '-subj', '/CN=localhost', '-keyout', key, '-out', cert], { stdio: 'ignore' })
@@ -71,7 +71,7 @@ t.test('TLS to a port without it, no TLS to a port with it, and no server at all
   t.match(await sentinels, /^Redis at redis\+sentinel:\/\/127\.0\.0\.1:1\/main\/0 \(REDIS_URL\) can't be used: (no answer|connect ECONNREFUSED 127\.0\.0\.1:1)\.$/)
 })
 
-t.test('a web server', async t => {
+t.test('recognizes a web server', async t => {
   const port = await listen(t, createHttp((_request, response) => { response.end('hello') }))
   const text = `Redis at redis://127.0.0.1:${port}/0 (REDIS_URL) can't be used: it does not speak the protocol of Redis but probably HTTP, so host or port of REDIS_URL must be wrong.`
   t.equal(await sentence(`redis://127.0.0.1:${port}`), text)
@@ -80,19 +80,19 @@ t.test('a web server', async t => {
   await t.rejects(run(['stats'], { REDIS_URL: `redis://127.0.0.1:${port}` }), { message: text })
 })
 
-t.test('something else that answers at once', async t => {
+t.test('recognizes a server of another protocol', async t => {
   const port = await listen(t, createServer(socket => { socket.on('error', () => {}).end('220 mail.example ESMTP\r\n') }))
   t.match(await sentence(`redis://127.0.0.1:${port}`), /can't be used: it does not speak the protocol of Redis, so host or port of REDIS_URL must be wrong\.$/)
 })
 
-t.test('a password that is missing', async t => {
+t.test('recognizes a missing password', async t => {
   const port = await freePort()
   const { client } = await startRedis(t, ['--port', String(port)])
   await client.config('SET', 'requirepass', 'sesame')
   t.equal(await sentence(`redis://127.0.0.1:${port}`), `Redis at redis://127.0.0.1:${port}/0 (REDIS_URL) can't be used: it wants a password (NOAUTH), and REDIS_URL has none: write redis://user:password@host, or redis://:password@host for the user default.`)
 })
 
-t.test('a Sentinel in the place of a Redis, and one that wants a password', async t => {
+t.test('recognizes a Sentinel in place of a Redis, and a Sentinel that needs a password', async t => {
   const port = await oldServer(t, { hello: `%1\r\n${bulk('proto')}:3\r\n`, info: bulk('# Server\r\nredis_version:7.0.15\r\nredis_mode:sentinel\r\n'), select: '+OK\r\n', client: '+OK\r\n' })
   t.equal(await sentence(`redis://127.0.0.1:${port}`), `redis://127.0.0.1:${port}/0 (REDIS_URL) is a Sentinel, which holds no data: write redis+sentinel://host:port,…/master.`)
   const locked = await oldServer(t, { hello: '-NOAUTH HELLO must be called with the client already authenticated\r\n', sentinel: '-NOAUTH Authentication required.\r\n' })

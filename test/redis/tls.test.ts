@@ -5,7 +5,7 @@ import { loadConfig } from '#src/config/environment'
 import { privateKey, tempFolder } from '../support/helper.ts'
 import { makeAuthority } from '../support/authority.ts'
 
-/** The files of TLS, as the configuration takes them. */
+/** Validation of REDIS_CA_FILE, REDIS_CERT_FILE and REDIS_KEY_FILE. */
 
 const sentencesOf = (env: Record<string, string>): string[] => {
   try {
@@ -16,7 +16,7 @@ const sentencesOf = (env: Record<string, string>): string[] => {
   }
 }
 
-t.test('files want an address over TLS, a certificate its key, and all of them to be PEM', async t => {
+t.test('TLS files need a TLS address, a certificate needs its key, and each file must be PEM', async t => {
   const { ca, issue } = await makeAuthority(await tempFolder(t))
   const { cert, key } = await issue('client')
   const REDIS_URL = 'rediss+cluster://a'

@@ -1,7 +1,7 @@
 import t from 'tap'
 import { parseRedisUrl } from '#src/settings/redis-url'
 
-t.test('what a REDIS_URL says', async t => {
+t.test('parses the URL of a single server', async t => {
   const urls: Record<string, [options: object, display: string]> = {
     'redis://cache': [{ host: 'cache', port: 6379, db: 0 }, 'redis://cache:6379/0'],
     'redis://127.0.0.1:7000/3': [{ host: '127.0.0.1', port: 7000, db: 3 }, 'redis://127.0.0.1:7000/3'],
@@ -16,7 +16,7 @@ t.test('what a REDIS_URL says', async t => {
   for (const [url, [options, display]] of Object.entries(urls)) t.same(parseRedisUrl(url), { topology: 'single', options, display }, url)
 })
 
-t.test('a Sentinel group and a Cluster: several hosts', async t => {
+t.test('parses several hosts of a Sentinel group or a Cluster', async t => {
   const user = { username: 'app', password: 'p@,/:' }
   t.same(parseRedisUrl('redis+sentinel://app:p%40%2C%2F%3A@a,b:26380,[::1]:7000/my-master.1/2'), {
     topology: 'sentinel',
@@ -37,7 +37,7 @@ t.test('a Sentinel group and a Cluster: several hosts', async t => {
   })
 })
 
-t.test('what is no REDIS_URL', async t => {
+t.test('rejects an invalid REDIS_URL', async t => {
   const wrong = [
     'redis+sentinel://a', 'redis+sentinel://a/', 'redis+sentinel:///m', 'redis+sentinel://a,/m', 'redis+sentinel://a, b/m', 'redis+sentinel://a:x/m',
     'redis+sentinel://a/m/x', 'redis+sentinel://a/m/0/1', 'redis+sentinel://a/m?db=1', 'redis+sentinel://a/a%20b', 'redis+sentinel://%zz@a/m',

@@ -5,13 +5,13 @@ import { tempFolder } from '../support/helper.ts'
 import { makePasswords, redisConf, writeUsers, type Passwords } from '../support/redis/deploy-files.ts'
 import { startServer, type RedisServer } from '../support/redis/server.ts'
 
-/** What each user of deploy/redis/users.acl can't do, on a real Redis with that file. Other tests run what each is for. */
+/** Commands that each user of deploy/redis/users.acl can't run, on a real Redis with that file. Other tests run the allowed commands. */
 
 const users = ['service', 'reader', 'ops', 'replication', 'sentinel'] as const
 
 type User = typeof users[number]
 
-/** A command, and who may run it; nobody, if nobody is named. */
+/** A command, and the users who may run it. */
 type Row = [command: string[], ...may: User[]]
 
 const script = (...words: string[]): string[] => ['EVAL', `return redis.call(${words.map(word => `'${word}'`).join(', ')})`, '0']
@@ -22,14 +22,14 @@ const commands: Row[] = [
   [['CONFIG', 'REWRITE'], 'sentinel'],
   [['ACL', 'LIST']], [['ACL', 'GETUSER', 'default']], [['ACL', 'SETUSER', 'intruder', 'on', 'nopass', '+@all']], [['ACL', 'LOAD']],
   [['ACL', 'WHOAMI'], 'ops'],
-  // Everything at once.
+  // Reading all data at once.
   [['PSYNC', '?', '-1'], 'replication'], [['SYNC']], [['MONITOR']], [['KEYS', '*']], [['RANDOMKEY']],
   [['SCAN', '0'], 'ops'], [['DBSIZE'], 'ops'], [['CLIENT', 'LIST']], [['SLOWLOG', 'GET'], 'ops'], [['SLOWLOG', 'RESET']],
   // Other programs' keys.
   [['GET', 'orders:7']], [['HGETALL', 'orders:7']], [['HGET', 'orders:7', 'total']], [['HSET', 'orders:7', 'total', '0']], [['DEL', 'orders:7']],
   [['INCR', 'orders:7']], [['OBJECT', 'ENCODING', 'orders:7']], [['MEMORY', 'USAGE', 'orders:7']], [['TTL', 'orders:7']], [['EXPIREAT', 'orders:7', '1']],
   [['HGETALL', 'rt']], [['HGETALL', 'r']],
-  // Our own keys, in ways that nobody needs.
+  // Our own keys, with commands that no user needs.
   [['GET', 'rt:1']], [['SET', 'rt:1', '']], [['RENAME', 'rt:1', 'rt:2']], [['COPY', 'rt:1', 'rt:2']], [['DUMP', 'rt:1']], [['RESTORE', 'rt:2', '0', '']],
   [['MIGRATE', '127.0.0.1', '1', 'rt:1', '0', '1']], [['MOVE', 'rt:1', '1']], [['SORT', 'rt:1']], [['PERSIST', 'rt:1']],
   [['HGET', 'rt:1', 'role'], 'reader', 'ops'], [['HGETALL', 'rt:1'], 'service', 'ops'], [['HSET', 'rt:1', 'role', 'ADMIN'], 'service', 'ops'],
@@ -38,7 +38,7 @@ const commands: Row[] = [
   [['PUBLISH', 'orders', ''], 'sentinel'], [['PUBLISH', 'rt:events', ''], 'service', 'ops', 'sentinel'],
   [['SUBSCRIBE', 'orders'], 'sentinel'], [['SUBSCRIBE', 'rt:events'], 'reader', 'sentinel'], [['PSUBSCRIBE', '*']], [['PUBSUB', 'CHANNELS']],
   [['SSUBSCRIBE', 'orders']], [['SPUBLISH', 'orders', '']],
-  // Harm.
+  // Destructive commands.
   [['FLUSHALL']], [['FLUSHDB']], [['SWAPDB', '0', '1']], [['SHUTDOWN']], [['DEBUG', 'SLEEP', '0']], [['DEBUG', 'OBJECT', 'rt:1']],
   [['SAVE']], [['BGSAVE']], [['BGREWRITEAOF']], [['LASTSAVE']],
   [['REPLICAOF', 'NO', 'ONE'], 'sentinel'], [['SLAVEOF', 'NO', 'ONE'], 'sentinel'], [['FAILOVER']],
@@ -51,7 +51,7 @@ const commands: Row[] = [
   [script('PUBLISH', 'orders', '')], [script('FLUSHALL')], [script('GET', 'rt:1')], [script('ACL', 'LIST')]
 ]
 
-/** What Redis says to a user, and to a script of theirs. */
+/** Redis's refusals of a user's command, and of a command in a user's script. */
 const REFUSED = /^NOPERM|^ERR (The user executing the script can't|This Redis command is not allowed from script)/
 
 let server: RedisServer
@@ -68,7 +68,7 @@ t.before(async () => {
   await server.client.hset('orders:7', 'total', '12')
 })
 
-/** A connection that says nothing of its own. */
+/** A connection that sends no commands of its own. */
 function connect (t: Test, login = {}): Redis {
   const client = new Redis({ port: server.port, ...login, enableReadyCheck: false, disableClientInfo: true, retryStrategy: null })
   client.on('error', () => {})
@@ -77,7 +77,7 @@ function connect (t: Test, login = {}): Redis {
 }
 
 for (const user of users) {
-  t.test(`${user} can't do what it is not for`, async t => {
+  t.test(`${user} can't run commands that it has no permission for`, async t => {
     const client = connect(t, { username: user, password: passwords[user] })
     const answer = async ([name, ...words]: string[]): Promise<string> =>
       await client.call(name!, ...words).then(() => 'done', ({ message }: Error) => message)
@@ -92,13 +92,13 @@ for (const user of users) {
   })
 }
 
-t.test('each may do what the table says', async t => {
+t.test('each user may run the commands listed for it', async t => {
   for (const [command, ...may] of commands) {
     for (const user of may) t.equal(await server.client.call('ACL', 'DRYRUN', user, ...command), 'OK', `${user}: ${command.join(' ')}`)
   }
 })
 
-t.test('nobody is the user default', async t => {
+t.test('rejects commands of the user default', async t => {
   for (const [name, ...words] of [['HGETALL', 'rt:1'], ['CONFIG', 'GET', 'masterauth'], ['PSYNC', '?', '-1']]) {
     await t.rejects(connect(t).call(name!, ...words), { message: /^NOAUTH/ })
   }

@@ -1,7 +1,7 @@
 import t from 'tap'
 import { apiKey, build, claimsOf, guest, startRedis, type Service } from '../support/helper.ts'
 
-/** The internal API: its key, its schemas, its answers. */
+/** The API key, schemas and answers of the internal API. */
 
 let service: Service
 t.before(async () => {
@@ -17,7 +17,7 @@ const calls = [
   ['PATCH', '/internal/users/1']
 ] as const
 
-t.test('every call wants the API key', async t => {
+t.test('rejects every call without the API key', async t => {
   const wrong = [undefined, '', 'Bearer', 'Bearer ', `Bearer ${apiKey}x`, `Bearer ${apiKey.slice(1)}`, `Basic ${apiKey}`, apiKey, `Bearer ${apiKey} x`, 'Bearer \u00ff']
   for (const [method, url] of calls) {
     for (const authorization of wrong) {
@@ -39,7 +39,7 @@ t.test('opening a session answers with the five documented keys', async t => {
   t.equal(response.headers['cache-control'], 'no-store')
 })
 
-t.test('a wrong field is refused with its name', async t => {
+t.test('rejects a wrong field and names it', async t => {
   const wrong: Record<string, unknown[]> = {
     userId: [undefined, 0, -1, 1.5, '1', null, 2 ** 53, [1]],
     email: [undefined, '', 'x', 'a@', '@b', 'a b@c', 'a@b\n', 'a\u202e@b', `${'a'.repeat(250)}@b.de`, 1, null],
@@ -60,7 +60,7 @@ t.test('a wrong field is refused with its name', async t => {
   }
 })
 
-t.test('the list of a user\'s sessions', async t => {
+t.test('lists a user\'s sessions', async t => {
   t.same((await service.call('GET', '/internal/users/77/sessions')).json(), { sessions: [] })
   const { refreshToken } = await service.open({ userId: 77, label: 'Pixel 9' })
   await service.refresh(refreshToken)
@@ -73,7 +73,7 @@ t.test('the list of a user\'s sessions', async t => {
   t.same(new Set((await service.call('GET', '/internal/users/77/sessions')).json().sessions.map(({ label }: { label: string }) => label)), new Set([null, 'Pixel 9']))
 })
 
-t.test('revoking, one and all, is idempotent', async t => {
+t.test('revoking one session or all is idempotent', async t => {
   const { refreshToken } = await service.open({ userId: 78 })
   const other = await service.open({ userId: 78, deviceId: 'laptop' })
   for (let i = 0; i < 2; i++) {
@@ -87,13 +87,13 @@ t.test('revoking, one and all, is idempotent', async t => {
   t.equal((await service.refresh(other.refreshToken, 'laptop')).statusCode, 400)
 })
 
-t.test('a DELETE with a content type and no body is a DELETE', async t => {
+t.test('accepts a DELETE with a content type and no body', async t => {
   const headers = { authorization: `Bearer ${apiKey}`, 'content-type': 'application/json' }
   t.equal((await service.internal.inject({ method: 'DELETE', url: '/internal/users/1/sessions', headers })).statusCode, 204)
   t.equal((await service.internal.inject({ method: 'PATCH', url: '/internal/users/1', headers })).statusCode, 400)
 })
 
-t.test('a changed profile holds from the next refresh', async t => {
+t.test('the next refresh returns a changed profile', async t => {
   const { refreshToken } = await service.open({ userId: 79 })
   t.equal((await service.call('PATCH', '/internal/users/79', { role: 'ADMIN' })).statusCode, 204)
   t.match((await service.refresh(refreshToken)).json(), { email: guest.email, role: 'ADMIN' })
@@ -105,7 +105,7 @@ t.test('a changed profile holds from the next refresh', async t => {
   t.equal(response.body, '{"code":404,"message":"Not Found"}')
 })
 
-t.test('a path wants a positive safe integer and a session id', async t => {
+t.test('rejects paths without a positive safe integer or a valid session id', async t => {
   for (const id of ['0', '-1', '1.5', '01', '1e3', '0x1', 'me', '%20', '9007199254740992', '99999999999999999999']) {
     t.equal((await service.call('GET', `/internal/users/${id}/sessions`)).statusCode, 400, id)
   }
@@ -113,7 +113,7 @@ t.test('a path wants a positive safe integer and a session id', async t => {
   t.equal((await service.call('DELETE', '/internal/users/1/sessions/*')).statusCode, 400)
 })
 
-t.test('health is open, and ready until it is draining', async t => {
+t.test('health needs no key; /readyz answers 200 until the service drains', async t => {
   t.equal((await service.internal.inject('/healthz')).statusCode, 200)
   t.equal((await service.internal.inject('/readyz')).statusCode, 200)
   service.health.draining = true

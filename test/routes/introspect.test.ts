@@ -3,9 +3,9 @@ import * as oauth from 'oauth4webapi'
 import t, { type Test } from 'tap'
 import { apiKey, build, claimsOf, guest, startRedis, type PrivateRedis, type Service, type TokensBody } from '../support/helper.ts'
 
-/** RFC 7662: what a certified client reads of our answers, and that asking changes nothing. */
+/** RFC 7662: a certified client reads our answers, and introspection changes nothing. */
 
-/** The only way to ask about a refresh token. */
+/** Required parameter to introspect a refresh token. */
 const asRefresh = { token_type_hint: 'refresh_token' }
 
 let redis: PrivateRedis
@@ -14,9 +14,9 @@ t.before(async () => { redis = await startRedis(t) })
 interface Setup extends Service {
   /** The certified client's view of a token, over a real connection. */
   introspect: (token: string, parameters?: Record<string, string>) => Promise<oauth.IntrospectionResponse>
-  /** All of the guest's record that Redis can tell, its expiry included. */
+  /** The guest's whole record in Redis, including its expiry. */
   bytes: () => Promise<unknown>
-  /** Lets seconds pass for a session: all its times move into the past. */
+  /** Moves all times of a session into the past, as if seconds had passed. */
   pass: (sid: string, seconds: number) => Promise<void>
   setRecord: (sid: string, change: (parts: number[]) => number[]) => Promise<void>
 }
@@ -52,7 +52,7 @@ const form = (service: Service, payload: string, headers: Record<string, string>
   payload
 })
 
-t.test('an active access token', async t => {
+t.test('describes an active access token', async t => {
   const { introspect, open, call, refresh } = await setup(t)
   const { token, refreshToken } = await open()
   const { iss, iat, exp, sid } = claimsOf(token)
@@ -62,12 +62,12 @@ t.test('an active access token', async t => {
   t.same(await introspect(token), answer)
   for (const hint of ['access_token', 'refresh_token', 'saml', '']) t.same(await introspect(token, { token_type_hint: hint, x: 'y' }), answer, hint)
   await refresh(refreshToken)
-  t.same(await introspect(token), answer, 'it outlives its generation')
+  t.same(await introspect(token), answer, 'it stays active after a rotation')
   await call('PATCH', '/internal/users/1', { role: 'ADMIN', email: 'new@keygenqt.com' })
-  t.same(await introspect(token), { ...answer, role: 'ADMIN', username: 'new@keygenqt.com' }, 'and the profile is the record\'s')
+  t.same(await introspect(token), { ...answer, role: 'ADMIN', username: 'new@keygenqt.com' }, 'the answer has the record\'s profile')
 })
 
-t.test('an active refresh token', async t => {
+t.test('describes an active refresh token', async t => {
   const { introspect, open } = await setup(t)
   const { refreshToken } = await open()
   const { iss, iat, exp, sid } = claimsOf(refreshToken)
@@ -77,21 +77,21 @@ t.test('an active refresh token', async t => {
   t.same(await introspect(refreshToken, asRefresh), answer)
 })
 
-t.test('a refresh token is inactive for a caller that does not ask for one', async t => {
+t.test('a refresh token is inactive without the hint refresh_token', async t => {
   const { introspect, open, refresh } = await setup(t)
   const { refreshToken } = await open()
-  t.same(await introspect(refreshToken), { active: false }, 'as a library asks')
+  t.same(await introspect(refreshToken), { active: false }, 'no hint')
   for (const hint of ['access_token', 'saml', '', 'Refresh_Token', ' refresh_token', 'refresh_token ', 'refresh_token,access_token']) {
     t.same(await introspect(refreshToken, { token_type_hint: hint }), { active: false }, `hint «${hint}»`)
   }
   const successor = (await refresh(refreshToken)).json().refreshToken
   for (const token of [refreshToken, successor]) {
-    t.same(await introspect(token), { active: false }, 'within the retry window and after a rotation too')
+    t.same(await introspect(token), { active: false }, 'used within the retry window, and its successor')
     t.match(await introspect(token, asRefresh), { active: true, token_use: 'refresh' })
   }
 })
 
-t.test('what is not good is inactive, and nothing else is said', async t => {
+t.test('an invalid or ended token is inactive, and the answer says nothing else', async t => {
   const { introspect, open, call, pass, config } = await setup(t, { ACCESS_TOKEN_TTL: '60', REFRESH_IDLE_TTL: '100' })
   const stranger = await setup(t)
   const session = await open()
@@ -137,7 +137,7 @@ t.test('an access token ends at its exp, by Redis\'s clock', async t => {
   t.match(await service.introspect(signAccess({ id: 1, sid }, now - 800)), { active: true, exp: now + 100 })
 })
 
-/** Each a token and what happened since; whatever a refresh would answer, introspection must have said before. */
+/** Each case prepares a token; `active` is whether a refresh with it would succeed. */
 const cases: Record<string, { active: boolean, overrides?: Record<string, string>, prepare: (s: Setup) => Promise<string> }> = {
   'the current generation': { active: true, prepare: async s => (await s.open()).refreshToken },
   'the one before, within the window': {
@@ -219,33 +219,33 @@ const cases: Record<string, { active: boolean, overrides?: Record<string, string
   }
 }
 
-t.test('a refresh token is active exactly when a refresh with it would be answered 200, and asking changes nothing', async t => {
+t.test('a refresh token is active exactly if a refresh with it succeeds, and introspection changes nothing', async t => {
   for (const [what, { active, overrides, prepare }] of Object.entries(cases)) {
     const s = await setup(t, overrides)
     const token = await prepare(s)
     const before = await s.bytes()
     for (let i = 0; i < 3; i++) t.equal((await s.introspect(token, asRefresh)).active, active, what)
-    t.same(await s.bytes(), before, `${what}: the record is the same, byte for byte`)
-    t.equal((await s.refresh(token)).statusCode, active ? 200 : 400, `${what}: and a refresh agrees`)
+    t.same(await s.bytes(), before, `${what}: the record is unchanged`)
+    t.equal((await s.refresh(token)).statusCode, active ? 200 : 400, `${what}: a refresh gives the same result`)
   }
 })
 
-t.test('exp is when the token stops being good, if nothing happens', async t => {
+t.test('exp is the time at which an unused token becomes inactive', async t => {
   const s = await setup(t, { REFRESH_RETRY_WINDOW: '3600' })
   const endOf = async (token: string) => (await s.introspect(token, asRefresh)).exp
   const { refreshToken: first } = await s.open()
   const second = (await s.refresh(first)).json().refreshToken
   const { sid, iat, exp } = claimsOf(second)
-  t.equal(await endOf(first), iat + 3600, 'the one before: the end of its window')
+  t.equal(await endOf(first), iat + 3600, 'the previous token: the end of its retry window')
   t.equal(await endOf(second), exp)
   await s.setRecord(sid, ([, created, rotated]) => [2, created!, rotated!, rotated! + 1000])
-  t.same([await endOf(first), await endOf(second)], [iat + 1000, iat + 1000], 'never after the session')
+  t.same([await endOf(first), await endOf(second)], [iat + 1000, iat + 1000], 'never later than the end of the session')
   const ahead = s.public.tokens.signRefresh({ id: 1, sid, gen: 9, iat, exp: iat + 2000 })
   t.equal(await endOf(ahead), iat + 1000)
   t.equal(await endOf(s.public.tokens.signRefresh({ id: 1, sid, gen: 9, iat, exp: iat + 900 })), iat + 900)
 })
 
-t.test('a request that is none', async t => {
+t.test('rejects malformed requests', async t => {
   const s = await setup(t)
   const { token } = await s.open()
   const wrong = [['', /'token'/], ['token=', /token/], ['token_type_hint=access_token', /'token'/], ['token=a&token=b', /body\/token must be string/],
@@ -261,16 +261,16 @@ t.test('a request that is none', async t => {
     t.equal(response.body, '{"code":400,"message":"Bad Request"}', type)
   }
   const none = await s.internal.inject({ method: 'POST', url: `/internal/introspect?token=${token}`, headers: { authorization: `Bearer ${apiKey}` } })
-  t.equal(none.statusCode, 400, 'a token in the query is not read')
+  t.equal(none.statusCode, 400, 'rejects a token in the query')
   t.equal((await form(s, `token=${'a'.repeat(40_000)}`)).statusCode, 400)
   t.equal((await s.call('GET', `/internal/introspect?token=${token}`)).statusCode, 404)
   t.equal((await form(s, `token=${token}`, { 'content-type': 'Application/X-WWW-Form-Urlencoded; charset=utf-8' })).json().active, true)
   t.equal((await s.internal.inject({
     method: 'POST', url: '/internal/sessions', headers: { authorization: `Bearer ${apiKey}`, 'content-type': 'application/x-www-form-urlencoded' }, payload: 'userId=1'
-  })).statusCode, 400, 'and no other route takes a form')
+  })).statusCode, 400, 'other routes reject forms')
 })
 
-t.test('without the API key there is no answer', async t => {
+t.test('rejects requests without the API key', async t => {
   const s = await setup(t)
   const { token } = await s.open()
   for (const authorization of ['', `Bearer ${apiKey}x`, `Bearer ${token}`, `Basic ${apiKey}`]) {
@@ -280,7 +280,7 @@ t.test('without the API key there is no answer', async t => {
   }
 })
 
-t.test('with Redis away it is 500, and no token is ever logged', async t => {
+t.test('answers 500 while Redis is down, and never logs a token', async t => {
   const server = await startRedis(t)
   const service = await build(t, server)
   const { token, refreshToken } = await service.open()
@@ -289,8 +289,8 @@ t.test('with Redis away it is 500, and no token is ever logged', async t => {
   await service.call('GET', `/internal/introspect?token=${token}`)
   await server.kill()
   for (const payload of requests.slice(0, 2)) t.equal((await form(service, payload)).body, '{"code":500,"message":"Internal Error"}')
-  t.equal((await form(service, 'token=x')).body, '{"active":false}', 'what was never ours needs no Redis')
-  t.equal((await form(service, `token=${refreshToken}`)).body, '{"active":false}', 'nor does a refresh token that is not asked for')
+  t.equal((await form(service, 'token=x')).body, '{"active":false}', 'rejects a forged token without Redis')
+  t.equal((await form(service, `token=${refreshToken}`)).body, '{"active":false}', 'a refresh token without the hint needs no Redis either')
   const log = JSON.stringify(service.log)
   for (const secret of [token, refreshToken, apiKey, token.split('.')[2]!, refreshToken.split('.')[1]!]) t.notOk(log.includes(secret))
   t.match(service.log, [{}])

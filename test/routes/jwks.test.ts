@@ -9,7 +9,7 @@ import {
   type PrivateRedis, type ServiceProcess
 } from '../support/helper.ts'
 
-/** The JWKS, and the tokens it is for, as jose sees them: another implementation than the one that signs. */
+/** Checks the JWKS and its tokens with jose, an implementation independent of the signer. */
 
 const PATH = '/.well-known/jwks.json'
 const algorithms = ['EdDSA', 'ES256', 'RS256'] as const
@@ -17,22 +17,22 @@ const algorithms = ['EdDSA', 'ES256', 'RS256'] as const
 let redis: PrivateRedis
 t.before(async () => { redis = await startRedis(t) })
 
-/** Asks again for every kid that it does not know. */
+/** Fetches the JWKS again for every unknown kid. */
 const remote = (service: ServiceProcess): JWTVerifyGetKey => createRemoteJWKSet(new URL(PATH, service.publicUrl), { cooldownDuration: 0 })
 
 const expected = { issuer: 'ktor.io', subject: 'Authentication', algorithms: [...algorithms] }
 
-t.test('with secrets alone there are no keys', async t => {
+t.test('the JWKS is empty when only secrets are configured', async t => {
   const { public: app, internal } = await build(t, redis)
   const { statusCode, headers, body } = await app.inject(PATH)
   t.same([statusCode, body], [200, '{"keys":[]}'])
   t.match(headers, { 'cache-control': 'public, max-age=300', 'content-type': /^application\/json/ })
-  t.match((await app.inject(`${PATH}/x`)).headers, { 'cache-control': 'no-store' }, 'nothing else may be kept')
+  t.match((await app.inject(`${PATH}/x`)).headers, { 'cache-control': 'no-store' }, 'other answers are not cacheable')
   t.equal((await app.inject({ method: 'HEAD', url: PATH })).statusCode, 200)
-  t.equal((await internal.inject(PATH)).statusCode, 404, 'it is the public listener\'s')
+  t.equal((await internal.inject(PATH)).statusCode, 404, 'the internal listener does not serve it')
 })
 
-t.test('every public key is served with what a verifier needs, and nothing private', async t => {
+t.test('serves every public key with the members that a verifier needs, and no private member', async t => {
   const pems = algorithms.map(privateKey)
   const { public: app } = await build(t, redis, { ACCESS_TOKEN_PRIVATE_KEYS: pems.join(',') })
   const { keys } = (await app.inject(PATH)).json() as { keys: Array<Record<string, string>> }
@@ -47,13 +47,13 @@ t.test('every public key is served with what a verifier needs, and nothing priva
   t.same(keys.map(key => createPublicKey({ key, format: 'jwk' }).export({ type: 'spki', format: 'pem' })),
     pems.map(pem => createPublicKey(pem).export({ type: 'spki', format: 'pem' })))
 
-  // Even if one found its way into the set.
+  // Even if the set contained a private member.
   app.jwks.push({ ...app.jwks[0]!, d: 'private' } as never)
   t.notOk((await app.inject(PATH)).body.includes('private'))
 })
 
 for (const algorithm of algorithms) {
-  t.test(`${algorithm}: jose verifies what a running service signs, and nothing that only looks like it`, async t => {
+  t.test(`${algorithm}: jose verifies tokens of a running service, and rejects imitations`, async t => {
     const folder = await tempFolder(t)
     const pem = privateKey(algorithm)
     await writeFile(join(folder, 'key.pem'), pem)
@@ -69,8 +69,8 @@ for (const algorithm of algorithms) {
       t.same(payload, { ...claimsOf(token), sub: 'Authentication', iss: 'ktor.io', id: 1 })
       t.same(protectedHeader, { alg: algorithm, typ: 'JWT', kid })
     }
-    t.equal((await postRefresh(service.publicUrl, refreshed.token)).status, 400, 'an access token refreshes nothing')
-    await t.rejects(jwtVerify(refreshed.refreshToken, keys, expected), 'and a refresh token, HS512 as ever, is no access token')
+    t.equal((await postRefresh(service.publicUrl, refreshed.token)).status, 400, 'an access token is rejected by the refresh endpoint')
+    await t.rejects(jwtVerify(refreshed.refreshToken, keys, expected), 'a refresh token is rejected as an access token')
 
     const claims = claimsOf(opened.token)
     const key = await importPKCS8(pem, algorithm)
@@ -93,14 +93,14 @@ for (const algorithm of algorithms) {
         refused[`${alg} with the public ${what} for a secret`] = hmacToken({ alg, kid }, claims, digest, material)
       }
     }
-    // Even a verifier that pins no algorithm is safe: each key names its own.
+    // A verifier without a fixed algorithm is safe too: each key names its own.
     for (const [what, token] of Object.entries(refused)) await t.rejects(jwtVerify(token, keys), { code: /^ERR_J/ }, what)
     const shown = service.lines.join('\n')
-    for (const line of pem.split('\n').filter(line => line !== '' && !line.startsWith('---'))) t.notOk(shown.includes(line), 'no key in the log')
+    for (const line of pem.split('\n').filter(line => line !== '' && !line.startsWith('---'))) t.notOk(shown.includes(line), 'no private key is in the log')
   })
 }
 
-t.test('a key that was removed verifies nothing any more', async t => {
+t.test('tokens of a removed key no longer verify', async t => {
   const [old, renewed] = [privateKey('ES256'), privateKey('EdDSA')]
   const env = environment(redis.url, { LOG_LEVEL: 'info' })
   const before = await startService(t, { ...env, ACCESS_TOKEN_PRIVATE_KEYS: old })
@@ -109,14 +109,14 @@ t.test('a key that was removed verifies nothing any more', async t => {
   const { token, refreshToken } = await postSession(before.internalUrl, { deviceId: 'old' })
   await jwtVerify(token, remote(both), expected)
   await t.rejects(jwtVerify((await postSession(both.internalUrl)).token, remote(before), expected), { code: 'ERR_JWKS_NO_MATCHING_KEY' },
-    'nor does one that signs before every replica serves it: why docs/keys.md begins with the last place')
+    'tokens of a key that a replica does not serve yet are rejected: so docs/keys.md first adds a key in last place')
   await t.rejects(jwtVerify(token, remote(after), expected), { code: 'ERR_JWKS_NO_MATCHING_KEY' })
   const answer = await postRefresh(after.publicUrl, refreshToken, 'old')
-  t.equal(answer.status, 200, 'while the session goes on')
+  t.equal(answer.status, 200, 'the session still refreshes')
   await jwtVerify((await answer.json() as { token: string }).token, remote(after), expected)
 })
 
-t.test('a wrong key ends the start with one sentence, without the key', async t => {
+t.test('a wrong key ends the start with one sentence that does not show the key', async t => {
   const lost = privateKey('EdDSA').split('\n')[1]!
   const { errors, exited } = spawnService(t, environment(redis.url, { ACCESS_TOKEN_PRIVATE_KEYS: lost }))
   t.same(await exited, [1, null])
@@ -125,7 +125,7 @@ t.test('a wrong key ends the start with one sentence, without the key', async t 
   t.notOk(errors[0]!.includes(lost))
 })
 
-t.test('a development machine with a key wants no secret to sign access tokens with', async t => {
+t.test('development mode with a private key needs no access token secret', async t => {
   const DATA_DIR = await tempFolder(t)
   const { REFRESH_TOKEN_SECRETS, INTERNAL_API_KEY } = environment('')
   await writeFile(join(DATA_DIR, 'secrets.env'), `REFRESH_TOKEN_SECRETS=${REFRESH_TOKEN_SECRETS}\nINTERNAL_API_KEY=${INTERNAL_API_KEY}\n`, { mode: 0o600 })

@@ -22,7 +22,7 @@ t.before(async () => {
   port = Number(new URL(base).port)
 })
 
-t.test('the code sample of the documentation', async t => {
+t.test('the code sample of the documentation works', async t => {
   const { refreshToken } = await service.open()
   const response = await fetch(`${base}/api/ps/refresh`, {
     method: 'POST',
@@ -43,7 +43,7 @@ t.test('the code sample of the documentation', async t => {
   t.match(claimsOf(JSON.parse(text).token), { sub: 'Authentication', iss: 'ktor.io', id: 1 })
 })
 
-t.test('a repeated request gets the same refresh token and an access token of its own', async t => {
+t.test('a repeated request gets the same refresh token and a new access token', async t => {
   const { refreshToken } = await service.open()
   const first = (await service.refresh(refreshToken)).json()
   const second = (await service.refresh(refreshToken)).json()
@@ -51,7 +51,7 @@ t.test('a repeated request gets the same refresh token and an access token of it
   t.equal(claimsOf(second.token).sid, claimsOf(refreshToken).sid)
 })
 
-t.test('every outcome that is the caller\'s has the same answer', async t => {
+t.test('every client error has the same answer', async t => {
   const { refreshToken, token } = await service.open()
   const reused = (await service.open({ deviceId: 'thief' })).refreshToken
   const second = (await service.refresh(reused, 'thief')).json().refreshToken
@@ -75,13 +75,13 @@ t.test('every outcome that is the caller\'s has the same answer', async t => {
     t.equal(response.body, badRequest)
     t.match(response.headers, { 'cache-control': 'no-store', 'content-type': 'application/json; charset=utf-8' })
     const lines = service.log.filter(({ msg }) => /^(refresh|request) refused$/.test(String(msg)))
-    if (outcome === 'forged') t.match(lines, [{ reason: outcome, level: 20, reqId: String }], 'one line says which, for debugging alone')
-    else t.match(lines, [{ outcome, level: outcome === 'reused' ? 40 : 30, reqId: String, userId: 1, sid: claimsOf(token).sid }], 'one line says which')
+    if (outcome === 'forged') t.match(lines, [{ reason: outcome, level: 20, reqId: String }], 'a debug line names the reason')
+    else t.match(lines, [{ outcome, level: outcome === 'reused' ? 40 : 30, reqId: String, userId: 1, sid: claimsOf(token).sid }], 'one line names the outcome')
   }
   t.equal((await service.refresh(refreshToken)).statusCode, 200)
 })
 
-t.test('a success is silent above debug, a recovery is a warning', async t => {
+t.test('a success is logged at debug only, a recovery as a warning', async t => {
   const { refreshToken } = await service.open()
   service.log.length = 0
   await service.refresh(refreshToken)
@@ -95,7 +95,7 @@ t.test('a success is silent above debug, a recovery is a warning', async t => {
   t.match(service.log.filter(({ level }) => level === 40), [{ outcome: 'recovered', userId: 1, sid }])
 })
 
-t.test('malformed bodies are 400 and harm no session', async t => {
+t.test('rejects malformed bodies with 400 and keeps the session', async t => {
   const { refreshToken } = await service.open()
   const deviceId = guest.deviceId
   const json = { 'content-type': 'application/json' }
@@ -144,7 +144,7 @@ t.test('malformed bodies are 400 and harm no session', async t => {
   t.equal(claimsOf((await service.refresh(refreshToken)).json().refreshToken).gen, 2)
 })
 
-t.test('what is unusual but right is taken', async t => {
+t.test('accepts unusual but valid requests', async t => {
   const poison = '"__proto__":{"a":1},"constructor":{"prototype":{"a":1}}'
   const unusual: Record<string, (refreshToken: string) => { payload: string | object, headers?: Record<string, string> }> = {
     'unknown fields': refreshToken => ({ payload: { more: [1], deviceId: 'd', refreshToken } }),
@@ -164,7 +164,7 @@ t.test('what is unusual but right is taken', async t => {
   }
 })
 
-t.test('no body whatever is anything but 400, nor harms the session', async t => {
+t.test('rejects random bodies with 400 and keeps the session', async t => {
   const { refreshToken } = await service.open()
   const almost = fc.record({
     deviceId: fc.oneof(fc.constant(guest.deviceId), fc.jsonValue()),
@@ -179,7 +179,7 @@ t.test('no body whatever is anything but 400, nor harms the session', async t =>
   t.equal(claimsOf((await service.refresh(refreshToken)).json().refreshToken).gen, 2)
 })
 
-t.test('other routes and methods are 404, in the same shape', async t => {
+t.test('other routes and methods are 404 with the documented body', async t => {
   for (const [method, url] of [['GET', '/api/ps/refresh'], ['PUT', '/api/ps/refresh'], ['POST', '/'], ['GET', '/healthz'], ['POST', '/internal/sessions'], ['GET', '/metrics'], ['OPTIONS', '/api/ps/refresh']] as const) {
     const response = await service.public.inject({ method, url, payload: '{', headers: { 'content-type': 'application/json' } })
     t.equal(response.statusCode, 404)
@@ -200,7 +200,7 @@ async function send (bytes: string): Promise<string> {
 const raw = (body: string, headers = 'Host: a\r\n'): string =>
   `POST ${url} HTTP/1.1\r\n${headers}Content-Type: application/json\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`
 
-t.test('bytes that are no HTTP get the documented body too', async t => {
+t.test('bytes that are not HTTP get the documented body too', async t => {
   const broken = [
     'nonsense\r\n\r\n',
     `POST ${url} HTTP/1.1\r\nHost: a\r\nX: ${'x'.repeat(20_000)}\r\n\r\n`,
@@ -216,7 +216,7 @@ t.test('bytes that are no HTTP get the documented body too', async t => {
   }
 })
 
-t.test('what Node would answer by itself is the route\'s to answer', async t => {
+t.test('the route answers requests that Node would answer by itself', async t => {
   for (const headers of ['Host: a\r\nExpect: nonsense\r\n', 'Host: a\r\nExpect: 100-continue\r\n', '']) {
     const { refreshToken } = await service.open()
     const answer = await send(raw(JSON.stringify({ deviceId: guest.deviceId, refreshToken }), `${headers}Connection: close\r\n`))
@@ -225,7 +225,7 @@ t.test('what Node would answer by itself is the route\'s to answer', async t => 
   }
 })
 
-t.test('bytes after a whole request do not take its answer away', async t => {
+t.test('answers a whole request although invalid bytes follow', async t => {
   for (const rest of ['x', 'GARBAGE\r\n\r\n', '\0']) {
     const { refreshToken } = await service.open()
     const answer = await send(raw(JSON.stringify({ deviceId: guest.deviceId, refreshToken })) + rest)
@@ -234,21 +234,21 @@ t.test('bytes after a whole request do not take its answer away', async t => {
   }
 })
 
-t.test('nor those of several requests that came one behind the other', async t => {
+t.test('answers several pipelined requests although invalid bytes follow', async t => {
   const sessions = await Promise.all([1, 2, 3, 4].map(async userId => await service.open({ userId })))
   const answer = await send(sessions.map(({ refreshToken }) => raw(JSON.stringify({ deviceId: guest.deviceId, refreshToken }))).join('') + 'x')
   t.same(answer.match(/HTTP\/1\.1 \d+|"id":\d/g), [1, 2, 3, 4].flatMap(id => ['HTTP/1.1 200', `"id":${id}`]).concat('HTTP/1.1 400'))
   t.ok(answer.endsWith(badRequest))
 })
 
-t.test('a request that does not arrive is given up, and its client told to try again', async t => {
+t.test('answers an incomplete request with 500 after the time-out, so that the client tries again', async t => {
   const answer = await send(raw(JSON.stringify({ deviceId: 'x', refreshToken: 'x' })).slice(0, -1))
   t.match(answer, /^HTTP\/1\.1 500 Internal Server Error\r\n/)
   t.match(answer, /\r\ncache-control: no-store\r\n/i)
   t.ok(answer.endsWith('\r\n\r\n{"code":500,"message":"Internal Error"}'))
 })
 
-t.test('a connection that breaks in the middle of a request is nobody\'s error', async t => {
+t.test('logs no error for a connection reset in the middle of a request', async t => {
   const socket = connect(port, '127.0.0.1')
   socket.write(raw('{"deviceId":"x"}').slice(0, -1))
   await once(service.public.server, 'request')
@@ -259,7 +259,7 @@ t.test('a connection that breaks in the middle of a request is nobody\'s error',
   t.notOk(service.log.some(({ level }) => Number(level) >= 50))
 })
 
-t.test('an error with a status of its own does not show it', async t => {
+t.test('answers 500 to an unexpected error with another status', async t => {
   const app = Fastify()
   t.teardown(async () => await app.close())
   await app.register(errors)

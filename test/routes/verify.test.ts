@@ -2,7 +2,7 @@ import t, { type Test } from 'tap'
 import type { LightMyRequestResponse } from 'fastify'
 import { apiKey, build, claimsOf, guest, startRedis, type PrivateRedis, type Service } from '../support/helper.ts'
 
-/** What a gateway is told of its client. */
+/** Answers to a gateway about its client. */
 
 let redis: PrivateRedis
 t.before(async () => { redis = await startRedis(t) })
@@ -38,7 +38,7 @@ function assertBroken (t: Test, response: LightMyRequestResponse, what: string):
   t.same(Object.keys(response.headers).filter(name => name.startsWith('x-') && name !== 'x-request-id'), [], what)
 }
 
-t.test('a good token: 204, and who it is', async t => {
+t.test('a good token: 204 with the user in headers', async t => {
   const service = await build(t, redis)
   const { token } = await service.open()
   const response = await ask(service, token)
@@ -46,17 +46,17 @@ t.test('a good token: 204, and who it is', async t => {
   t.equal(response.body, '')
   t.match(response.headers, { 'x-user-id': '1', 'x-user-role': 'GUEST', 'x-session-id': claimsOf(token).sid, 'cache-control': 'no-store' })
   t.equal((await ask(service, undefined, { headers: { authorization: `bearer  ${token}` } })).statusCode, 204)
-  t.equal((await ask(service, token, { method: 'HEAD' })).statusCode, 404, 'no method but GET')
+  t.equal((await ask(service, token, { method: 'HEAD' })).statusCode, 404, 'only GET is allowed')
 })
 
-t.test('a changed role holds at once', async t => {
+t.test('returns a changed role at once', async t => {
   const service = await build(t, redis)
   const { token } = await service.open()
   await service.call('PATCH', '/internal/users/1', { role: 'ADMIN' })
   t.equal((await ask(service, token)).headers['x-user-role'], 'ADMIN')
 })
 
-t.test('anything else: 401', async t => {
+t.test('a missing or invalid token: 401', async t => {
   const service = await build(t, redis)
   const { token, refreshToken } = await service.open()
   const { sid } = claimsOf(token)
@@ -78,7 +78,7 @@ t.test('anything else: 401', async t => {
   assertRefused(t, await ask(service, token), 'revoked')
 })
 
-t.test('a gateway with a wrong key has trouble, its clients are not logged out', async t => {
+t.test('a gateway with a wrong key gets 500, so that its clients are not logged out', async t => {
   const service = await build(t, redis)
   const { token } = await service.open()
   for (const url of ['/internal/verify', '/internal/verify/orders']) {
@@ -87,23 +87,23 @@ t.test('a gateway with a wrong key has trouble, its clients are not logged out',
     }
     assertBroken(t, await service.internal.inject({ url, headers: { authorization: `Bearer ${apiKey}` } }), 'the key in the client\'s place')
   }
-  t.match(service.log.filter(({ level }) => level === 50)[0], { msg: 'request failed', err: { message: /X-Internal-Api-Key/ } }, 'and the log says so')
+  t.match(service.log.filter(({ level }) => level === 50)[0], { msg: 'request failed', err: { message: /X-Internal-Api-Key/ } }, 'the log names the header')
   t.equal((await service.internal.inject({ url: '/internal/users/1/sessions', headers: { 'x-internal-api-key': apiKey } })).statusCode, 401,
     'other routes do not take the gateway\'s header')
 })
 
-t.test('with Redis away, or a record nobody should have written: 500', async t => {
+t.test('answers 500 while Redis is down, or if a role in Redis contains a line break', async t => {
   const server = await startRedis(t)
   const service = await build(t, server)
   const { token } = await service.open()
   await server.client.hset(`${service.config.REDIS_PREFIX}1`, 'role', 'ADMIN\r\nX-User-Id: 2')
-  assertBroken(t, await ask(service, token), 'a role that would be two headers')
+  assertBroken(t, await ask(service, token), 'a role with a line break')
   await server.kill()
   assertBroken(t, await ask(service, token), 'no Redis')
-  assertRefused(t, await ask(service, 'forged'), 'what was never ours needs no Redis')
+  assertRefused(t, await ask(service, 'forged'), 'rejects a forged token without Redis')
 })
 
-t.test('Envoy: any path below, any method, and 200', async t => {
+t.test('Envoy: 200 for any method and any path below /internal/verify', async t => {
   const service = await build(t, redis)
   const { token } = await service.open()
   const methods: Method[] = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']
@@ -116,10 +116,10 @@ t.test('Envoy: any path below, any method, and 200', async t => {
       assertRefused(t, await ask(service, undefined, { method: method === 'HEAD' ? 'GET' : method, url: `/internal/verify${path}` }), `${method} ${path}`)
     }
   }
-  t.equal((await ask(service, token, { url: '/internal/verify/%zz' })).statusCode, 400, 'never through')
+  t.equal((await ask(service, token, { url: '/internal/verify/%zz' })).statusCode, 400, 'a malformed path is refused')
 })
 
-t.test('what comes of its client\'s body is ignored', async t => {
+t.test('ignores the body of the client\'s request', async t => {
   const service = await build(t, redis)
   const { token } = await service.open()
   for (const type of ['application/json', 'text/xml', 'application/x-www-form-urlencoded']) {
@@ -130,7 +130,7 @@ t.test('what comes of its client\'s body is ignored', async t => {
   }
 })
 
-t.test('neither a token nor a path of another service is logged', async t => {
+t.test('logs neither tokens nor paths of other services', async t => {
   const server = await startRedis(t)
   const service = await build(t, server)
   const { token } = await service.open()

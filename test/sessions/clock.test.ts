@@ -1,7 +1,7 @@
 import t from 'tap'
 import { createRedisClock, furthestFromZero } from '#src/sessions/servers'
 
-t.test('nothing is dated before the first reply, and after a reset', async t => {
+t.test('has no deadline before the first reply, and after a reset', async t => {
   const clock = createRedisClock()
   t.equal(clock.deadline(performance.now()), undefined)
   clock.observe(1)
@@ -10,7 +10,7 @@ t.test('nothing is dated before the first reply, and after a reset', async t => 
   t.equal(clock.deadline(performance.now()), undefined)
 })
 
-t.test('a deadline is not ahead of the moment it stands for, and the last reply counts', async t => {
+t.test('a deadline is never later than its moment, and uses the last reply', async t => {
   const clock = createRedisClock()
   const read = Math.floor(performance.now() + 5_000_000)
   clock.observe(read)
@@ -20,7 +20,7 @@ t.test('a deadline is not ahead of the moment it stands for, and the last reply 
   t.ok(clock.deadline(moment)! <= moment + 5_000_000 - 60_000)
 })
 
-t.test('how far it is ahead of this machine: now, or the furthest ahead since it was last asked', async t => {
+t.test('takeAhead returns how far Redis\'s clock is ahead: now, or the maximum since the last call', async t => {
   const clock = createRedisClock()
   t.equal(clock.takeAhead!(), undefined)
   const about = (seconds: number): void => { t.ok(Math.abs(clock.takeAhead!()! - seconds) < 5, `${seconds} s`) }

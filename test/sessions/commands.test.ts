@@ -20,7 +20,7 @@ async function read (name: string): Promise<{ header: string, body: string }> {
   return { header: lines.slice(0, end).join('\n'), body: lines.slice(end).join('\n') }
 }
 
-t.test('every header documents the arguments that its script reads, and no others', async t => {
+t.test('every header documents exactly the arguments that its script reads', async t => {
   for (const file of await readdir(folder)) {
     const name = file.replace('.lua', '')
     const { header, body } = await read(name)

@@ -2,7 +2,7 @@ import t, { type Test } from 'tap'
 import type { SessionStore } from '#src/sessions/store'
 import { build, guest, startRedis, topology, type PrivateRedis } from '../support/helper.ts'
 
-/** Reading one session: what it says, when it says nothing, and that it leaves no trace. */
+/** Reads one session: its content, when there is none, and that reading changes nothing. */
 
 let redis: PrivateRedis
 t.before(async () => { redis = await startRedis(t) })
@@ -10,7 +10,7 @@ t.before(async () => { redis = await startRedis(t) })
 interface Setup {
   store: SessionStore
   key: string
-  /** All of the record that Redis can tell, its expiry included. */
+  /** The whole record in Redis, including its expiry. */
   bytes: () => Promise<unknown>
 }
 
@@ -24,7 +24,7 @@ async function setup (t: Test, server = redis): Promise<Setup> {
   }
 }
 
-t.test('a live session: its generation and times, the profile, Redis\'s clock, and no device', async t => {
+t.test('returns a live session\'s generation and times, the profile and Redis\'s clock, but no device', async t => {
   const { store, bytes } = await setup(t)
   const { generation: { sid, iat }, now } = await store.open({ ...guest, label: 'Pixel 9' })
   const rotation = await store.rotate({ id: guest.userId, sid, gen: 1, exp: now + 100 }, guest.deviceId)
@@ -39,7 +39,7 @@ t.test('a live session: its generation and times, the profile, Redis\'s clock, a
   t.same(await bytes(), before)
 })
 
-t.test('nothing when there is no such user or session, or it has ended', async t => {
+t.test('returns undefined for an unknown user, an unknown session and an ended session', async t => {
   const { store } = await setup(t)
   const { generation: { sid } } = await store.open(guest)
   t.equal(await store.find(2, sid), undefined)
@@ -48,7 +48,7 @@ t.test('nothing when there is no such user or session, or it has ended', async t
   t.equal(await store.find(guest.userId, sid), undefined)
 })
 
-t.test('nothing of a user whose record outlives the last session', async t => {
+t.test('returns undefined for a record without a session', async t => {
   const { store, bytes } = await setup(t)
   const { generation: { sid } } = await store.open(guest)
   await store.updateProfile(guest.userId, { role: 'ADMIN' })
@@ -60,7 +60,7 @@ t.test('nothing of a user whose record outlives the last session', async t => {
   t.same(await store.list(guest.userId), [])
 })
 
-t.test('nothing of one that has expired, which stays for others to prune', async t => {
+t.test('returns undefined for an expired session, and does not prune it', async t => {
   const { store, key, bytes } = await setup(t)
   const { generation: { sid }, now } = await store.open(guest)
   await redis.client.hset(key, `s:${sid}`, `1:${now - 100}:${now - 100}:${now}:device`)
@@ -85,20 +85,20 @@ t.test('a damaged record is an error, not an ended session', async t => {
   }
 })
 
-t.test('on a Redis that is full, and on a read-only replica', async t => {
+t.test('works on a full Redis and on a read-only replica', async t => {
   const server = await startRedis(t)
   const { store } = await setup(t, server)
   const { generation: { sid } } = await store.open(guest)
   await server.configure('maxmemory', '1')
   t.match(await store.find(guest.userId, sid), { gen: 1 })
   await server.configure('maxmemory', '0')
-  if (topology !== 'single') return // nobody makes a master a replica by hand there
+  if (topology !== 'single') return // masters are not demoted by hand there
   await server.client.replicaof('127.0.0.1', '1')
   await t.rejects(server.client.hset('a', 'b', 'c'), { message: /READONLY/ })
   t.match(await store.find(guest.userId, sid), { gen: 1 })
 })
 
-t.test('the largest user id survives Lua', async t => {
+t.test('Lua keeps the largest user id exact', async t => {
   const { store } = await setup(t)
   const userId = Number.MAX_SAFE_INTEGER
   const { generation: { sid } } = await store.open({ ...guest, userId })

@@ -13,7 +13,7 @@ t.test('a script that Redis forgets twice within a call is sent again', async t 
     const server = connect(new URL(redis.url).pathname)
     let forwarding = Promise.resolve()
     const forward = async (data: string): Promise<void> => {
-      // The first batch finds no script. All of it is refused at once; ioredis then sends one source, and the rest by hash.
+      // Redis refuses the whole first batch, because it has no script; ioredis then sends the source once, and the rest by hash.
       for (const part of flushes === 3 ? [data] : data.split(BY_HASH)) {
         if (flushes > 0 && BY_HASH.test(part)) {
           flushes--

@@ -3,7 +3,7 @@ import { userKey } from '#src/redis/records'
 import { build, startRedis } from '../support/helper.ts'
 import { startProxy } from '../support/proxy.ts'
 
-t.test('a call whose connection was cut is given up when it can have no effect any more, and no sooner', async t => {
+t.test('answers 500 to a call with a cut connection only when it can no longer take effect', async t => {
   const redis = await startRedis(t)
   const proxy = await startProxy(t, new URL(redis.url).pathname)
   const service = await build(t, { url: proxy.url })
@@ -16,5 +16,5 @@ t.test('a call whose connection was cut is given up when it can have no effect a
   t.equal(statusCode, 500)
   const told = await record()
   await arrived
-  t.same(await record(), told, 'what it found when it was answered stays')
+  t.same(await record(), told, 'the record does not change after the answer')
 })

@@ -2,7 +2,7 @@ import t, { type Test } from 'tap'
 import type { Redis } from 'ioredis'
 import { build, claimsOf, guest, startRedis, type PrivateRedis, type Service } from '../support/helper.ts'
 
-/** A log-in that checked its password before a log-out everywhere, or before a change of the profile, and opens its session after it. */
+/** A log-in checks the password before a log-out everywhere or a profile change, and opens its session after it. */
 
 let redis: PrivateRedis
 let client: Redis
@@ -18,9 +18,9 @@ interface Setup extends Service {
   logOutEverywhere (): Promise<void>
   /** Changes the profile; returns the status. */
   patch (profile: object): Promise<number>
-  /** Whether the key goes so many seconds after what is done. */
+  /** Whether the key expires `seconds` after `act`. */
   isDated (seconds: number, act: () => Promise<unknown>): Promise<boolean>
-  /** Lets seconds pass for what the record remembers, and for the key. */
+  /** Moves the remembered times and the key's expiry into the past, as if seconds had passed. */
   pass (seconds: number): Promise<void>
 }
 
@@ -55,19 +55,19 @@ async function setup (t: Test, overrides: Record<string, string> = {}): Promise<
   }
 }
 
-/** The login service's clock, seconds. It is Redis's here: one machine. */
+/** The login service's clock, seconds. Here it is also Redis's clock, because both run on this machine. */
 const now = (): number => Date.now() / 1000
 
 const redisNow = async (): Promise<number> => Number((await client.time())[0])
 
-/** Resolves in a later millisecond, so that what comes next is later by every clock. */
+/** Resolves in a later millisecond, so that the next call is later by every clock. */
 async function later (): Promise<number> {
   const before = Date.now()
   while (Date.now() === before) await new Promise(resolve => setImmediate(resolve))
   return now()
 }
 
-t.test('a log-out everywhere ends a log-in under way, also the first one', async t => {
+t.test('a log-out everywhere rejects a log-in under way, also a user\'s first', async t => {
   for (const first of [true, false]) {
     const { login, logOutEverywhere, call, key } = await setup(t)
     if (!first) await login()
@@ -76,16 +76,16 @@ t.test('a log-out everywhere ends a log-in under way, also the first one', async
     await logOutEverywhere()
     t.same(await login(authenticatedAt), { status: 409, body: { code: 409, message: 'Conflict' } })
     const loggedOutAt = Number(await client.hget(key, 'loggedOutAt'))
-    t.equal((await login(Math.ceil(loggedOutAt) - 1)).status, 409, 'a whole second counts as its start')
+    t.equal((await login(Math.ceil(loggedOutAt) - 1)).status, 409, 'a whole second counts as the start of that second')
     t.same((await call('GET', '/internal/users/1/sessions')).json(), { sessions: [] })
     t.same(Object.keys(await client.hgetall(key)), ['loggedOutAt'], 'a refusal writes nothing')
-    t.equal((await login(await later())).status, 201, 'a password that is checked after it opens a session')
-    t.equal((await login(authenticatedAt)).status, 409, 'the earlier log-in still does not, while the session lives')
+    t.equal((await login(await later())).status, 201, 'a log-in that began after the log-out opens a session')
+    t.equal((await login(authenticatedAt)).status, 409, 'the earlier log-in is still rejected while a session exists')
     t.equal((await login()).status, 201, 'without authenticatedAt nothing is compared')
   }
 })
 
-t.test('a demotion holds against a log-in under way', async t => {
+t.test('a log-in under way does not undo a demotion', async t => {
   const { login, patch, refresh } = await setup(t)
   await login(undefined, { role: 'ADMIN' })
   const authenticatedAt = now()
@@ -94,11 +94,11 @@ t.test('a demotion holds against a log-in under way', async t => {
   const { status, body } = await login(authenticatedAt, { role: 'ADMIN', email: 'old@keygenqt.com', deviceId: 'laptop' })
   t.same([status, body.role, body.email], [201, 'USER', guest.email], 'the answer is the record\'s profile')
   t.match((await refresh(body.refreshToken, 'laptop')).json(), { role: 'USER', email: guest.email })
-  t.match(await login(await later(), { role: 'ADMIN' }), { status: 201, body: { role: 'ADMIN' } }, 'a later log-in knows better')
-  t.match(await login(authenticatedAt, { role: 'USER' }), { status: 201, body: { role: 'ADMIN' } }, 'and its change counts from its authenticatedAt')
+  t.match(await login(await later(), { role: 'ADMIN' }), { status: 201, body: { role: 'ADMIN' } }, 'a later log-in sets the profile')
+  t.match(await login(authenticatedAt, { role: 'USER' }), { status: 201, body: { role: 'ADMIN' } }, 'its profile change is dated by authenticatedAt')
 })
 
-t.test('a demotion to the role that the record has already holds too', async t => {
+t.test('a log-in under way does not undo a demotion to the current role', async t => {
   const { login, patch } = await setup(t)
   await login(undefined, { role: 'USER' })
   const authenticatedAt = now()
@@ -107,7 +107,7 @@ t.test('a demotion to the role that the record has already holds too', async t =
   t.match(await login(authenticatedAt, { role: 'ADMIN' }), { status: 201, body: { role: 'USER' } })
 })
 
-t.test('a demotion of a user without a session is remembered: 404, and it holds against a log-in under way', async t => {
+t.test('a demotion of a user without a session answers 404, but a log-in under way does not undo it', async t => {
   const { login, patch, key, isDated } = await setup(t)
   const authenticatedAt = now()
   await later()
@@ -115,38 +115,38 @@ t.test('a demotion of a user without a session is remembered: 404, and it holds 
   t.same(Object.keys(await client.hgetall(key)).sort(), ['profileChangedAt', 'role'])
   t.equal(await patch({ role: 'GUEST' }), 404)
   const { status, body } = await login(authenticatedAt, { role: 'ADMIN', email: 'new@keygenqt.com' })
-  t.same([status, body.role, body.email], [201, 'GUEST', 'new@keygenqt.com'], 'what was given is kept, the rest is the log-in\'s')
+  t.same([status, body.role, body.email], [201, 'GUEST', 'new@keygenqt.com'], 'the given field is kept, the others come from the log-in')
 })
 
-t.test('the record remembers for ten minutes after its last session, and no longer', async t => {
+t.test('the record keeps a time for ten minutes after its last session', async t => {
   const { login, logOutEverywhere, patch, call, isDated, pass, key } = await setup(t, { REFRESH_IDLE_TTL: '1000' })
   const end = async ({ refreshToken }: { refreshToken: string }): Promise<unknown> =>
     await call('DELETE', `/internal/users/1/sessions/${claimsOf(refreshToken).sid}`)
 
   const { body: phone } = await login(now())
-  t.equal(await client.expiretime(key), claimsOf(phone.refreshToken).exp, 'a record that remembers nothing goes with its session')
+  t.equal(await client.expiretime(key), claimsOf(phone.refreshToken).exp, 'a record without a remembered time expires with its session')
   await patch({ role: 'USER' })
   t.equal(await client.expiretime(key), claimsOf(phone.refreshToken).exp + 600)
   const { body: laptop } = await login(now(), { deviceId: 'laptop' })
   t.equal(await client.expiretime(key), claimsOf(laptop.refreshToken).exp + 600)
   await end(laptop)
-  t.ok(await isDated(600, async () => await end(phone)), 'when the last session has ended')
+  t.ok(await isDated(600, async () => await end(phone)), 'the record expires ten minutes after its last session ended')
 
   await pass(300)
   const date = await client.expiretime(key)
   for (let i = 0; i < 2; i++) await call('GET', '/internal/users/1/sessions')
-  t.equal(await client.expiretime(key), date, 'a reader does not put it off')
+  t.equal(await client.expiretime(key), date, 'reading does not extend the expiry')
   t.ok(await isDated(600, logOutEverywhere))
   await pass(500)
   t.equal((await login(now() - 550)).status, 409)
   const { body: next } = await login(now())
-  t.equal(await client.expiretime(key), claimsOf(next.refreshToken).exp + 600, 'remembered while a session lives')
+  t.equal(await client.expiretime(key), claimsOf(next.refreshToken).exp + 600, 'the time is kept while a session exists')
   await pass(101)
   await end(next)
-  t.equal(await client.exists(key), 0, 'and with the last session it goes, when it is older than ten minutes')
+  t.equal(await client.exists(key), 0, 'a time older than ten minutes is removed with the last session')
 })
 
-t.test('each of the two is forgotten for itself', async t => {
+t.test('the log-out and the profile change are forgotten independently', async t => {
   const { logOutEverywhere, patch, call, pass, key } = await setup(t)
   const fields = async (): Promise<string[]> => {
     await call('GET', '/internal/users/1/sessions')
@@ -157,14 +157,14 @@ t.test('each of the two is forgotten for itself', async t => {
   await patch({ role: 'USER' })
   t.same(await fields(), ['loggedOutAt', 'profileChangedAt', 'role'])
   await pass(201)
-  t.same(await fields(), ['profileChangedAt', 'role'], 'the log-out of 601 seconds ago')
+  t.same(await fields(), ['profileChangedAt', 'role'], 'a log-out 601 seconds ago is forgotten')
   await client.hset(key, 'loggedOutAt', await redisNow() + 390)
   await client.expire(key, 900)
   await pass(400)
-  t.same(await fields(), ['loggedOutAt'], 'the change of 601 seconds ago')
+  t.same(await fields(), ['loggedOutAt'], 'a profile change 601 seconds ago is forgotten')
 })
 
-t.test('a session over a remembered record finds no label and no profile of before', async t => {
+t.test('a session opened after a log-out everywhere gets no earlier label or profile', async t => {
   const { login, logOutEverywhere, patch, key } = await setup(t)
   const { body } = await login(now(), { label: 'Pixel 9' })
   await patch({ email: 'old@keygenqt.com' })
@@ -175,7 +175,7 @@ t.test('a session over a remembered record finds no label and no profile of befo
   t.not(claimsOf(next.body.refreshToken).sid, claimsOf(body.refreshToken).sid)
 })
 
-t.test('a record that uses none of it is as before', async t => {
+t.test('a record without a log-out everywhere or a profile change holds no times', async t => {
   const { login, key, refresh } = await setup(t)
   const { body } = await login(now())
   const { body: other } = await login(now(), { deviceId: 'laptop' })
@@ -184,7 +184,7 @@ t.test('a record that uses none of it is as before', async t => {
   t.equal(await client.expiretime(key), Math.max(...[refreshToken, other.refreshToken].map(token => claimsOf(token).exp)))
 })
 
-t.test('nonsense is refused with the name of the field', async t => {
+t.test('rejects an invalid authenticatedAt and names the field', async t => {
   const { login, call } = await setup(t)
   for (const nonsense of ['1', -1, null, true, {}, [1], Date.now(), now() + 70]) {
     const { status, body } = await login(nonsense)
@@ -195,7 +195,7 @@ t.test('nonsense is refused with the name of the field', async t => {
   t.equal((await call('GET', '/internal/users/1/sessions')).json().sessions.length, 1)
 })
 
-t.test('with a log-out racing each of many log-ins, no session of before it is left', async t => {
+t.test('no earlier session is left after log-outs that race with log-ins', async t => {
   const { login, logOutEverywhere, call } = await setup(t)
   let refused = 0
   for (let i = 0; i < 20; i++) {
@@ -212,7 +212,7 @@ t.test('with a log-out racing each of many log-ins, no session of before it is l
   t.comment(`${refused} of 100 log-ins came after the log-out`)
 })
 
-t.test('the replies of a script that is no opening open and end nothing in the metrics', async t => {
+t.test('a refused opening counts no opened or ended session in the metrics', async t => {
   const { login, logOutEverywhere, metrics: { registry }, patch } = await setup(t)
   const opened = async (): Promise<string> => /^rts_sessions_opened_total (\d+)/m.exec(await registry.metrics())![1]!
   const authenticatedAt = now()
@@ -224,7 +224,7 @@ t.test('the replies of a script that is no opening open and end nothing in the m
   t.equal(await opened(), '0')
 })
 
-t.test('what somebody else has written in the place of a time is as if there were none', async t => {
+t.test('ignores a remembered time that is not a number', async t => {
   const { login, key, logOutEverywhere } = await setup(t)
   await login(now())
   await client.hset(key, 'loggedOutAt', 'x', 'profileChangedAt', '')

@@ -2,7 +2,7 @@ import t from 'tap'
 import { createConfirm, type EndReused } from '#src/sessions/wait-for-replicas'
 import { until } from '../support/helper.ts'
 
-/** How long the service goes on, and for how many sessions; test/sessions/wait-for-replicas.test.ts has the real replicas. */
+/** Limits of the retries: their duration, and the number of sessions. test/sessions/wait-for-replicas.test.ts uses real replicas. */
 
 function createEnd (): { end: EndReused, tried: unknown[], succeed: () => void } {
   const tried: unknown[] = []
@@ -14,7 +14,7 @@ function createEnd (): { end: EndReused, tried: unknown[], succeed: () => void }
   return { end, tried, succeed: () => { isUp = true } }
 }
 
-t.test('of too many sessions the oldest are left', async t => {
+t.test('gives up the oldest sessions over the limit', async t => {
   const { end, tried, succeed } = createEnd()
   const confirm = createConfirm(end, { pause: 10, giveUpAfter: 60_000, maxPending: 2 })
   const answers = await Promise.all(['a', 'b', 'c'].map(async sid => await confirm(1, sid, 100)))
@@ -26,7 +26,7 @@ t.test('of too many sessions the oldest are left', async t => {
   t.equal(await confirm(1, 'd', 100), true)
 })
 
-t.test('it is left when its time is over, and the next one is tried again as ever', async t => {
+t.test('gives up a session when its time is over, and still retries the next one', async t => {
   const { end, tried } = createEnd()
   const confirm = createConfirm(end, { pause: 1, giveUpAfter: 0, maxPending: 2 })
   await confirm(1, 'a', 100)

@@ -10,7 +10,7 @@ t.test('a probe fails while no master is known', async t => {
   await t.rejects(probe(), { code: 'RTS_STORE_UNAVAILABLE', message: /no master is known/ })
 })
 
-t.test('an error of a script that was sent with ASKING rejects the call', async t => {
+t.test('rejects if a script sent with ASKING fails', async t => {
   const { client } = await startRedis(t)
   await client.set('rt:1', 'no hash')
   await t.rejects(defineScripts(client).asking.list('rt:1', Date.now() + 10_000), { name: 'ReplyError' })

@@ -5,8 +5,8 @@ import { hashDevice } from '#src/redis/records'
 import { build, guest, startRedis, type PrivateRedis } from '../support/helper.ts'
 
 /**
- * The rotation table of the design, outcome by outcome, and the record it leaves. Time passes by setting the record
- * back: the format is public, and Redis's clock is not ours to turn.
+ * The rotation table of the design, outcome by outcome, and the record after each. Tests simulate passing time by moving the
+ * record's times into the past, because they can't set Redis's clock.
  */
 
 let redis: PrivateRedis
@@ -20,9 +20,9 @@ interface Setup {
   store: SessionStore
   prefix: string
   key: string
-  /** Announcements so far, after everything published has arrived. */
+  /** All announcements published so far. */
   events: () => Promise<object[]>
-  /** Lets seconds pass for one session: all its times move into the past. */
+  /** Moves all times of a session into the past, as if seconds had passed. */
   pass: (sid: string, seconds: number) => Promise<void>
   record: (sid: string) => Promise<number[]>
 }
@@ -73,7 +73,7 @@ t.test('open writes the documented record', async t => {
   t.equal(await client.expiretime(key), iat + 100)
 })
 
-t.test('rotated: the next generation, and the idle time begins anew', async t => {
+t.test('rotated: returns the next generation and restarts the idle time', async t => {
   const { store, key, pass, record } = await setup(t, { REFRESH_IDLE_TTL: '100', REFRESH_ABSOLUTE_TTL: '1000' })
   const { generation: first } = await store.open(guest)
   await pass(first.sid, 50)
@@ -86,14 +86,14 @@ t.test('rotated: the next generation, and the idle time begins anew', async t =>
   t.equal(await client.expiretime(key), expires)
 })
 
-t.test('open: never beyond the absolute lifetime', async t => {
+t.test('open: the expiry never exceeds the absolute lifetime', async t => {
   const { store, record } = await setup(t, { REFRESH_IDLE_TTL: '100', REFRESH_ABSOLUTE_TTL: '50' })
   const { generation } = await store.open(guest)
   const [, created, , expires] = await record(generation.sid)
   t.same([expires, generation.exp], [created! + 50, created! + 50])
 })
 
-t.test('rotated: another session that lives longer keeps the record', async t => {
+t.test('rotated: the record is kept for a longer session', async t => {
   const long = await setup(t, { REFRESH_IDLE_TTL: '1000' })
   const short = await setup(t, { REFRESH_IDLE_TTL: '100', REDIS_PREFIX: long.prefix })
   const { generation: other } = await long.store.open({ ...guest, deviceId: 'laptop' })
@@ -102,7 +102,7 @@ t.test('rotated: another session that lives longer keeps the record', async t =>
   t.equal(await client.expiretime(long.key), other.exp)
 })
 
-t.test('rotated: never beyond the absolute lifetime', async t => {
+t.test('rotated: the expiry never exceeds the absolute lifetime', async t => {
   const { store, pass, record } = await setup(t, { REFRESH_IDLE_TTL: '100', REFRESH_ABSOLUTE_TTL: '130' })
   const { generation } = await store.open(guest)
   await pass(generation.sid, 60)
@@ -111,7 +111,7 @@ t.test('rotated: never beyond the absolute lifetime', async t => {
   t.equal(expires, created! + 130)
 })
 
-t.test('retried: the current generation again, changing nothing', async t => {
+t.test('retried: returns the current generation again and changes nothing', async t => {
   const { store, key, pass } = await setup(t)
   const { generation } = await store.open(guest)
   const rotated = await store.rotate(generation, guest.deviceId)
@@ -119,11 +119,11 @@ t.test('retried: the current generation again, changing nothing', async t => {
   const before = await client.hgetall(key)
   const retried = await store.rotate(generation, guest.deviceId)
   t.match(retried, { outcome: 'retried', session: { generation: { gen: 2 } } })
-  t.same(await client.hgetall(key), before, 'the window does not slide')
+  t.same(await client.hgetall(key), before, 'a retry does not extend the window')
   t.match(rotated, { session: { generation: { sid: generation.sid } } })
 })
 
-t.test('reused: the window is not longer than it says', async t => {
+t.test('reused: a used token is reuse from the end of the window', async t => {
   const { store, pass } = await setup(t)
   const { generation } = await store.open(guest)
   await store.rotate(generation, guest.deviceId)
@@ -138,7 +138,7 @@ t.test('reused: a window of zero turns retries off', async t => {
   t.match(await store.rotate(generation, guest.deviceId), { outcome: 'reused' })
 })
 
-t.test('reused: an older ancestor ends this session alone and says so', async t => {
+t.test('reused: an older token ends only its own session and is announced', async t => {
   const { store, key, events } = await setup(t)
   const { generation: first } = await store.open({ ...guest, label: 'phone' })
   const { generation: other } = await store.open({ ...guest, deviceId: 'laptop' })
@@ -148,13 +148,13 @@ t.test('reused: an older ancestor ends this session alone and says so', async t 
   if (!('session' in third)) throw new Error('not rotated')
 
   t.match(await store.rotate(first, guest.deviceId), { outcome: 'reused' })
-  t.match(await store.rotate(third.session.generation, guest.deviceId), { outcome: 'unknown' }, 'the newest token is dead too')
-  t.match(await store.rotate(other, 'laptop'), { outcome: 'rotated' }, 'the other device lives on')
+  t.match(await store.rotate(third.session.generation, guest.deviceId), { outcome: 'unknown' }, 'the newest token is rejected too')
+  t.match(await store.rotate(other, 'laptop'), { outcome: 'rotated' }, 'the other device\'s session still works')
   t.same(Object.keys(await client.hgetall(key)).sort(), ['email', 'role', `s:${other.sid}`])
   t.same(await events(), [{ type: 'revoked', reason: 'reuse', id: 1, sid: first.sid }])
 })
 
-t.test('reused: an ancestor whose own exp has passed is reuse all the same', async t => {
+t.test('reused: an expired older token is reuse too', async t => {
   const { store } = await setup(t)
   const { generation } = await store.open(guest)
   const second = await store.rotate(generation, guest.deviceId)
@@ -162,7 +162,7 @@ t.test('reused: an ancestor whose own exp has passed is reuse all the same', asy
   t.match(await store.rotate({ ...generation, exp: 1 }, guest.deviceId), { outcome: 'reused' })
 })
 
-t.test('reused: the record goes with its last session', async t => {
+t.test('reused: the record is removed with its last session', async t => {
   const { store, key } = await setup(t, { REFRESH_RETRY_WINDOW: '0' })
   const { generation } = await store.open(guest)
   await store.rotate(generation, guest.deviceId)
@@ -170,7 +170,7 @@ t.test('reused: the record goes with its last session', async t => {
   t.equal(await client.exists(key), 0)
 })
 
-t.test('device_mismatch: changes nothing, whatever the generation', async t => {
+t.test('device_mismatch: changes nothing for any generation', async t => {
   const { store, key, events, pass } = await setup(t, { REFRESH_RETRY_WINDOW: '0' })
   const { generation } = await store.open(guest)
   await store.rotate(generation, guest.deviceId)
@@ -178,11 +178,11 @@ t.test('device_mismatch: changes nothing, whatever the generation', async t => {
   for (const gen of [1, 2, 3]) t.match(await store.rotate({ ...generation, gen }, 'another'), { outcome: 'device_mismatch' })
   t.same(await client.hgetall(key), before)
   await pass(generation.sid, 31_536_000)
-  t.match(await store.rotate(generation, 'another'), { outcome: 'device_mismatch' }, 'not even of a session that has expired')
+  t.match(await store.rotate(generation, 'another'), { outcome: 'device_mismatch' }, 'also for an expired session')
   t.same(await events(), [])
 })
 
-t.test('rotated: a record without an expiry is dated again, for its longest session', async t => {
+t.test('rotated: a record without an expiry gets the expiry of its longest session', async t => {
   const { store, key, pass, record } = await setup(t, { REFRESH_IDLE_TTL: '100', REFRESH_ABSOLUTE_TTL: '150' })
   const { generation } = await store.open(guest)
   const { generation: other } = await store.open({ ...guest, deviceId: 'laptop' })
@@ -202,7 +202,7 @@ t.test('unknown: no such user, no such session', async t => {
   t.match(await store.rotate({ ...generation, sid: 'A'.repeat(22) }, guest.deviceId), { outcome: 'unknown' })
 })
 
-t.test('expired: removed and announced, whichever generation comes', async t => {
+t.test('expired: removes and announces the session for any generation', async t => {
   const { store, key, pass, events } = await setup(t, { REFRESH_IDLE_TTL: '100' })
   const { generation } = await store.open(guest)
   const { generation: other } = await store.open({ ...guest, deviceId: 'laptop' })
@@ -213,20 +213,20 @@ t.test('expired: removed and announced, whichever generation comes', async t => 
   t.equal(await client.expiretime(key), other.exp)
 })
 
-t.test('recovered: the line goes on from the generation that the signature proves', async t => {
+t.test('recovered: rotation continues from the signed generation', async t => {
   const { store, record } = await setup(t)
   const { generation } = await store.open(guest)
   t.match(await store.rotate({ ...generation, gen: 9 }, guest.deviceId), { outcome: 'recovered', session: { generation: { gen: 10 } } })
   t.equal((await record(generation.sid))[0], 10)
 })
 
-t.test('recovered: but not with a token that has expired itself', async t => {
+t.test('expired: an expired token ahead of the record is not recovered', async t => {
   const { store } = await setup(t)
   const { generation } = await store.open(guest)
   t.match(await store.rotate({ ...generation, gen: 9, exp: await now() }, guest.deviceId), { outcome: 'expired' })
 })
 
-t.test('a session of the same device is replaced, with its label', async t => {
+t.test('open: replaces the session and label of the same device', async t => {
   const { store, key, events } = await setup(t)
   const { generation: old } = await store.open({ ...guest, label: 'old' })
   const { generation: renewed } = await store.open({ ...guest, email: 'new@keygenqt.com', role: 'ADMIN' })
@@ -236,7 +236,7 @@ t.test('a session of the same device is replaced, with its label', async t => {
   t.same(await events(), [{ type: 'revoked', reason: 'replaced', id: 1, sid: old.sid }, { type: 'profile', id: 1 }])
 })
 
-t.test('over the cap the least recently used goes', async t => {
+t.test('open: evicts the least recently used session over the cap', async t => {
   const { store, pass, events } = await setup(t, { MAX_SESSIONS_PER_USER: '3' })
   const opened = []
   for (const deviceId of ['a', 'b', 'c']) opened.push((await store.open({ ...guest, deviceId })).generation)
@@ -244,17 +244,17 @@ t.test('over the cap the least recently used goes', async t => {
   await Promise.all([pass(a.sid, 60), pass(b.sid, 90), pass(c.sid, 30)])
   const { generation: d } = await store.open({ ...guest, deviceId: 'd' })
   t.same(await events(), [{ type: 'revoked', reason: 'evicted', id: 1, sid: b.sid }])
-  t.same((await store.list(guest.userId)).map(({ sid }) => sid), [d.sid, c.sid, a.sid], 'the list begins with the last used')
+  t.same((await store.list(guest.userId)).map(({ sid }) => sid), [d.sid, c.sid, a.sid], 'the list begins with the most recently used session')
 })
 
-t.test('sessions of one second go in the order they were opened', async t => {
+t.test('open: evicts sessions of the same second in the order in which they were opened', async t => {
   const { store } = await setup(t, { MAX_SESSIONS_PER_USER: '2' })
   const sids = []
   for (const deviceId of ['a', 'b', 'c', 'd']) sids.push((await store.open({ ...guest, deviceId })).generation.sid)
   t.same((await store.list(guest.userId)).map(({ sid }) => sid).sort(), sids.slice(2).sort())
 })
 
-t.test('a lowered cap evicts as many as it takes', async t => {
+t.test('open: evicts several sessions after the cap was lowered', async t => {
   const wide = await setup(t)
   for (const deviceId of ['a', 'b', 'c', 'd']) await wide.store.open({ ...guest, deviceId })
   const narrow = await setup(t, { MAX_SESSIONS_PER_USER: '2', REDIS_PREFIX: wide.prefix })
@@ -262,7 +262,7 @@ t.test('a lowered cap evicts as many as it takes', async t => {
   t.equal((await narrow.store.list(guest.userId)).length, 2)
 })
 
-t.test('whoever walks the record prunes what has expired', async t => {
+t.test('every command that reads all sessions prunes expired ones', async t => {
   const walks: Record<string, (store: SessionStore) => Promise<unknown>> = {
     open: async store => await store.open({ ...guest, deviceId: 'new' }),
     list: async store => await store.list(guest.userId),
@@ -279,7 +279,7 @@ t.test('whoever walks the record prunes what has expired', async t => {
     await walk(store)
     t.same(await client.hmget(key, `s:${generation.sid}`, `l:${generation.sid}`), [null, null], name)
     const left = (await client.hvals(key)).map(value => Number(value.split(':')[3])).filter(Number.isFinite)
-    // A profile that was changed, and a log-out everywhere, are remembered for ten minutes more.
+    // Profile changes and log-outs everywhere keep the record for ten more minutes.
     const remembered = { updateProfile: Math.max(...left), revokeAll: Math.floor(Number(await client.hget(key, 'loggedOutAt'))) }[name]
     t.equal(await client.expiretime(key), remembered === undefined ? Math.max(...left) : remembered + 600, name)
     t.match((await events())[0], { reason: 'expired', sid: generation.sid }, name)
@@ -294,11 +294,11 @@ t.test('revoke ends one session, announces it once, and is idempotent', async t 
   await store.revoke(guest.userId, generation.sid)
   t.same(Object.keys(await client.hgetall(key)).sort(), ['email', 'role', `s:${other.sid}`])
   await store.revoke(guest.userId, other.sid)
-  t.equal(await client.exists(key), 0, 'with the last session nothing is left')
+  t.equal(await client.exists(key), 0, 'the record is removed with its last session')
   t.same(await events(), [generation, other].map(({ sid }) => ({ type: 'revoked', reason: 'logout', id: 1, sid })))
 })
 
-t.test('revoke of a session that has expired says so', async t => {
+t.test('revoke announces an expired session as expired', async t => {
   const { store, pass, events } = await setup(t, { REFRESH_IDLE_TTL: '100' })
   const { generation } = await store.open(guest)
   await store.open({ ...guest, deviceId: 'laptop' })
@@ -307,7 +307,7 @@ t.test('revoke of a session that has expired says so', async t => {
   t.same(await events(), [{ type: 'revoked', reason: 'expired', id: 1, sid: generation.sid }])
 })
 
-t.test('revoke lets the record expire with the last that is left', async t => {
+t.test('revoke lets the record expire with the last remaining session', async t => {
   const { store, key, pass } = await setup(t, { REFRESH_IDLE_TTL: '100' })
   const { generation: older } = await store.open(guest)
   await pass(older.sid, 40)
@@ -322,29 +322,29 @@ t.test('revokeAll ends every session and announces each', async t => {
   const { generation: a } = await store.open(guest)
   const { generation: b } = await store.open({ ...guest, deviceId: 'laptop' })
   await store.revokeAll(guest.userId)
-  t.same(Object.keys(await client.hgetall(key)), ['loggedOutAt'], 'the time of it is all that is left')
+  t.same(Object.keys(await client.hgetall(key)), ['loggedOutAt'], 'only the time of the log-out is left')
   t.match(await store.rotate(a, guest.deviceId), { outcome: 'unknown' })
-  t.match(await store.rotate({ ...b, gen: 5 }, 'laptop'), { outcome: 'unknown' }, 'nor does a newer generation bring it back')
+  t.match(await store.rotate({ ...b, gen: 5 }, 'laptop'), { outcome: 'unknown' }, 'a newer generation does not restore the session')
   t.same(new Set(await events()), new Set([a, b].map(({ sid }) => ({ type: 'revoked', reason: 'logout', id: 1, sid }))))
 })
 
-t.test('updateProfile changes what is given and nothing else', async t => {
+t.test('updateProfile changes only the given fields', async t => {
   const { store } = await setup(t)
-  t.equal(await store.updateProfile(guest.userId, { role: 'ADMIN' }), false, 'no session, no profile')
+  t.equal(await store.updateProfile(guest.userId, { role: 'ADMIN' }), false, 'returns false without a session')
   const { generation } = await store.open(guest)
   t.equal(await store.updateProfile(guest.userId, { role: 'ADMIN' }), true)
   t.equal(await store.updateProfile(guest.userId, { email: 'new@keygenqt.com' }), true)
   t.match(await store.rotate(generation, guest.deviceId), { session: { profile: { email: 'new@keygenqt.com', role: 'ADMIN' } } })
 })
 
-t.test('a profile that changes is announced, one that stays is not', async t => {
+t.test('announces a changed profile, but not an unchanged one', async t => {
   const userId = Number.MAX_SAFE_INTEGER
   const { store, events } = await setup(t, {}, userId)
   await store.updateProfile(userId, { role: 'ADMIN' })
   await store.open({ ...guest, userId })
   await store.open({ ...guest, userId, deviceId: 'laptop' })
   await store.updateProfile(userId, { email: guest.email, role: guest.role })
-  t.same(await events(), [], 'nobody, the first session, the same again')
+  t.same(await events(), [], 'no announcement without a session, for the first session and for an unchanged profile')
 
   const changes: Array<() => Promise<unknown>> = [
     async () => await store.updateProfile(userId, { role: 'ADMIN' }),
@@ -358,7 +358,7 @@ t.test('a profile that changes is announced, one that stays is not', async t => 
   }
 })
 
-t.test('a field that nobody can read is removed, and one in a session\'s place is an error', async t => {
+t.test('removes unreadable fields, and rejects with an error if the session itself is unreadable', async t => {
   const { store, key } = await setup(t)
   const { generation } = await store.open(guest)
   await client.hset(key, 's:garbage', 'x')
@@ -368,14 +368,14 @@ t.test('a field that nobody can read is removed, and one in a session\'s place i
   await client.hset(key, `s:${generation.sid}`, 'x')
   await t.rejects(store.rotate(generation, guest.deviceId), { code: 'RTS_STORE_UNAVAILABLE', message: /damaged/ })
   await store.revokeAll(guest.userId)
-  t.same(Object.keys(await client.hgetall(key)), ['loggedOutAt'], 'a log-out works whatever is in there')
+  t.same(Object.keys(await client.hgetall(key)), ['loggedOutAt'], 'a log-out works on a damaged record')
 
   const { generation: next } = await store.open(guest)
   await client.hdel(key, 'email')
   await t.rejects(store.rotate(next, guest.deviceId), { code: 'RTS_STORE_UNAVAILABLE', message: /damaged/ })
 })
 
-t.test('the largest user id survives Lua', async t => {
+t.test('Lua keeps the largest user id exact', async t => {
   const userId = Number.MAX_SAFE_INTEGER
   const { store, prefix, events } = await setup(t, {}, userId)
   const { generation } = await store.open({ ...guest, userId })

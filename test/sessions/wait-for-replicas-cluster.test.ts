@@ -2,11 +2,11 @@ import t from 'tap'
 import { build, claimsOf, guest, tempFolder, type Service } from '../support/helper.ts'
 import { startCluster } from '../support/redis/cluster.ts'
 
-/** REDIS_WAIT_REPLICAS in a Cluster, where a command may have to go elsewhere. */
+/** REDIS_WAIT_REPLICAS in a Cluster, where a command may be redirected. */
 
 type Answer = Awaited<ReturnType<Service['call']>>
 
-/** Asks again while too few replicas have it, as a caller should: this machine may be slow. */
+/** Repeats the call while too few replicas confirm it, as a caller should: this machine may be slow. */
 async function insist (call: () => Promise<Answer>): Promise<Answer> {
   for (;;) {
     const answer = await call()
@@ -14,7 +14,7 @@ async function insist (call: () => Promise<Answer>): Promise<Answer> {
   }
 }
 
-t.test('log-ins and log-outs of a slot that is on its way, and has gone', async t => {
+t.test('log-ins and log-outs work while their slot moves and afterwards', async t => {
   const redis = await startCluster(await tempFolder(t))
   t.teardown(redis.stop)
   const service = await build(t, redis, { REDIS_PREFIX: 'rt:', REDIS_WAIT_REPLICAS: '1' })
@@ -30,7 +30,7 @@ t.test('log-ins and log-outs of a slot that is on its way, and has gone', async 
 
   await comeAndGo('before')
   const old = await redis.masterOf('rt:1')
-  // No record is left, so that what comes now is to be made where the slot goes to: ASK.
+  // No record is left, so the next ones are created on the slot's new master: ASK.
   await redis.moveSlot('rt:1', async () => await comeAndGo('on its way'))
   t.not(await redis.masterOf('rt:1'), old)
   // MOVED

@@ -24,13 +24,13 @@ async function startPair (t: Test): Promise<Pair> {
   return { master, replica }
 }
 
-/** Resolves when the replica has all that the master has. */
+/** Resolves when the replica has all data of the master. */
 async function inSync (master: PrivateRedis): Promise<void> {
   await master.client.set('marker', '1')
   await master.client.wait(1, 0)
 }
 
-/** The master dies, and the replica takes its place, with what it has. A service on it, as `service` was on the master. */
+/** Kills the master and promotes the replica. Returns a service on the replica with the same prefix and secrets. */
 async function failOver (t: Test, { master, replica }: Pair, { config }: Service): Promise<Service> {
   await master.kill()
   await replica.client.replicaof('NO', 'ONE')
@@ -40,7 +40,7 @@ async function failOver (t: Test, { master, replica }: Pair, { config }: Service
 
 type Answer = Awaited<ReturnType<Service['call']>>
 
-/** Asks again while too few replicas have it, as a caller should: this machine may be slow. */
+/** Repeats the call while too few replicas confirm it, as a caller should: this machine may be slow. */
 async function insist (call: () => Promise<Answer>): Promise<Answer> {
   for (;;) {
     const answer = await call()
@@ -66,7 +66,7 @@ t.test('off: a log-out that the replica has not seen is lost with its master', a
   t.equal((await survivor.refresh(refreshToken)).statusCode, 200)
 })
 
-t.test('on: what no replica has is answered 500, and says so; asked again it waits again', async t => {
+t.test('on: a write that no replica has is answered 500 with the reason, and a repeated call waits again', async t => {
   const pair = await startPair(t)
   const service = await build(t, pair.master, { REDIS_WAIT_REPLICAS: '1' })
   const { refreshToken } = await open(service, 1)
@@ -85,7 +85,7 @@ t.test('on: what no replica has is answered 500, and says so; asked again it wai
     ['DELETE', one]
   ]
   for (const call of calls) t.same((await service.call(...call)).json(), { code: 500, message }, call.slice(0, 2).join(' '))
-  t.equal((await service.refresh(refreshToken)).statusCode, 400, 'it took effect here')
+  t.equal((await service.refresh(refreshToken)).statusCode, 400, 'the log-out took effect on the master')
   t.equal((await service.internal.inject('/readyz')).statusCode, 200, 'refreshes need no replica')
 
   await pair.replica.start()
@@ -94,25 +94,25 @@ t.test('on: what no replica has is answered 500, and says so; asked again it wai
   t.equal((await (await failOver(t, pair, service)).refresh(refreshToken)).statusCode, 400)
 })
 
-t.test('on: asked again elsewhere it waits too, although there is nothing left to remove', async t => {
+t.test('on: a call repeated at another service waits too, although nothing is left to remove', async t => {
   const pair = await startPair(t)
   const service = await build(t, pair.master, { REDIS_WAIT_REPLICAS: '1' })
   const { refreshToken } = await open(service, 1)
   const written = async (): Promise<number> => Number(/cmdstat_hset:calls=(\d+)/.exec(await pair.master.client.info('commandstats'))![1])
-  // Connected still, so that WAIT has somebody to count.
+  // A frozen replica stays connected, so that WAIT waits for it.
   pair.replica.freeze()
   for (const path of [sessions, `${sessions}/${claimsOf(refreshToken).sid}`]) {
     t.equal((await service.call('DELETE', path)).statusCode, 500)
     const before = await written()
     const second = await build(t, pair.master, { REDIS_WAIT_REPLICAS: '1', REDIS_PREFIX: service.config.REDIS_PREFIX })
     t.equal((await second.call('DELETE', path)).statusCode, 500, path)
-    t.ok(await written() > before, 'by its documentation WAIT counts from writes of its own connection')
+    t.ok(await written() > before, 'the second service writes too, because WAIT covers only writes of its own connection')
   }
   pair.replica.thaw()
   t.equal((await insist(async () => await service.call('DELETE', sessions))).statusCode, 204)
 })
 
-t.test('on: what was answered outlives the master, whenever it dies', async t => {
+t.test('on: answered calls survive the loss of the master', async t => {
   for (let round = 0; round < 3; round++) {
     const pair = await startPair(t)
     const service = await build(t, pair.master, { REDIS_WAIT_REPLICAS: '1' })
@@ -127,17 +127,17 @@ t.test('on: what was answered outlives the master, whenever it dies', async t =>
     const statuses = await Promise.all(opened.map(async ({ refreshToken }) => (await survivor.refresh(refreshToken)).statusCode))
     t.same(statuses, users.map(userId => revoked.includes(userId) ? 400 : 200))
     const login = { ...guest, userId: revoked[0]!, authenticatedAt }
-    t.equal((await survivor.call('POST', '/internal/sessions', login)).statusCode, 409, 'nor does a log-in that was under way bring it back')
+    t.equal((await survivor.call('POST', '/internal/sessions', login)).statusCode, 409, 'a log-in under way is rejected after the failover too')
   }
 })
 
-/** A session whose first token was used twice over: to use it again ends the session. */
+/** Refreshes a session twice, so that its first token is reuse. */
 async function advance (service: Service, { refreshToken }: TokensBody): Promise<{ old: string, newest: string }> {
   const second = (await service.refresh(refreshToken)).json().refreshToken
   return { old: refreshToken, newest: (await service.refresh(second)).json().refreshToken }
 }
 
-t.test('on: an end by reuse that was answered 400 outlives the master', async t => {
+t.test('on: an end by reuse that was answered 400 survives the loss of the master', async t => {
   const pair = await startPair(t)
   const service = await build(t, pair.master, { REDIS_WAIT_REPLICAS: '1' })
   const users = Array.from({ length: 20 }, (_, i) => 1 + i)
@@ -150,7 +150,7 @@ t.test('on: an end by reuse that was answered 400 outlives the master', async t 
   t.same(new Set(after), new Set([400]))
 })
 
-t.test('on: an end by reuse that no replica has is a 500, in time, and comes to the replicas later', async t => {
+t.test('on: an end by reuse that no replica has is answered 500 in time, and reaches the replicas later', async t => {
   const pair = await startPair(t)
   const service = await build(t, pair.master, { REDIS_WAIT_REPLICAS: '1' })
   const { old, newest } = await advance(service, await open(service, 1))
@@ -162,10 +162,10 @@ t.test('on: an end by reuse that no replica has is a 500, in time, and comes to 
   const response = await service.refresh(old)
   const took = performance.now() - startedAt
   t.equal(response.body, '{"code":500,"message":"Internal Error"}')
-  // A second, and as much again for a busy machine.
+  // The limit is one second; the other second is for a busy machine.
   t.ok(took < 2000, `${Math.round(took)} ms`)
   t.match(service.log.filter(({ outcome }) => outcome === 'reused'), [{ userId: 1, msg: /too few replicas/ }])
-  t.equal((await service.refresh(newest)).statusCode, 400, 'it has ended here')
+  t.equal((await service.refresh(newest)).statusCode, 400, 'the session has ended on the master')
   t.equal(await confirmed(), undefined)
 
   pair.replica.thaw()
@@ -189,7 +189,7 @@ t.test('on: refreshes that succeed write nothing on the waiting connection', asy
   pair.replica.thaw()
 })
 
-t.test('a batch that can not be sent is refused, and the next one goes out', async t => {
+t.test('rejects a batch that can\'t be sent, and sends the next one', async t => {
   const { client } = await startRedis(t)
   const { scripts } = defineWaitingScripts(client, 0)
   const { pipeline } = client
@@ -207,7 +207,7 @@ t.test('a batch that can not be sent is refused, and the next one goes out', asy
   t.same(outcomes, ['no pipeline', 'listed'])
 })
 
-t.test('on: calls made while one waits go out together, and rotations wait for nobody', async t => {
+t.test('on: calls during a wait are sent as one batch, and rotations do not wait', async t => {
   const pair = await startPair(t)
   const service = await build(t, pair.master, { REDIS_WAIT_REPLICAS: '1' })
   const { refreshToken } = await open(service, 1)
@@ -218,7 +218,7 @@ t.test('on: calls made while one waits go out together, and rotations wait for n
   t.ok(waits >= 1 && waits < 50, `${waits} WAITs`)
 })
 
-t.test('on: what came too late is not said to be done', async t => {
+t.test('on: rejects a call that arrived after its deadline', async t => {
   const redis = await startRedis(t)
   const service = await build(t, redis, { REDIS_WAIT_REPLICAS: '1' })
   const { redis: client, waitForReplicas } = service.internal
@@ -228,7 +228,7 @@ t.test('on: what came too late is not said to be done', async t => {
   t.equal(await redis.client.exists('late:1'), 0)
 })
 
-t.test('a Redis that is gone is said as ever', async t => {
+t.test('on: answers the usual 500 while Redis is down', async t => {
   const { master } = await startPair(t)
   const service = await build(t, master, { REDIS_WAIT_REPLICAS: '1' })
   await master.kill()

@@ -2,11 +2,11 @@ import { execFileSync } from 'node:child_process'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 
-/** A certificate authority of a test's own. */
+/** A certificate authority for tests. */
 export interface Authority {
   /** The path of its certificate. */
   ca: string
-  /** Issues a certificate for localhost and 127.0.0.1; paths of PEM files. */
+  /** Issues a certificate for localhost and 127.0.0.1. Returns the paths of PEM files. */
   issue (name: string): Promise<{ cert: string, key: string }>
 }
 

@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process'
 import { chromium, type Browser } from 'playwright-core'
 import type { Test } from 'tap'
 
-/** Starts the machine's Chromium with a new profile; it ends with the test. It asks for nothing on its own. */
+/** Starts the machine's Chromium with a new profile; it ends with the test. It makes no requests of its own. */
 export async function startChromium (t: Test): Promise<Browser> {
   const names = ['chromium', 'chromium-browser', 'google-chrome']
   const found = spawnSync('sh', ['-c', names.map(name => `command -v ${name}`).join(' || ')], { encoding: 'utf8' })
@@ -11,7 +11,7 @@ export async function startChromium (t: Test): Promise<Browser> {
     args: [
       '--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
       '--disable-component-update', '--disable-sync',
-      // Without a screen a page is drawn once a second, and a click waits until its target stood still for two frames.
+      // Without a screen Chromium draws one frame a second, and a click waits until its target has not moved for two frames.
       '--disable-frame-rate-limit'
     ]
   })

@@ -2,8 +2,8 @@ import type { Redis } from 'ioredis'
 
 /**
  * A clock set by the test, in place of Redis's own. The test gives the store a client that replaces the `TIME` call in each
- * script's text when the script is defined. `src` has no switch for it: scripts defined by any other client read `TIME`. So a
- * run depends only on its seed.
+ * script's text when the script is defined. `src` needs no switch: scripts defined by any other client read `TIME`. A run then
+ * depends only on its seed.
  */
 
 const TIME = "redis.call('TIME')"
@@ -15,7 +15,7 @@ const turned = (clockKey: string): string =>
 /** Changes the text of a script. */
 export type Edit = (lua: string, name: string) => string
 
-/** Far ahead of every real clock, so that Redis never expires a key itself: `setClock` does. */
+/** Far ahead of every real clock, so that `setClock` expires keys and Redis never does. */
 export const START_MS = Date.UTC(2100, 0)
 
 /** Makes every script that this client defines from now on read the test's clock; applies `edit` to its text too. */

@@ -1,12 +1,12 @@
 /** The order of P-256 (SEC 2, section 2.4.2). */
 const ORDER = 0xffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551n
 
-/** Whether an ES256 token's s is the lower of the two that ECDSA takes. */
+/** Whether an ES256 token has the lower of the two values of s that ECDSA accepts. */
 export function hasLowerS (token: string): boolean {
   return sOf(token) <= ORDER / 2n
 }
 
-/** The same ES256 token in ECDSA's other spelling: n − s for s. */
+/** The same ES256 token with ECDSA's other valid signature: n − s instead of s. */
 export function twinOf (token: string): string {
   const at = token.lastIndexOf('.') + 1
   const signature = Buffer.from(token.slice(at), 'base64url')
@@ -14,7 +14,7 @@ export function twinOf (token: string): string {
   return token.slice(0, at) + signature.toString('base64url')
 }
 
-/** An ES256 token of another signer, spelled as ours are. */
+/** Another signer's ES256 token, with the lower s as in our tokens. */
 export function withLowerS (token: string): string {
   return hasLowerS(token) ? token : twinOf(token)
 }

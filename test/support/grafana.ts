@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises'
 
-/** As much of deploy/grafana-dashboard.json as is worked on here. */
+/** The parts of deploy/grafana-dashboard.json that tests read. */
 export interface Dashboard {
   schemaVersion: number
   uid: string
@@ -22,7 +22,7 @@ export interface Panel {
   targets?: Target[]
 }
 
-/** A query; `legendFormat` names its series by their labels. */
+/** A query; `legendFormat` is the template of the series' names. */
 export interface Target {
   expr: string
   legendFormat: string
@@ -33,7 +33,7 @@ export async function readDashboard (): Promise<Dashboard> {
   return JSON.parse(await readFile('deploy/grafana-dashboard.json', 'utf8'))
 }
 
-/** A query as Grafana would send it: its variables filled in. `rateInterval` is a duration of PromQL. */
+/** Fills in a query's variables, as Grafana does. `rateInterval` is a PromQL duration. */
 export function fillIn (expr: string, rateInterval: string): string {
   return expr.replaceAll('$__rate_interval', rateInterval).replaceAll('$job', 'refresh-token-service').replaceAll('$instance', '.*')
 }

@@ -15,13 +15,13 @@ export interface Balancer {
   publicUrl: string
   internalUrl: string
   folder: string
-  /** What it logged so far. */
+  /** Lines of the log so far. */
   lines: string[]
   /** Resolves with a line that contains the text, already logged or to come. */
   line (text: string): Promise<string>
-  /** A figure of `show stat` about one of its servers: `status`, `hrsp_2xx`, `wretr` … */
+  /** A value of `show stat` for one server: `status`, `hrsp_2xx`, `wretr` … */
   figure (server: string, name: string): Promise<string>
-  /** Asks for a figure until it is so. */
+  /** Polls a value until `isSo` returns true. */
   until (server: string, name: string, isSo: (value: string) => boolean): Promise<void>
 }
 
@@ -31,7 +31,7 @@ export interface ReplicaAddress {
   internal: string
 }
 
-/** What the file reads from its environment. */
+/** The environment variables that the file reads. */
 export function haproxyEnvironment (replicas: ReplicaAddress[]): Record<string, string> {
   return Object.fromEntries(replicas.flatMap((replica, i) => [
     [`REPLICA_${i + 1}`, replica.public],
@@ -39,7 +39,7 @@ export function haproxyEnvironment (replicas: ReplicaAddress[]): Record<string, 
   ]))
 }
 
-/** Starts HAProxy in front of three replicas and ends it with the test. HAPROXY_CFG names another file to try it with. */
+/** Starts HAProxy in front of three replicas and ends it with the test. HAPROXY_CFG names another file to test. */
 export async function startHaproxy (t: Test, replicas: ReplicaAddress[]): Promise<Balancer> {
   const folder = await tempFolder(t)
   const socket = join(folder, 'admin.sock')
@@ -70,7 +70,7 @@ export async function startHaproxy (t: Test, replicas: ReplicaAddress[]): Promis
     connection.end(`${command}\n`)
     return await text(connection)
   }
-  // It takes commands once it listens everywhere.
+  // HAProxy accepts commands once all listeners are open.
   while (!await Promise.race([ask('show info').then(() => true, () => false), failed])) await delay(10)
 
   const figure: Balancer['figure'] = async (server, name) => {

@@ -15,10 +15,10 @@ import type { PrivateRedis } from './redis/index.ts'
 export { apiKey, guest, postRefresh, postSession, spawnService, startService, type ServiceProcess, type TokensBody } from './processes.ts'
 export { startRedis, tempFolder, topology, type PrivateRedis } from './redis/index.ts'
 
-/** Made at every run: a repository is no place for secrets, not even for tests. */
+/** Generated at every run, so that the repository contains no secrets. */
 export const secret = (): string => randomBytes(64).toString('base64url')
 
-/** A private key for access tokens, PEM (PKCS #8); likewise made at every run. */
+/** A private key for access tokens, PEM (PKCS #8); also generated at every run. */
 export function privateKey (algorithm: 'EdDSA' | 'ES256' | 'RS256'): string {
   const { privateKey } = algorithm === 'EdDSA'
     ? generateKeyPairSync('ed25519')
@@ -37,9 +37,9 @@ export interface Service {
   log: Array<Record<string, unknown>>
   /** Opens a session through the internal API. */
   open (overrides?: object): Promise<TokensBody>
-  /** The documented request. */
+  /** Sends the documented refresh request. */
   refresh (refreshToken: string, deviceId?: string): Promise<LightMyRequestResponse>
-  /** Any request on the internal listener, with the API key. */
+  /** Sends any request to the internal listener, with the API key. */
   call (method: 'GET' | 'POST' | 'DELETE' | 'PATCH', url: string, payload?: object): Promise<LightMyRequestResponse>
 }
 
@@ -47,7 +47,7 @@ export interface Service {
 export function environment (redisUrl: string, overrides: Record<string, string> = {}): Record<string, string> {
   return {
     REDIS_URL: redisUrl,
-    // One that users.acl of deploy/redis lets the service use.
+    // users.acl of deploy/redis allows this prefix.
     REDIS_PREFIX: `rt:${randomBytes(6).toString('hex')}:`,
     ACCESS_TOKEN_SECRETS: secret(),
     REFRESH_TOKEN_SECRETS: secret(),
@@ -57,7 +57,7 @@ export function environment (redisUrl: string, overrides: Record<string, string>
   }
 }
 
-/** Asks every 10 ms until it is so; rejects after `seconds` with what should have come, which a runner's time-out could not say. */
+/** Polls every 10 ms until `isSo` returns true. Rejects after `seconds` with `expected`, which a runner's time-out could not name. */
 export async function until (expected: string, isSo: () => boolean | Promise<boolean>, seconds = 20): Promise<void> {
   const end = performance.now() + seconds * 1000
   while (!await isSo()) {
@@ -106,7 +106,7 @@ export async function build (t: Test, redis: Pick<PrivateRedis, 'url'> & Partial
   }
 }
 
-/** All keys but those in which replicas keep what they have in common. */
+/** All keys except those shared by the replicas. */
 export async function recordKeys ({ client }: Pick<PrivateRedis, 'client'>): Promise<string[]> {
   return (await client.keys('*')).filter(key => !key.includes(':meta:')).sort()
 }

@@ -1,19 +1,19 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { ServiceProcess } from './helper.ts'
 
-/** What a process of the service holds when it has nothing to do. */
+/** Memory and sockets of an idle service process. */
 export interface Memory {
   /** Bytes of the JavaScript heap that are in use after a garbage collection. */
   heap: number
-  /** Bytes outside of it: buffers. */
+  /** Bytes outside the heap: buffers. */
   external: number
-  /** Open sockets of TCP, by which nobody else than clients comes here; Redis is at a unix socket. */
+  /** Open TCP sockets. All belong to clients, because Redis is at a unix socket. */
   sockets: number
 }
 
 /**
- * On SIGWINCH, which means nothing else to a service: collects garbage, what only a later turn lets go of too, and writes
- * what remains as a line of the log.
+ * Handles SIGWINCH, which the service does not use: collects garbage in five turns of the event loop, and logs the
+ * measurement as one line.
  */
 const HOOK = `
   import { setImmediate as turn } from 'node:timers/promises'
@@ -32,20 +32,20 @@ const HOOK = `
     console.log(JSON.stringify({ memory: ++count, heap: heapUsed, external, sockets }))
   })`
 
-/** For the environment of a process that `measure` is to be asked about. */
+/** Environment variables of a process for `measure`. */
 export const measurable = { NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(HOOK)}` }
 
-/** How often to look whether the sockets of clients that have gone are closed here, too. */
+/** Maximum number of measurements while sockets of departed clients are still open. */
 const LOOKS = 200
 
-/** Measures it as it is now. */
+/** Measures the process now. */
 export async function measureNow (service: ServiceProcess): Promise<Memory> {
   const count = service.lines.filter(line => line.startsWith('{"memory":')).length + 1
   service.child.kill('SIGWINCH')
   return JSON.parse(await service.line(`{"memory":${count},`)) as Memory
 }
 
-/** Measures it once all its clients have gone, or do not seem to go. */
+/** Measures the process once all client sockets are closed, or after `LOOKS` attempts. */
 export async function measure (service: ServiceProcess): Promise<Memory> {
   for (let left = LOOKS; ; left--) {
     const memory = await measureNow(service)

@@ -4,15 +4,15 @@ import type { FastifyInstance } from 'fastify'
 /** A scrape, as Prometheus reads it. */
 export interface Scrape {
   text: string
-  /** Every sample by its name and labels as they stand: `name` or `name{label="value",…}`. */
+  /** Samples by name and labels, unchanged: `name` or `name{label="value",…}`. */
   samples: Map<string, number>
-  /** Metrics by name, each with the type that it declares. */
+  /** Declared type of each metric, by name. */
   types: Map<string, string>
-  /** Names of the samples, `_bucket`, `_sum` and `_count` of histograms among them, each with its labels' names. */
+  /** Label names by sample name, including `_bucket`, `_sum` and `_count` of histograms. */
   labels: Map<string, Set<string>>
 }
 
-/** @throws when two samples are one. */
+/** @throws if a sample occurs twice. */
 export function parseMetrics (text: string): Scrape {
   const scrape: Scrape = { text, samples: new Map(), types: new Map(), labels: new Map() }
   for (const line of text.split('\n').filter(line => line !== '')) {
@@ -33,7 +33,7 @@ export async function scrape (internal: FastifyInstance): Promise<Scrape> {
   return parseMetrics((await internal.inject('/metrics')).body)
 }
 
-/** Runs promtool and returns its status and all that it says. */
+/** Runs promtool and returns its status and output. */
 export function promtool (args: string[], input?: string): { status: number | null, output: string } {
   const { status, stdout, stderr } = spawnSync('promtool', args, { encoding: 'utf8', ...(input === undefined ? {} : { input }) })
   return { status, output: stdout + stderr }

@@ -1,7 +1,7 @@
 import type { LightMyRequestResponse } from 'fastify'
 import { RATE_LIMIT_TIMEOUT } from '#src/overload/thresholds'
 
-/** Sends a request whose name has exceeded its rate. Sends it again while its count may have timed out, which limits nobody. */
+/** Sends a request over its rate limit. Repeats it while it passes slowly, because a time-out of the count admits a request. */
 export async function overRate (send: () => Promise<LightMyRequestResponse>): Promise<LightMyRequestResponse> {
   for (;;) {
     const sentAt = performance.now()

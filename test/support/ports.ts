@@ -2,10 +2,10 @@ import { randomInt } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer } from 'node:net'
 
-/** The lowest port that some system gives to a connection: below it nobody is given ours while its owner is away. */
+/** The lowest ephemeral port of any system: below it, no connection can take our port while its server is down. */
 const EPHEMERAL = 32768
 
-/** A port of this machine that nobody listens at and that the system gives to nobody. */
+/** Returns a free port outside the ephemeral range. */
 export async function freePort (): Promise<number> {
   for (;;) {
     const port = randomInt(10_000, EPHEMERAL)

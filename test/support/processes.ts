@@ -17,8 +17,8 @@ export interface TokensBody {
 export const guest = { userId: 1, email: 'guest@keygenqt.com', role: 'GUEST', deviceId: 'Unique key' }
 
 /**
- * Starts Node with a program of this repository, such as `src/server.ts`: compiled if this file is. The environment is `env`, the PATH
- * and the folder for coverage.
+ * Starts Node with a program of this repository, such as `src/server.ts`: compiled if this file is. The environment is `env`, PATH
+ * and the coverage folder.
  */
 export function spawnNode ([program, ...args]: [program: string, ...args: string[]], { env, ...options }: SpawnOptions = {}): ChildProcess {
   const { PATH, NODE_V8_COVERAGE } = process.env
@@ -46,7 +46,7 @@ export interface ServiceProcess {
   exited: Promise<[code: number | null, signal: string | null]>
 }
 
-/** Starts the service as a process, without waiting for it. Ports are chosen by the system. */
+/** Starts the service as a process, without waiting for it. The system chooses the ports. */
 export function spawnService (t: Test, env: Record<string, string>): { child: ChildProcess, lines: string[], errors: string[], line: ServiceProcess['line'], exited: ServiceProcess['exited'] } {
   const child = spawnNode(['src/server.ts'], { env: { PORT: '0', INTERNAL_PORT: '0', ...env }, stdio: ['ignore', 'pipe', 'pipe'] })
   const lines: string[] = []
@@ -70,14 +70,14 @@ export function spawnService (t: Test, env: Record<string, string>): { child: Ch
   return { child, lines, errors, line, exited }
 }
 
-/** Starts the service as a process and waits until it serves. */
+/** Starts the service as a process and waits until it is ready. */
 export async function startService (t: Test, env: Record<string, string>): Promise<ServiceProcess> {
   const { child, lines, line, exited } = spawnService(t, env)
   const ready = JSON.parse(await line('refresh-token-service is ready'))
   return { child, lines, line, exited, publicUrl: ready.public, internalUrl: ready.internal }
 }
 
-/** The documented request, to a running process. */
+/** Sends the documented refresh request to a running process. */
 export async function postRefresh (url: string, refreshToken: string, deviceId = guest.deviceId): Promise<Response> {
   return await fetch(`${url}/api/ps/refresh`, {
     method: 'POST',

@@ -1,8 +1,8 @@
-/** As much of PromQL as tells which metrics and labels an expression names. What is no PromQL at all promtool tells. */
+/** Finds the metrics and labels in a PromQL expression. promtool checks the syntax. */
 
 export interface Selector {
   metric: string
-  /** Its matchers, and the labels that are grouped by around it; a matcher of `=` or `=~` has the values that it asks for. */
+  /** Labels of its matchers and of the groupings around it. `values` are the values of `=` and `=~` matchers. */
   labels: Array<{ name: string, values: string[] }>
 }
 

@@ -2,7 +2,7 @@ import { EventEmitter, once } from 'node:events'
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net'
 import type { Test } from 'tap'
 
-/** A proxy to Redis whose connections can be cut, around one exchange or at once. */
+/** A proxy to Redis that can cut its connections: at once, or around one exchange. */
 export interface Proxy {
   url: string
   /** Resolves when data is next sent to Redis. */

@@ -1,6 +1,6 @@
-/** Chance that can be had again: the same seed gives the same choices. */
+/** Reproducible random choices: the same seed gives the same choices. */
 
-/** Numbers from 0 to 1, the same for the same seed (Mulberry32). */
+/** Returns numbers from 0 to 1, the same for the same seed (Mulberry32). */
 export type Random = () => number
 
 export function createRandom (seed: number): Random {
@@ -13,7 +13,7 @@ export function createRandom (seed: number): Random {
   }
 }
 
-/** A whole number from `from` to `to`, both among them. */
+/** A whole number from `from` to `to`, inclusive. */
 export const between = (random: Random, from: number, to: number): number => from + Math.floor(random() * (to - from + 1))
 
 export const pick = <T>(random: Random, values: readonly T[]): T => values[Math.floor(random() * values.length)]!

@@ -5,8 +5,8 @@ import type { Test } from 'tap'
 import { tempFolder } from './helper.ts'
 
 /**
- * A machine that lacks one thing or another, for scripts/setup.mjs. Its PATH has the programs that the script needs, and
- * stand-ins that write down how they were called: what a package manager would install is not this script's to test.
+ * A simulated machine with missing programs, for scripts/setup.mjs. Its PATH has the programs that the script needs, and
+ * stand-ins for package managers that record their calls and install nothing.
  */
 export interface Machine {
   folder: string
@@ -16,21 +16,21 @@ export interface Machine {
   start: (steps: string[], env?: Record<string, string>, uid?: number) => Running
   /** Starts it from a shell, as npm does. */
   startInShell: (steps: string[]) => Running
-  /** How the stand-ins were called, without the options that keep apt-get from starting services. */
+  /** Calls of the stand-ins, without the options that keep apt-get from starting services. */
   calls: () => Promise<string[]>
-  /** Puts a stand-in on the PATH, which runs this script for a shell. */
+  /** Puts a stand-in on the PATH; it records its call, then runs this shell script. */
   install: (name: string, script?: string) => Promise<void>
 }
 
 export interface Running {
   process: ChildProcess
-  /** Resolves when it has printed this. */
+  /** Resolves when the script has printed the text. */
   prints: (text: string) => Promise<void>
-  /** Exit status or signal, when it has ended. */
+  /** Resolves with the exit status or signal. */
   ended: Promise<number | NodeJS.Signals>
 }
 
-/** A lock file of npm that lists these versions. */
+/** An npm lock file with these versions. */
 export function lockFile (versions: Record<string, string>): string {
   const entries = Object.entries(versions).map(([name, version]) => [`node_modules/${name}`, { version }])
   return JSON.stringify({ packages: { '': { name: 'service' }, 'node_modules/fsevents': { version: '2.3.3', optional: true }, ...Object.fromEntries(entries) } })
@@ -49,7 +49,7 @@ export async function machine (t: Test): Promise<Machine> {
   for (const name of ['sh', 'chmod', 'cp', 'mkdir', 'sleep']) await symlink(`/bin/${name}`, join(bin, name))
   await symlink('/usr/bin/flock', join(bin, 'flock'))
   const log = join(folder, 'calls')
-  // Only believed: another user might not be let into this folder, or run this Node.
+  // The script is only told another uid: a real user might lack access to this folder or this Node.
   const args = (steps: string[], uid: number): string[] => [
     '--import', `data:text/javascript,process.getuid=()=>${uid}`, join(folder, 'scripts', 'setup.mjs'), ...steps
   ]

@@ -3,7 +3,6 @@
  * new seeds. The output names each seed, to run it again: `SOAK=1 SOAK_SEED=<seed> npm run test:proofs`.
  */
 
-/** Whether this is the long run. */
 export const isSoak = process.env.SOAK === '1'
 
 /** How many new seeds a long run tries. */

@@ -4,14 +4,14 @@ import type { Test } from 'tap'
 
 export const portOf = (url: string): number => Number(new URL(url).port)
 
-/** Opens a connection; errors are its end. */
+/** Opens a connection; an error closes it. */
 export function open (t: Test, port: number, localAddress = '127.0.0.1'): Socket {
   const socket = connect({ port, host: '127.0.0.1', localAddress }).on('error', () => {})
   t.teardown(() => { socket.destroy() })
   return socket
 }
 
-/** The connections of an address, as far as they are not closed at once, when all have been looked at. */
+/** Opens connections, and returns those that the service did not close at once. */
 export async function openMany (t: Test, port: number, count: number): Promise<Socket[]> {
   const sockets = Array.from({ length: count }, () => open(t, port).setEncoding('latin1'))
   await Promise.all(sockets.map(async socket => {

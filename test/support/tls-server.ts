@@ -3,7 +3,7 @@ import { startRedis, tempFolder, type PrivateRedis } from './helper.ts'
 import { freePort } from './ports.ts'
 import { makeAuthority } from './authority.ts'
 
-/** A Redis with TLS, as paths of PEM files: whom to trust, and a certificate that it takes. */
+/** A Redis with TLS. The paths of PEM files: its authority, and a client certificate that it accepts. */
 export interface TlsRedis {
   redis: PrivateRedis
   port: number
@@ -11,7 +11,7 @@ export interface TlsRedis {
   client: { cert: string, key: string }
 }
 
-/** It wants a certificate of its clients, and has one for localhost and 127.0.0.1. */
+/** Starts a Redis that requires client certificates; its own certificate is for localhost and 127.0.0.1. */
 export async function startTlsRedis (t: Test): Promise<TlsRedis> {
   const { ca, issue } = await makeAuthority(await tempFolder(t))
   const [server, client] = [await issue('server'), await issue('client')]

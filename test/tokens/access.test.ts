@@ -9,7 +9,7 @@ import { parsePrivateKeys } from '#src/tokens/private-keys'
 import { hasLowerS, twinOf, withLowerS } from '../support/es256.ts'
 import { environment, privateKey, secret } from '../support/helper.ts'
 
-/** Access tokens: whoever may sign them, and that nothing else is taken for one. */
+/** Access tokens: each configured key signs valid ones, and any other token is rejected. */
 
 const session = { id: 7, sid: 'A'.repeat(22) }
 const claims = { sub: 'Authentication', iss: 'ktor.io', ...session, iat: 1_700_000_000, exp: 1_700_000_900 }
@@ -29,7 +29,7 @@ async function appWith (t: Test, overrides: Record<string, string>): Promise<Fas
 
 const encode = (value: object): string => Buffer.from(JSON.stringify(value)).toString('base64url')
 
-/** A JWT by hand, signed as the function says. */
+/** A handmade JWT with the function's signature. */
 function handmade (header: object, payload: object, signature: (input: string) => Buffer): string {
   const input = `${encode({ alg: undefined, typ: 'JWT', ...header })}.${encode(payload)}`
   return `${input}.${signature(input).toString('base64url')}`
@@ -52,7 +52,7 @@ t.test('the first private key signs; tokens of every key and secret verify, expi
   t.same(header(secrets), { alg: 'HS512', typ: 'JWT', kid: parseKeys(secretA)[0].kid })
   t.same(header(all), { alg: 'ES256', typ: 'JWT', kid: kidOf(ES256) })
   t.same(header(keysAlone), { alg: 'EdDSA', typ: 'JWT', kid: kidOf(EdDSA) })
-  t.same(header(served), header(secrets), 'while the keys are only served')
+  t.same(header(served), header(secrets), 'the secret signs while the keys are only served')
   t.same(served.jwks.map(({ kid }) => kid), [kidOf(ES256)])
 
   const signers: Record<string, FastifyInstance['tokens']> = { secrets: secrets.tokens, served: served.tokens }
@@ -60,30 +60,30 @@ t.test('the first private key signs; tokens of every key and secret verify, expi
   for (const [name, tokens] of Object.entries(signers)) {
     t.same(all.tokens.verifyAccess(tokens.signAccess(session, 100)), { ...claims, iat: 100, exp: 1000 }, name)
   }
-  t.equal(keysAlone.tokens.verifyAccess(secrets.tokens.signAccess(session, 1)), undefined, 'a secret that is not there any more')
-  t.equal(keysAlone.tokens.verifyAccess(all.tokens.signAccess(session, 1)), undefined, 'nor a key')
-  t.match(served.tokens.verifyAccess(all.tokens.signAccess(session, 1)), session, 'replicas that sign already are understood')
+  t.equal(keysAlone.tokens.verifyAccess(secrets.tokens.signAccess(session, 1)), undefined, 'rejects a token of a removed secret')
+  t.equal(keysAlone.tokens.verifyAccess(all.tokens.signAccess(session, 1)), undefined, 'rejects a token of a removed key')
+  t.match(served.tokens.verifyAccess(all.tokens.signAccess(session, 1)), session, 'accepts tokens of replicas that sign with a key already')
 })
 
-t.test('refresh tokens are HS512 whatever signs access tokens, and neither is taken for the other', async t => {
+t.test('refresh tokens are HS512 with any access token key, and neither kind passes as the other', async t => {
   const before = await appWith(t, {})
   for (const [algorithm, pem] of Object.entries(pems)) {
     const { tokens } = await appWith(t, { ACCESS_TOKEN_PRIVATE_KEYS: pem })
     const [access, refresh] = [tokens.signAccess(session, 1), tokens.signRefresh(generation)]
-    t.equal(refresh, before.tokens.signRefresh(generation), `${algorithm}: the same bytes`)
+    t.equal(refresh, before.tokens.signRefresh(generation), `${algorithm}: the refresh token has the same bytes`)
     t.equal(tokens.verifyRefresh(access), undefined)
     t.equal(tokens.verifyAccess(refresh), undefined)
     const key = createPrivateKey(pem)
     const signature = { EdDSA: eddsa, ES256: es256, RS256: rs256 }[algorithm]!(key)
     for (const kid of [kidOf(pem), parseKeys(refreshSecret)[0].kid]) {
       const forged = handmade({ alg: algorithm, kid }, { ...generation, sub: 'Refresh', iss: 'ktor.io' }, signature)
-      t.equal(tokens.verifyRefresh(forged), undefined, 'refresh claims under a private key')
+      t.equal(tokens.verifyRefresh(forged), undefined, 'rejects refresh claims signed with a private key')
       t.equal(tokens.verifyAccess(forged), undefined)
     }
   }
 })
 
-t.test('what is not exactly ours is refused', async t => {
+t.test('rejects every token that differs from ours', async t => {
   const { tokens } = await appWith(t, { ACCESS_TOKEN_PRIVATE_KEYS: Object.values(pems).join('') })
   const [ed, ec, rsa] = Object.values(pems).map(pem => createPrivateKey(pem)) as [KeyObject, KeyObject, KeyObject]
   const [edKid, ecKid, rsaKid] = Object.values(pems).map(kidOf) as [string, string, string]
@@ -139,18 +139,18 @@ t.test('what is not exactly ours is refused', async t => {
     RS256: handmade({ alg: 'RS256', kid: rsaKid }, claims, rs256(rsa)),
     HS512: handmade({ alg: 'HS512', kid: secretKid }, claims, hmac(secretA))
   }
-  for (const [what, token] of Object.entries(taken)) t.same(tokens.verifyAccess(token), claims, `while it takes ${what}`)
+  for (const [what, token] of Object.entries(taken)) t.same(tokens.verifyAccess(token), claims, `accepts ${what}`)
 })
 
-t.test('ES256: every token has the lower s, and its twin with the higher one is refused', async t => {
+t.test('ES256: every token has the lower s, and the same token with the higher s is rejected', async t => {
   const { tokens } = await appWith(t, { ACCESS_TOKEN_PRIVATE_KEYS: pems.ES256 })
   const key = createPublicKey(pems.ES256)
   const signed = Array.from({ length: 300 }, (_, i) => tokens.signAccess(session, 1000 + i))
   t.equal(signed.filter(hasLowerS).length, 300)
-  t.equal(signed.filter(token => tokens.verifyAccess(token) !== undefined).length, 300, 'and each verifies here')
+  t.equal(signed.filter(token => tokens.verifyAccess(token) !== undefined).length, 300, 'every token verifies here')
   for (const token of signed.slice(0, 20)) {
-    await t.resolves(compactVerify(token, key), 'and with jose')
-    await t.resolves(compactVerify(twinOf(token), key), 'which takes the twin too')
+    await t.resolves(compactVerify(token, key), 'jose verifies the token')
+    await t.resolves(compactVerify(twinOf(token), key), 'jose verifies the token with the higher s too')
     t.equal(tokens.verifyAccess(twinOf(token)), undefined)
   }
 })
@@ -158,13 +158,13 @@ t.test('ES256: every token has the lower s, and its twin with the higher one is 
 const toBytes = (number: bigint, length: number): Buffer => Buffer.from(number.toString(16).padStart(length * 2, '0'), 'hex')
 const toNumber = (bytes: Buffer): bigint => BigInt(`0x${bytes.toString('hex')}`)
 
-t.test('EdDSA and RS256 have one signature: no number of the same residue, no byte more or less', async t => {
+t.test('EdDSA and RS256: rejects other numbers of the same residue, and signatures with a byte more or less', async t => {
   const { tokens } = await appWith(t, { ACCESS_TOKEN_PRIVATE_KEYS: pems.EdDSA + pems.RS256 })
   const [ed, rsa] = [createPrivateKey(pems.EdDSA), createPrivateKey(pems.RS256)]
   const spell = (alg: string, pem: string, sub: object, signature: (input: string) => Buffer): Record<string, unknown> | undefined =>
     tokens.verifyAccess(handmade({ alg, kid: kidOf(pem) }, sub, signature)) as Record<string, unknown> | undefined
 
-  // RFC 8032 section 5.1: S counts modulo this, and must be less.
+  // RFC 8032 section 5.1: S is a number modulo this order, and must be less.
   const order = 2n ** 252n + 27742317777372353535851937790883648493n
   const edSignature = eddsa(ed)
   for (let k = 0n; k < 14n; k++) {
@@ -178,7 +178,7 @@ t.test('EdDSA and RS256 have one signature: no number of the same residue, no by
 
   const modulus = toNumber(Buffer.from(createPublicKey(rsa).export({ format: 'jwk' }).n!, 'base64url'))
   const rsaSignature = rs256(rsa)
-  /** Claims whose signature is as it should be: about every second, and every 256th. */
+  /** Tries claims until the signature fits: about every second does for `small`, every 256th for `short`. */
   const claimsWith = (fits: (signature: Buffer) => boolean): object => {
     for (let iat = 1; ; iat++) {
       let fitting = false
@@ -192,14 +192,14 @@ t.test('EdDSA and RS256 have one signature: no number of the same residue, no by
   }
   const small = claimsWith(signature => toNumber(signature) + modulus < 2n ** 2048n)
   const short = claimsWith(signature => signature[0] === 0)
-  for (const fitting of [small, short]) t.ok(spell('RS256', pems.RS256, fitting, rsaSignature), 'RS256 as it is signed')
-  t.notOk(spell('RS256', pems.RS256, small, input => toBytes(toNumber(rsaSignature(input)) + modulus, 256)), 'RS256 plus the modulus')
-  t.notOk(spell('RS256', pems.RS256, short, input => rsaSignature(input).subarray(1)), 'RS256 without its leading zero')
+  for (const fitting of [small, short]) t.ok(spell('RS256', pems.RS256, fitting, rsaSignature), 'accepts RS256 as signed')
+  t.notOk(spell('RS256', pems.RS256, small, input => toBytes(toNumber(rsaSignature(input)) + modulus, 256)), 'rejects RS256 plus the modulus')
+  t.notOk(spell('RS256', pems.RS256, short, input => rsaSignature(input).subarray(1)), 'rejects RS256 without its leading zero')
 
   for (const [alg, signature] of Object.entries({ EdDSA: edSignature, RS256: rsaSignature })) {
     const pem = alg === 'EdDSA' ? pems.EdDSA : pems.RS256
-    t.notOk(spell(alg, pem, claims, input => Buffer.concat([signature(input), Buffer.alloc(1)])), `${alg} and a zero byte`)
-    t.notOk(spell(alg, pem, claims, input => Buffer.concat([Buffer.alloc(1), signature(input)])), `a zero byte and ${alg}`)
-    t.notOk(spell(alg, pem, claims, input => signature(input).subarray(0, -1)), `${alg} without its last byte`)
+    t.notOk(spell(alg, pem, claims, input => Buffer.concat([signature(input), Buffer.alloc(1)])), `rejects ${alg} and a zero byte`)
+    t.notOk(spell(alg, pem, claims, input => Buffer.concat([Buffer.alloc(1), signature(input)])), `rejects a zero byte and ${alg}`)
+    t.notOk(spell(alg, pem, claims, input => signature(input).subarray(0, -1)), `rejects ${alg} without its last byte`)
   }
 })

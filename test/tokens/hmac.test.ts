@@ -6,7 +6,7 @@ import { CompactSign, jwtVerify } from 'jose'
 import t from 'tap'
 import { createHs512Signer, signCompact } from '#src/tokens/hmac'
 
-t.test('RFC 7515, appendix A.1', async t => {
+t.test('signs the example of RFC 7515, appendix A.1', async t => {
   const key = createSecretKey('AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow', 'base64url')
   const payload = '{"iss":"joe",\r\n "exp":1300819380,\r\n "http://example.com/is_root":true}'
   t.equal(signCompact('sha256', key, 'eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9.', payload),
@@ -15,7 +15,7 @@ t.test('RFC 7515, appendix A.1', async t => {
     'dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk')
 })
 
-t.test('what @fastify/jwt and jose sign, byte for byte, and take for good', async t => {
+t.test('signs the same bytes as @fastify/jwt and jose, and both verify them', async t => {
   const [kid, secret] = ['a-kid_08', randomBytes(64)]
   const app = Fastify()
   t.teardown(async () => await app.close())

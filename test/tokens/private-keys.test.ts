@@ -9,7 +9,7 @@ import { StartError } from '#src/errors'
 import { parsePrivateKeys } from '#src/tokens/private-keys'
 import { privateKey, secret, tempFolder } from '../support/helper.ts'
 
-/** What ACCESS_TOKEN_PRIVATE_KEYS takes, and the sentence for everything that it does not. */
+/** Valid values of ACCESS_TOKEN_PRIVATE_KEYS, and the error messages for invalid ones. */
 
 const MUST_BE = 'ACCESS_TOKEN_PRIVATE_KEYS must be PEM private keys, or paths of files with them, separated by commas: ' +
   'Ed25519, P-256 or RSA of at least 2048 bits, not encrypted, no two alike.'
@@ -20,7 +20,7 @@ const ec = (namedCurve: string, paramEncoding: 'named' | 'explicit' = 'named'): 
   generateKeyPairSync('ec', { namedCurve, paramEncoding }).privateKey
 const rsa = (modulusLength: number): KeyObject => generateKeyPairSync('rsa', { modulusLength }).privateKey
 
-/** What a start with this list makes of it. */
+/** The kid and algorithm of each key in the list, as a start reads it. */
 function read (list: string): Array<{ kid: string, algorithm: string }> {
   return parsePrivateKeys(loadConfig({ ACCESS_TOKEN_PRIVATE_KEYS: list }).ACCESS_TOKEN_PRIVATE_KEYS!)
 }
@@ -37,7 +37,7 @@ function sentence (list: string): string {
   }
 }
 
-t.test('three kinds of keys, each with its one algorithm, in every spelling that OpenSSL writes', async t => {
+t.test('accepts three kinds of keys, each with one algorithm, in every format of OpenSSL', async t => {
   const parameters = '-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n'
   const spellings: Record<string, [string, string]> = {
     'Ed25519, PKCS #8': [pem(ed25519()), 'EdDSA'],
@@ -54,7 +54,7 @@ t.test('three kinds of keys, each with its one algorithm, in every spelling that
   for (const [what, [text, algorithm]] of Object.entries(spellings)) t.same(algorithms(text), [algorithm], what)
 })
 
-t.test('lists: commas, blocks one after the other, files, all of them', async t => {
+t.test('accepts lists of keys: commas, consecutive PEM blocks, files, and all of them together', async t => {
   const folder = await tempFolder(t)
   const [a, b, c, d] = [ed25519(), ec('P-256'), rsa(2048), ed25519()].map(key => pem(key)) as [string, string, string, string]
   const files = [join(folder, 'one.pem'), join(folder, 'two.pem')] as const
@@ -67,12 +67,12 @@ t.test('lists: commas, blocks one after the other, files, all of them', async t 
   t.same(kids(` ${a} , ${b} `), [kid(a), kid(b)])
   t.same(kids(a + b), [kid(a), kid(b)])
   t.same(kids(`${files[0]}, ${a},${files[1]}`), [kid(c), kid(a), kid(b), kid(d)])
-  t.same(kids(`HS512, ${files[1]}`), [kid(b), kid(d)], 'the word for the secrets is no key')
+  t.same(kids(`HS512, ${files[1]}`), [kid(b), kid(d)], 'HS512 stands for the secrets and is not a key')
   const once = loadConfig({ ACCESS_TOKEN_PRIVATE_KEYS: `HS512,${files[1]},${a}`, ACCESS_TOKEN_SECRETS: secret() }).ACCESS_TOKEN_PRIVATE_KEYS!
-  t.equal(loadConfig({ ACCESS_TOKEN_PRIVATE_KEYS: once }).ACCESS_TOKEN_PRIVATE_KEYS, once, 'files are read once')
+  t.equal(loadConfig({ ACCESS_TOKEN_PRIVATE_KEYS: once }).ACCESS_TOKEN_PRIVATE_KEYS, once, 'a file is read only once')
 })
 
-t.test('the kid is the thumbprint, and the public JWK has no other member; jose says the same', async t => {
+t.test('kid and public JWK equal those that jose computes', async t => {
   for (const text of [privateKey('EdDSA'), privateKey('ES256'), privateKey('RS256')]) {
     const { kid, algorithm, jwk, public: publicPem } = parsePrivateKeys(text)[0]!
     const theirs = await exportJWK(await importSPKI(publicPem, algorithm, { extractable: true }))
@@ -81,7 +81,7 @@ t.test('the kid is the thumbprint, and the public JWK has no other member; jose 
   }
 })
 
-t.test('everything else ends the start with a sentence that shows nothing of it', async t => {
+t.test('an invalid list ends the start with a sentence that does not show it', async t => {
   const folder = await tempFolder(t)
   const empty = join(folder, 'empty.pem')
   await writeFile(empty, 'nothing here')
@@ -120,14 +120,14 @@ t.test('everything else ends the start with a sentence that shows nothing of it'
   for (const [what, [list, reason]] of Object.entries(wrong)) t.equal(sentence(list), `${MUST_BE} ${reason}`, what)
 })
 
-t.test('who signs needs no secret, who leaves it to the secrets does', async t => {
+t.test('needs no access token secret if a key signs, but needs one if the secrets sign', async t => {
   const production = { NODE_ENV: 'production', REDIS_URL: 'redis://r', REFRESH_TOKEN_SECRETS: secret(), INTERNAL_API_KEY: secret() }
   t.equal(loadConfig({ ...production, ACCESS_TOKEN_PRIVATE_KEYS: privateKey('EdDSA') }).ACCESS_TOKEN_SECRETS, undefined)
   t.throws(() => loadConfig({ ...production, ACCESS_TOKEN_PRIVATE_KEYS: `HS512,${privateKey('EdDSA')}` }),
     { message: /^ACCESS_TOKEN_SECRETS is required when NODE_ENV is production\. It must be [^\n]+\.$/ })
 })
 
-t.test('the commands of docs/keys.md make secrets and keys that are taken', async t => {
+t.test('accepts secrets and keys made by the commands of docs/keys.md', async t => {
   const cwd = await tempFolder(t)
   const blocks = [...(await readFile('docs/keys.md', 'utf8')).matchAll(/```sh\n([^]*?)```/g)].map(([, script]) => script!)
   const [made, , oneLine] = blocks.map(script => execFileSync('bash', ['-c', script], { cwd, encoding: 'utf8', stdio: 'pipe' }))

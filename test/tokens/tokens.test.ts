@@ -21,14 +21,14 @@ async function tokensWith (t: Test, overrides: Record<string, string> = {}): Pro
   return app.tokens
 }
 
-/** A JWT by hand: header and claims as given, signed with HMAC by node:crypto alone. */
+/** A handmade JWT with any header and claims, signed with node:crypto's HMAC. */
 function handmade (key: string, claims: object, header: object = {}, digest = 'sha512'): string {
   const encode = (value: object): string => Buffer.from(JSON.stringify(value)).toString('base64url')
   const input = `${encode({ alg: 'HS512', typ: 'JWT', kid: parseKeys(key)[0].kid, ...header })}.${encode(claims)}`
   return `${input}.${createHmac(digest, key).update(input).digest('base64url')}`
 }
 
-/** Claims that are good, below any header, signed as HS512. */
+/** A token with valid claims and any header, signed as HS512. */
 function resigned (key: string, header: object): string {
   const input = `${Buffer.from(JSON.stringify(header)).toString('base64url')}.${handmade(key, refreshClaims).split('.')[1]}`
   return `${input}.${createHmac('sha512', key).update(input).digest('base64url')}`
@@ -39,7 +39,7 @@ const refreshClaims = { sub: 'Refresh', iss: 'ktor.io', ...generation }
 t.test('a refresh token is a pure function of its generation and key', async t => {
   const [one, other] = [await tokensWith(t), await tokensWith(t)]
   t.equal(one.signRefresh(generation), other.signRefresh({ ...generation }))
-  t.equal(one.signRefresh(generation), handmade(secretA, refreshClaims), 'and plain HMAC-SHA-512 makes the same')
+  t.equal(one.signRefresh(generation), handmade(secretA, refreshClaims), 'plain HMAC-SHA-512 gives the same token')
 })
 
 t.test('the claims are the documented ones, with sid and gen', async t => {
@@ -51,7 +51,7 @@ t.test('the claims are the documented ones, with sid and gen', async t => {
   t.same(header, { alg: 'HS512', typ: 'JWT', kid: parseKeys(secretA)[0].kid })
 })
 
-t.test('the first secret signs, all verify, a dropped one does not', async t => {
+t.test('the first secret signs, all secrets verify, a removed one does not', async t => {
   const [old, both, renewed] = [await tokensWith(t),
     await tokensWith(t, { REFRESH_TOKEN_SECRETS: `${secretB},${secretA}` }), await tokensWith(t, { REFRESH_TOKEN_SECRETS: secretB })]
   t.match(both.verifyRefresh(old.signRefresh(generation)), generation)
@@ -59,18 +59,18 @@ t.test('the first secret signs, all verify, a dropped one does not', async t => 
   t.equal(renewed.verifyRefresh(old.signRefresh(generation)), undefined)
 })
 
-t.test('verification leaves the judgement of exp to the record', async t => {
+t.test('verification ignores exp, which the store checks', async t => {
   const tokens = await tokensWith(t)
   t.match(tokens.verifyRefresh(handmade(secretA, { ...refreshClaims, exp: 1 })), { exp: 1 })
 })
 
-t.test('what is not exactly ours is refused', async t => {
+t.test('rejects every token that differs from ours', async t => {
   const tokens = await tokensWith(t)
   const token = tokens.signRefresh(generation)
   const [header, payload, signature] = token.split('.') as [string, string, string]
   const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
   const sameBits = signature.slice(0, -1) + alphabet[alphabet.indexOf(signature.at(-1)!) + 1]
-  t.same(Buffer.from(sameBits, 'base64url'), Buffer.from(signature, 'base64url'), 'the spelling below decodes to the signature itself')
+  t.same(Buffer.from(sameBits, 'base64url'), Buffer.from(signature, 'base64url'), 'the other spelling decodes to the same signature')
 
   const refused: Record<string, string> = {
     'an access token': tokens.signAccess(generation, 1),
@@ -119,10 +119,10 @@ t.test('what is not exactly ours is refused', async t => {
     nothing: ''
   }
   for (const [what, forged] of Object.entries(refused)) t.equal(tokens.verifyRefresh(forged), undefined, what)
-  t.match(tokens.verifyRefresh(token), generation, 'while the original is taken')
+  t.match(tokens.verifyRefresh(token), generation, 'accepts the original')
 })
 
-t.test('no edit of a token gets through', async t => {
+t.test('rejects every edited token', async t => {
   const tokens = await tokensWith(t)
   const token = tokens.signRefresh(generation)
   fc.assert(fc.property(fc.nat(token.length - 1), fc.string({ maxLength: 3, unit: 'binary' }), fc.nat(3), (at, insert, drop) => {
@@ -131,7 +131,7 @@ t.test('no edit of a token gets through', async t => {
   }), { numRuns: 2000 })
 })
 
-t.test('nothing made of other parts gets through', async t => {
+t.test('rejects tokens assembled from random parts', async t => {
   const tokens = await tokensWith(t)
   fc.assert(fc.property(fc.json(), fc.json(), fc.uint8Array({ minLength: 64, maxLength: 64 }), (header, payload, signature) => {
     const token = [header, payload, signature].map(part => Buffer.from(part as string).toString('base64url')).join('.')
@@ -139,7 +139,7 @@ t.test('nothing made of other parts gets through', async t => {
   }), { numRuns: 1000 })
 })
 
-t.test('tokens know nothing of Redis or routes', async t => {
+t.test('src/tokens imports neither ioredis, Fastify nor parent folders', async t => {
   const { readdirSync, readFileSync } = await import('node:fs')
   const folder = 'src/tokens/'
   for (const file of readdirSync(folder)) {

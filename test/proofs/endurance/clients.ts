@@ -3,34 +3,34 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { claimsOf, postSession, type ServiceProcess, type TokensBody } from '../../support/helper.ts'
 import { pick, type Random } from '../../support/random.ts'
 
-/** Clients that refresh their sessions without a pause, and do what the documentation tells them to when that fails. */
+/** Clients that refresh their sessions without a pause, and handle failures as the documentation tells them to. */
 
-/** Milliseconds after which a client gives up waiting: longer than the second in which an answer is promised. */
+/** Client time-out, ms: longer than the second in which the service promises an answer. */
 const PATIENCE = 1500
 
 /**
- * Milliseconds in which a request that nobody answered may still take effect, when its replica died behind it: no client
- * uses the successor of a token sooner. Those of this world wait for minutes; these have no other pause.
+ * Milliseconds in which a request without an answer may still take effect after its replica died. Real clients pause for
+ * minutes before they use the token's successor; these clients pause only for this time.
  */
 const AFTERMATH = 1000
 
 export interface Client {
   userId: number
   deviceId: string
-  /** The token that it holds, and its generation. */
+  /** The client's current token; `gen` is its generation. */
   token: string
   gen: number
-  /** The one before it. */
+  /** The previous token. */
   ancestor?: string
 }
 
 export interface Tally {
   requests: number
-  /** By status; `none` for those that nobody answered. */
+  /** Number of answers by status; `none` counts requests without an answer. */
   answers: Record<string, number>
-  /** How often a client came to its next token. */
+  /** Number of successful rotations. */
   refreshes: number
-  /** Sentences about sessions that were lost, and tokens with two successors. */
+  /** Descriptions of lost sessions (`lost`) and of tokens with two successors (`doubleSpent`). */
   lost: string[]
   doubleSpent: string[]
 }
@@ -45,19 +45,19 @@ export async function openClients (service: ServiceProcess, count: number): Prom
   return clients
 }
 
-/** What a replica says to a token: its successor, or the status of a refusal; `undefined` when there is no answer. */
+/** A replica's answer to a token: its successor, or the status of an error; `undefined` without an answer. */
 type Reply = string | number | undefined
 
 export interface Asker {
-  /** Brings a client to its next token, or says why its session is lost. */
+  /** Refreshes until the client has its next token, or reports its session as lost. */
   refresh (client: Client): Promise<void>
   close (): void
 }
 
-/** Milliseconds for which nobody is sent to a replica that did not answer, as a load balancer would have it. */
+/** Milliseconds for which a replica that did not answer gets no requests, as behind a load balancer. */
 const SHUNNED = 1000
 
-/** `replicas` is asked anew each time for those that there are. */
+/** `replicas` returns the current replicas; it is called for each request. */
 export function createAsker (replicas: () => ServiceProcess[], random: Random, tally: Tally): Asker {
   const agent = new Agent({ keepAlive: true })
 
@@ -77,7 +77,7 @@ export function createAsker (replicas: () => ServiceProcess[], random: Random, t
     return reply
   }
 
-  /** Now and then two tabs at once, at two replicas. */
+  /** Sends one request in ten to two replicas at once, like two browser tabs. */
   const askOneOrTwo = async (client: Client, token: string): Promise<Reply[]> => {
     const services = replicas()
     const first = choose(services)
@@ -87,7 +87,7 @@ export function createAsker (replicas: () => ServiceProcess[], random: Random, t
 
   return {
     async refresh (client) {
-      // Now and then a tab that is late: its token was used just before.
+      // One refresh in twenty repeats the previous token, like a late browser tab.
       const isLate = client.ancestor !== undefined && random() < 0.05
       const token = isLate ? client.ancestor! : client.token
       let successor = isLate ? client.token : undefined

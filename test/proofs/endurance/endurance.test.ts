@@ -8,21 +8,21 @@ import { isSoak, seeds } from '../../support/soak.ts'
 import { createAsker, openClients, type Client, type Tally } from './clients.ts'
 
 /**
- * Three replicas at full load while everything goes wrong that can: no session is lost, and no token has two successors.
- * The seed chooses the faults; the machine, what they meet.
+ * Three replicas under full load and faults: no session is lost, and no token has two successors. The seed determines the
+ * faults; which requests they hit depends on timing.
  */
 
-/** Milliseconds of the long run; the short one is over when each fault has been there once. */
+/** Duration of the long run, ms. The short run ends when each fault has occurred once. */
 const DURATION = 600_000
 
 const CLIENTS = isSoak ? 200 : 100
 
-/** Milliseconds between two faults at the most. */
+/** Maximum pause between two faults, ms. */
 const BREATH = isSoak ? 2000 : 500
 
 type Faults = Record<string, (random: Random) => Promise<void>>
 
-/** Redis and its wires; the replicas. One of each at the same time. */
+/** Faults of Redis and its connections, and faults of replicas. One fault of each group occurs at a time. */
 function faultsOf ({ faults: { none: _, 'a replica is killed': killed, ...others }, redis, services }: Replicas): Faults[] {
   const stopped = async (random: Random, ms: number): Promise<void> => {
     const { child } = pick(random, services)
@@ -42,13 +42,13 @@ function faultsOf ({ faults: { none: _, 'a replica is killed': killed, ...others
     {
       'a replica is killed': killed!,
       'a replica stands still for a moment': async random => await stopped(random, 900 * random()),
-      // For longer than its clients wait, too.
+      // Mostly longer than the client time-out.
       'a replica stands still': async random => await stopped(random, 1000 + 4000 * random())
     }
   ]
 }
 
-/** Has them happen one after the other: in a random order once, or at random until the time is over. Returns how often each did. */
+/** Causes the faults one after the other: each once in random order, or random ones until `DURATION` has passed. Returns their counts. */
 async function bring (faults: Faults, random: Random, after: () => void): Promise<Record<string, number>> {
   const counts: Record<string, number> = {}
   const end = performance.now() + DURATION
@@ -66,13 +66,13 @@ async function bring (faults: Faults, random: Random, after: () => void): Promis
 
 const list = (counts: Record<string, number>): string => Object.entries(counts).map(([name, count]) => `${name} ${count}`).join(', ')
 
-// The faults take their time, and so do the processes that are started again.
+// Faults and restarts of processes are slow.
 t.setTimeout(isSoak ? 0 : 240_000)
 
 const seed = seeds([1])[0]!
 
 t.test(`three replicas at full load, seed ${seed}`, { timeout: 0 }, async t => {
-  // Nobody can miss a window of an hour. What Redis has answered is on its disk.
+  // No retry can miss a window of an hour. Redis writes to disk before it answers.
   const replicas = await startReplicas(t, 3600, ['--appendonly', 'yes', '--appendfsync', 'always'])
   const { services, redis, prefix } = replicas
   const clients = await openClients(services[0]!, CLIENTS)
@@ -103,18 +103,18 @@ t.test(`three replicas at full load, seed ${seed}`, { timeout: 0 }, async t => {
   t.comment(`${CLIENTS} sessions, ${Math.round(seconds)} s, ${requests} requests, ${refreshes} refreshes, ${rate} a second`)
   t.comment(`answers: ${list(tally.answers)}`)
   for (const counts of faults) t.comment(`faults: ${list(counts)}`)
-  t.same(Object.keys(tally.answers).filter(status => !['200', '400', '500', 'none'].includes(status)), [], 'answers are as documented')
-  t.same(tally.lost, [], 'sessions lost: 0')
-  t.same(tally.doubleSpent, [], 'double-spent: 0')
+  t.same(Object.keys(tally.answers).filter(status => !['200', '400', '500', 'none'].includes(status)), [], 'every answer has a documented status')
+  t.same(tally.lost, [], 'no session is lost')
+  t.same(tally.doubleSpent, [], 'no token has two successors')
 
-  t.equal((await recordKeys(redis)).length, CLIENTS, 'each has its record')
+  t.equal((await recordKeys(redis)).length, CLIENTS, 'every client has a record')
   for (const { userId, token, gen } of clients) {
     const record = await redis.client.hgetall(userKey(prefix, userId))
     const sessions = Object.entries(record).filter(([field]) => field.startsWith('s:'))
     const told = [[`s:${claimsOf(token).sid}`, gen]]
     if (JSON.stringify(sessions.map(([field, value]) => [field, Number.parseInt(value)])) !== JSON.stringify(told)) {
-      t.fail(`the record of user ${userId} is not what its client was told last: generation ${gen}`)
+      t.fail(`the record of user ${userId} differs from the client's last answer, generation ${gen}`)
     }
   }
-  t.ok(refreshes > CLIENTS, 'while clients refreshed all the time')
+  t.ok(refreshes > CLIENTS, 'clients refresh throughout the run')
 })

@@ -24,21 +24,21 @@ const register: Specification<number, Access, number> = {
 const op = (call: Access, from: number, to: number, answer?: number): Operation<Access, number> =>
   ({ call, calledAt: from, answeredAt: to, answer })
 
-t.test('histories of a register', async t => {
+t.test('accepts linearizable histories of a register, and rejects others', async t => {
   t.same(linearize([], register), [])
   t.same(linearize([op({ write: 1 }, 0, 1, 1), op('read', 2, 3, 1)], register), [0, 1])
-  t.equal(linearize([op({ write: 1 }, 0, 1, 1), op('read', 2, 3, 0)], register), undefined, 'the past can\'t be read')
-  t.same(linearize([op({ write: 1 }, 0, 5, 1), op('read', 1, 2, 0), op('read', 3, 4, 1)], register), [1, 0, 2], 'within a write, before and after')
-  t.equal(linearize([op({ write: 1 }, 0, 5, 1), op('read', 1, 2, 1), op('read', 3, 4, 0)], register), undefined, 'but not back again')
+  t.equal(linearize([op({ write: 1 }, 0, 1, 1), op('read', 2, 3, 0)], register), undefined, 'rejects a read of the overwritten value after the write')
+  t.same(linearize([op({ write: 1 }, 0, 5, 1), op('read', 1, 2, 0), op('read', 3, 4, 1)], register), [1, 0, 2], 'accepts reads of the old, then the new value during a write')
+  t.equal(linearize([op({ write: 1 }, 0, 5, 1), op('read', 1, 2, 1), op('read', 3, 4, 0)], register), undefined, 'rejects reads of the new, then the old value during a write')
   t.throws(() => linearize(Array(32).fill(op('read', 0, 1, 0)), register), RangeError)
 })
 
-t.test('an answer that is unknown: in time, or never', async t => {
+t.test('a call with an unknown answer took effect in time, or never', async t => {
   const lost = op({ write: 1 }, 0, 2)
-  t.same(linearize([lost, op('read', 3, 4, 0)], register), [1], 'never')
-  t.same(linearize([lost, op('read', 3, 4, 1)], register), [0, 1], 'in time')
+  t.same(linearize([lost, op('read', 3, 4, 0)], register), [1], 'it never took effect')
+  t.same(linearize([lost, op('read', 3, 4, 1)], register), [0, 1], 'it took effect in time')
   t.same(linearize([lost, op('read', 1, 2, 0), op('read', 1, 2, 1)], register), [1, 0, 2])
-  t.equal(linearize([lost, op('read', 3, 4, 0), op('read', 5, 6, 1)], register), undefined, 'not later')
+  t.equal(linearize([lost, op('read', 3, 4, 0), op('read', 5, 6, 1)], register), undefined, 'it can\'t take effect later')
 })
 
 let redis: PrivateRedis
@@ -113,7 +113,7 @@ function readThenWrite (between: () => Promise<unknown>): Perform {
   })
 }
 
-t.test('a log-out between the reading and the writing of a refresh', async t => {
+t.test('rejects a history in which a log-out falls between the read and the write of a refresh', async t => {
   const history: History = []
   const known = nothing()
   const { held } = known
@@ -122,12 +122,12 @@ t.test('a log-out between the reading and the writing of a refresh', async t => 
   await recordCall(history, perform, { type: 'open', device: 'phone', label: 'op0' }, known)
   sid = held[0]!.sid
   await recordCall(history, perform, { type: 'refresh', token: held[0]! }, known)
-  t.ok(linearize(history, sessions(0)), 'that far, the refresh may have been first')
+  t.ok(linearize(history, sessions(0)), 'accepts the history so far: the refresh may have been first')
   await recordCall(history, perform, { type: 'list' })
-  t.equal(linearize(history, sessions(0)), undefined, 'but the session that was ended lives')
+  t.equal(linearize(history, sessions(0)), undefined, 'rejects a refresh of the session after its log-out')
 })
 
-t.test('two refreshes with one token', async t => {
+t.test('rejects a history in which two refreshes spend one token', async t => {
   const history: History = []
   const known = nothing()
   const { held } = known
@@ -143,7 +143,7 @@ t.test('two refreshes with one token', async t => {
   t.equal(linearize(history, sessions(0)), undefined)
 })
 
-t.test('a log-out and a demotion while a log-in is under way', async t => {
+t.test('rejects a log-in under way that undoes a log-out or a demotion', async t => {
   /** Makes calls one after the other: begins a log-in, calls `between`, and opens the log-in's session. */
   const loginAround = async (between: Call, alter: (perform: Perform) => Perform): Promise<History> => {
     const history: History = []
@@ -157,18 +157,18 @@ t.test('a log-out and a demotion while a log-in is under way', async t => {
   /** A store that ignores when the log-in began. */
   const careless = (perform: Perform): Perform => async call => await perform(call.type === 'open' ? { ...call, login: undefined } : call)
   for (const between of [{ type: 'revokeAll' }, { type: 'updateProfile', role: 'DEMOTED' }] as const) {
-    t.ok(linearize(await loginAround(between, perform => perform), sessions(0)), `${between.type}: it counts`)
-    t.equal(linearize(await loginAround(between, careless), sessions(0)), undefined, `${between.type}: a store that undoes it is caught`)
+    t.ok(linearize(await loginAround(between, perform => perform), sessions(0)), `${between.type}: accepts the real store`)
+    t.equal(linearize(await loginAround(between, careless), sessions(0)), undefined, `${between.type}: rejects a store that ignores authenticatedAt`)
   }
   let caught = 0
   for (let seed = 0; seed < 20; seed++) {
     if (linearize(await recordLogins(careless(atomic()), createRandom(seed)), sessions(0)) === undefined) caught++
     t.ok(linearize(await recordLogins(atomic(), createRandom(seed)), sessions(0)))
   }
-  t.ok(caught > 0, `${caught} of 20 histories of the careless one are caught`)
+  t.ok(caught > 0, `rejects ${caught} of 20 histories of the store that ignores authenticatedAt`)
 })
 
-t.test('by chance', async t => {
+t.test('rejects random histories of a store that reads, then writes, and none of the script', async t => {
   const isLinearizable = async (perform: Perform, seed: number): Promise<boolean> => {
     const history = await record(perform, createRandom(seed))
     await recordCall(history, perform, { type: 'list' })
@@ -180,6 +180,6 @@ t.test('by chance', async t => {
     if (!await isLinearizable(readThenWrite(setImmediate), seed)) caught.broken++
     if (!await isLinearizable(atomic(), seed)) caught.script++
   }
-  t.ok(caught.broken > 0, `${caught.broken} of ${histories} histories of the broken one are caught`)
-  t.equal(caught.script, 0, 'and none of the script')
+  t.ok(caught.broken > 0, `rejects ${caught.broken} of ${histories} histories of the broken store`)
+  t.equal(caught.script, 0, 'rejects no history of the script')
 })

@@ -8,7 +8,7 @@ export interface Operation<Call, Answer> {
   call: Call
   /** Milliseconds; all operations use the same clock. */
   calledAt: number
-  /** When it was answered; if the answer is unknown, the time after which it can't take effect any more. */
+  /** Time of the answer; if the answer is unknown, the time after which the call can't take effect any more. */
   answeredAt: number
   /** `undefined` if unknown: the call took effect before `answeredAt`, or never will. */
   answer: Answer | undefined
@@ -16,7 +16,7 @@ export interface Operation<Call, Answer> {
 
 export interface Specification<State, Call, Answer> {
   initial: State
-  /** The state after a call with this answer, or with any if `answer` is `undefined`. Returns `undefined` if the answer is impossible. */
+  /** Returns the state after a call with this answer (any answer if `undefined`), or `undefined` if the answer is impossible. */
   step (state: State, call: Call, answer: Answer | undefined): State | undefined
   /** Returns equal strings for equal states. */
   key (state: State): string

@@ -9,15 +9,15 @@ import { sessions } from './sessions.ts'
 
 /**
  * Concurrent histories of refreshes, log-ins, log-outs and demotions of one user, through three real replicas under faults, are
- * linearizable: one store that runs one call at a time could give the same answers. The seed chooses the calls; the timing is
- * the machine's.
+ * linearizable: one store that runs one call at a time could give the same answers. The seed determines the calls, but not
+ * their timing.
  */
 
 /** Rounds of each fault, and concurrent histories in each round. */
 const ROUNDS = isSoak ? 50 : 1
 const HISTORIES = 8
 
-// The test starts eight processes one after the other, and the faults themselves are waits.
+// The test starts eight processes one after the other, and the faults include pauses.
 t.setTimeout(isSoak ? 0 : 300_000)
 
 for (const retryWindow of [300, 0]) {

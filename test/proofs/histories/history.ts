@@ -8,8 +8,8 @@ import type { Answer, Call, Held, Login } from './sessions.ts'
 export type History = Array<Operation<Call, Answer>>
 
 /**
- * Performs a call. `answer` is `undefined` if it is unknown whether the call took effect; it may still do so for `lateBy`
- * milliseconds.
+ * Performs a call. `answer` is `undefined` if it is unknown whether the call took effect; the call may still take effect within
+ * `lateBy` milliseconds.
  */
 export type Perform = (call: Call) => Promise<{ answer: Answer | undefined, lateBy?: number }>
 
@@ -74,7 +74,7 @@ function choose (random: Random, { held, logins }: Known, count: number): Call {
   return { type: 'list' }
 }
 
-/** Begins log-ins; while they and others open their sessions, the user logs out everywhere and is demoted, once each. */
+/** Begins log-ins; while these and other log-ins open their sessions, the user logs out everywhere once and is demoted once. */
 export async function recordLogins (perform: Perform, random: Random): Promise<History> {
   const history: History = []
   const known = nothing()

@@ -9,7 +9,7 @@ import { authenticate, type Perform } from './history.ts'
 import { startProxy, type Proxy } from '../../support/proxy.ts'
 import { PROFILE, type Answer, type Call } from './sessions.ts'
 
-/** Three replicas, each with its own proxied connection to one Redis, and the faults that can happen to them. */
+/** Three replicas, each with its own proxied connection to one Redis, and faults to inject. */
 
 const REPLICAS = 3
 
@@ -30,7 +30,7 @@ export interface Replicas {
   heal (): Promise<void>
 }
 
-/** `retryWindow` in seconds; `settings` are Redis's. */
+/** `retryWindow` is in seconds; `settings` are arguments of redis-server. */
 export async function startReplicas (t: Test, retryWindow: number, settings = ['--appendonly', 'no']): Promise<Replicas> {
   const redis = await startRedis(t, settings)
   const shared = environment(redis.url, { REFRESH_RETRY_WINDOW: String(retryWindow), LOG_LEVEL: 'info' })
@@ -87,7 +87,7 @@ export async function startReplicas (t: Test, retryWindow: number, settings = ['
   }
 }
 
-/** Performs a call over HTTP. A call answered 500 may have taken effect before; one without an answer may do so until the deadline. */
+/** Performs a call over HTTP. After a 500 a call may have taken effect; without an answer it may take effect until the deadline. */
 async function perform (service: ServiceProcess, userId: number, call: Call): ReturnType<Perform> {
   if (call.type === 'authenticate') return await authenticate(call.name)
   try {
@@ -98,7 +98,7 @@ async function perform (service: ServiceProcess, userId: number, call: Call): Re
   }
 }
 
-/** A call that is an HTTP request; the beginning of a log-in is not. */
+/** A call that is an HTTP request: every call except the beginning of a log-in. */
 type Request = Exclude<Call, { type: 'authenticate' }>
 
 async function send ({ publicUrl, internalUrl }: ServiceProcess, userId: number, call: Request): Promise<Response> {

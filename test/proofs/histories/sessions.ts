@@ -3,15 +3,15 @@ import type { Rules, Token, User } from '../model/model.ts'
 import type { Specification } from './checker.ts'
 
 /**
- * The sequential specification of one user's sessions, as clients and other services see them: the model of test/proofs/model. Its
- * seconds stand still, because no session expires and no retry window ends within a history. Its milliseconds number the
- * log-ins, log-outs everywhere and changes of the profile in the order in which they take effect, whatever the clocks show.
+ * The sequential specification of one user's sessions, as clients and other services see them: the model of test/proofs/model. The
+ * model's seconds stand still, because no session expires and no retry window ends within a history. Its milliseconds number the
+ * log-ins, log-outs everywhere and profile changes in the order in which they take effect, regardless of the clocks.
  */
 
-/** A token, as its holder knows it. */
+/** A token that a caller received. */
 export interface Held { bytes: string, sid: string, gen: number, device: string }
 
-/** A log-in under way: its name, and when it began, in seconds by the login service's clock. */
+/** A log-in under way. `authenticatedAt` is its beginning in seconds, by the login service's clock. */
 export interface Login { name: string, authenticatedAt: number }
 
 export type Call =
@@ -36,7 +36,7 @@ export type Answer =
 /** The record, the bytes of each session's current token if any caller got them, and when each log-in began. */
 export interface State { ms: number, user: User, current: Record<string, string>, logins: Record<string, number> }
 
-/** The profile that every log-in brings. */
+/** The profile sent with every log-in. */
 export const PROFILE = { email: 'guest@keygenqt.com', role: 'GUEST' }
 
 const KEYS = ['key']

@@ -2,17 +2,17 @@ import type { Random } from '../../support/random.ts'
 import type { Own, Targets } from './targets.ts'
 import type { Sending } from './wire.ts'
 
-/** What is sent, and all that the service may answer. */
+/** The bytes to send, and the answers that the service may give. */
 export interface Attack extends Sending {
-  /** The listener that it is sent to; the public one. */
+  /** The target listener. Default: the public one. */
   listener?: 'internal'
-  /** Statuses that its answers may have; 400. */
+  /** Allowed statuses. Default: 400 only. */
   may?: number[]
-  /** Whether the connection may be closed without an answer: there is nobody left to answer, or nothing to answer to. */
+  /** Whether the connection may close without an answer, because the client has left or sent no complete request. */
   mayBeSilent?: boolean
-  /** How many answers there must be, when the bytes could be read as more requests than they are. */
+  /** Required number of answers, if the bytes could be misread as more requests. */
   exactly?: number
-  /** The session that a 200 refreshes: what is sent is unusual, but right. */
+  /** The session that a 200 refreshes: the request is unusual, but valid. */
   own?: Own
 }
 
@@ -22,5 +22,5 @@ export type Make = (random: Random, targets: Targets) => Attack
 /** Attacks of one class, by the name of their kind. */
 export type Kinds = Record<string, Make>
 
-/** One request, whose answer the client waits for. */
+/** One request; the client waits for its answer. */
 export const ask = (...pieces: Buffer[]): Attack => ({ pieces, then: 'answers' })

@@ -3,17 +3,17 @@ import { ask, type Attack, type Kinds, type Make } from './attack.ts'
 import { otherDevice, type Own } from './targets.ts'
 import { JSON_TYPE, refreshing } from './wire.ts'
 
-/** Bodies: JSON that is broken, odd, or none, text that Unicode makes alike, and sizes around every limit. */
+/** Request bodies: broken or unusual JSON, no JSON, text that Unicode makes look alike, and sizes around every limit. */
 
 interface Body { deviceId: string, refreshToken: string }
 
-/** The authentic token of a bystander, from a device that is not its own: as far as a stranger can get. */
+/** A bystander's authentic token from another device: the best that a thief without the device id can send. */
 const stranger = (make: (body: Body, random: Random) => Buffer | string): Make => (random, { bystanders }) => {
   const target = pick(random, bystanders)
   return ask(refreshing(make({ deviceId: otherDevice(target), refreshToken: target.refreshToken }, random)))
 }
 
-/** The right token from the right device: only what is done to it may be refused, or nothing. */
+/** The right token from the right device: the service may refuse only the change made to the request. */
 const client = (make: (own: Own, random: Random) => Buffer | string, may = [200]): Make => (random, targets) => {
   const own = targets.take()
   return { ...ask(refreshing(make(own, random))), may, own }
@@ -28,7 +28,7 @@ function anything (random: Random, depth = 3): unknown {
   return Object.fromEntries(values.map(value => [pick(random, ['deviceId', 'refreshToken', 'toString', 'length', 'then', 'a', '']), value]))
 }
 
-/** Values that no text is, as they stand in JSON. */
+/** JSON values that are not strings. */
 const NO_TEXT = [
   '1', '-0', '1e400', '-1e400', '9'.repeat(3000), '0.1e-999', 'null', 'true', '{}', '[]', '[""]', '{"length":1}', '{"toString":"x"}',
   '{"$ne":null}', '[["a"]]'
@@ -44,10 +44,10 @@ const BROKEN: Array<(text: string, random: Random) => string> = [
   (text, random) => text.slice(0, between(random, 0, text.length - 1)), (text, random) => text.slice(between(random, 1, text.length))
 ]
 
-/** Every unit of it as an escape of JSON. */
+/** The text with every UTF-16 unit as a JSON escape. */
 const escaped = (text: string): string => text.replace(/[^]/g, unit => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`)
 
-/** Text that somebody, somewhere, takes for the other. */
+/** Variants of a text that some comparison or normalization may treat as equal. */
 const LOOKALIKES: Array<(text: string) => string> = [
   text => text.normalize('NFC'), text => text.normalize('NFD'), text => text.normalize('NFKC'), text => text.toLowerCase(),
   text => text.toUpperCase(), text => text.trim(), text => ` ${text}`, text => `${text} `,
@@ -151,7 +151,7 @@ export const unicode: Kinds = {
   'its own odd name': client(({ deviceId, refreshToken }) => JSON.stringify({ refreshToken, deviceId }))
 }
 
-/** Bytes of a body that are taken. */
+/** Maximum accepted body, bytes. */
 const BODY_LIMIT = 32 * 1024
 
 const sized = (own: Own, bytes: number): string => {

@@ -3,29 +3,29 @@ import { ask, type Attack, type Kinds } from './attack.ts'
 import { otherDevice, type Targets } from './targets.ts'
 import { JSON_TYPE, REFRESH, refreshing, request } from './wire.ts'
 
-/** Bytes that are no HTTP, and HTTP (RFC 9112) that two parsers could read differently. */
+/** Bytes that are not HTTP, and HTTP (RFC 9112) that two parsers could read differently. */
 
 const raw = (text: string): Buffer => Buffer.from(text, 'latin1')
 
-/** What a stranger may send as it should be sent: an authentic token, from another device. */
+/** A well-formed request to be refused: an authentic token from another device. */
 function wellFormed (random: Random, { bystanders }: Targets): Buffer {
   const target = pick(random, bystanders)
   return refreshing({ deviceId: otherDevice(target), refreshToken: target.refreshToken })
 }
 
-/** A refresh with these header lines instead of a Content-Length; what follows them is sent as it stands. */
+/** A refresh with these header lines instead of a Content-Length; `rest` follows unchanged. */
 const framed = (lines: string[], rest = '2\r\n{}\r\n0\r\n\r\n', version = '1.1'): Buffer =>
   raw([`POST ${REFRESH} HTTP/${version}`, 'Host: a', JSON_TYPE, ...lines, '', rest].join('\r\n'))
 
 const bytes = (random: Random, length: number): Buffer => Buffer.from(Array.from({ length }, () => between(random, 0, 255)))
 
-/** Nobody can say what it is by now: it may have become a request for another path, or none, or one without an end. */
+/** Mutated bytes: they may be a request for another path, an unfinished request, or no request. */
 const unsure = (...pieces: Buffer[]): Attack => ({ pieces, then: 'end', may: [400, 404], mayBeSilent: true })
 
 /** A second request where the first should end: it must not be answered. */
 const SMUGGLED = 'GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n'
 
-/** One answer, after which nothing is read, whatever a second parser would see behind. */
+/** The service must answer once and read no further, even if a second parser would see another request. */
 const refused = (bytes: Buffer): Attack => ({ ...ask(bytes), exactly: 1 })
 
 const LENGTHS = [
@@ -52,7 +52,7 @@ const CHUNKS = [
   '1\r\n{\r\n1\r\n}\r\n0\r\n\r\n', '00000002\r\n{}\r\n000\r\n\r\n', '2;a=b\r\n{}\r\n0\r\nX: a\r\n\r\n'
 ]
 
-/** Lines of a header, and whether a parser may take them. */
+/** Unusual and invalid header lines. */
 const HEADERS = [
   'X: a\r\n b', 'X: a\r\n\tb', 'X: a\nY: b', 'X: a\rY: b', 'X', ': a', ' X: a', 'X : a', 'X\u0000: a', 'X: \u0000', 'X: \u007f',
   'X: \u00ff\u0080', '\u00e9: a', 'X(): a', 'X: ', 'X:a', 'Host: b', 'Host: a b', 'Host: [::1', 'Host:', 'Host: \u00e9',
@@ -168,11 +168,11 @@ export const http: Kinds = {
   }
 }
 
-/** Too slow to be waited for (`REQUEST_TIMEOUT`): 500, which tells the client of a bad network to try again. */
+/** Requests that exceed `REQUEST_TIMEOUT`: 500, so that a client on a bad network tries again. */
 export const late: Attack[] = [
   raw('POST'), raw(`POST ${REFRESH} HTTP/1.1\r\nHost: a\r\n`),
   framed(['Content-Length: 50'], '{"deviceId":"a"'), framed(['Transfer-Encoding: chunked'], '5\r\n{"a"'), raw('GET / HTTP/1.1\r\nX: ')
 ].map(bytes => ({ pieces: [bytes], then: 'wait', may: [500], exactly: 1 }))
 
-/** A connection on which nothing comes is closed without a word. */
+/** A connection without a request is closed without an answer. */
 export const idle: Attack = { pieces: [], then: 'wait', may: [], mayBeSilent: true, exactly: 0 }

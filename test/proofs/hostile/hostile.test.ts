@@ -14,19 +14,19 @@ import { tokens } from './tokens.ts'
 import { exchange, request } from './wire.ts'
 
 /**
- * Hostile requests at a running service: each is answered as documented, and nothing else comes of them. The seed chooses
- * what is sent; the machine, what arrives at the same time.
+ * Hostile requests to a running service: each gets a documented answer, and none has another effect. The seed determines the
+ * requests, but not which of them arrive at the same time.
  */
 
 const REQUESTS = isSoak ? 100_000 : 4000
 
-/** Connections at the same time. */
+/** Number of concurrent connections. */
 const CLIENTS = 20
 
-/** Bytes of heap that three tenths of all requests may leave behind: what V8 learns about code that runs more often. */
+/** Allowed heap growth between the two measurements, bytes: V8 keeps more data about code that runs more often. */
 const HEAP_SLACK = 2 ** 20
 
-/** How many requests in a hundred are of a class. */
+/** Classes of requests; `share` is in percent of all requests. */
 const classes: Record<string, { share: number, kinds: Kinds }> = {
   tokens: { share: 32, kinds: tokens },
   JSON: { share: 16, kinds: json },
@@ -40,9 +40,9 @@ const classes: Record<string, { share: number, kinds: Kinds }> = {
 const shares = Object.entries(classes).flatMap(([name, { share }]) => Array<string>(share).fill(name))
 
 interface Report {
-  /** How many there were of each kind, by class. */
+  /** Number of requests by class and kind. */
   counts: Record<string, Record<string, number>>
-  /** What was not as documented. */
+  /** Descriptions of undocumented answers. */
   wrong: string[]
 }
 
@@ -72,7 +72,7 @@ async function attackOften (place: Place, targets: Targets, random: Random, requ
   }))
 }
 
-/** A digest of all that Redis holds, but for the sessions of odd clients, and the number of all records. */
+/** The number of all records, and a digest of all records except those of unusual clients. */
 async function stored (redis: PrivateRedis, prefix: string, except: Set<number>): Promise<string> {
   const { client } = redis
   const keys = await recordKeys(redis)
@@ -105,7 +105,7 @@ t.test(`hostile requests, seed ${seed}`, { timeout: 0 }, async t => {
   const before = await stored(redis, env.REDIS_PREFIX!, odd)
   const report: Report = { counts: {}, wrong: [] }
 
-  // The first ones make the service ready for such clients: code, caches and buffers of their size.
+  // Warm-up: the first requests compile code and size caches and buffers.
   const slow = Promise.all([...late, idle].map(async one => await attack(place, one)))
   await attackOften(place, targets, createRandom(seed), REQUESTS * 0.4, report)
   for (const found of await slow) if (found !== undefined) report.wrong.push(`late: ${found}`)
@@ -123,18 +123,18 @@ t.test(`hostile requests, seed ${seed}`, { timeout: 0 }, async t => {
 
   t.comment(`heap ${half.heap} → ${whole.heap}, external ${half.external} → ${whole.external} bytes`)
   t.ok(whole.heap < half.heap + HEAP_SLACK, `the heap does not grow: ${half.heap} → ${whole.heap} bytes`)
-  t.ok(whole.external < half.external + HEAP_SLACK, `nor what is outside of it: ${half.external} → ${whole.external} bytes`)
+  t.ok(whole.external < half.external + HEAP_SLACK, `external memory does not grow: ${half.external} → ${whole.external} bytes`)
   t.equal(whole.sockets, 0, 'no socket stays open')
 
-  t.equal(service.child.exitCode ?? service.child.signalCode, null, 'it is the same process')
-  t.match(await call(place.internal, request('GET', '/healthz')), { status: 200, body: '{"status":"ok"}' }, 'which says that it is well')
-  t.equal((await call(place.internal, request('GET', '/readyz'))).status, 200, 'and ready')
+  t.equal(service.child.exitCode ?? service.child.signalCode, null, 'the service process is still running')
+  t.match(await call(place.internal, request('GET', '/healthz')), { status: 200, body: '{"status":"ok"}' }, '/healthz answers 200')
+  t.equal((await call(place.internal, request('GET', '/readyz'))).status, 200, '/readyz answers 200')
 
   t.equal(await stored(redis, env.REDIS_PREFIX!, odd), before, 'nothing in Redis has changed')
   for (const { userId, deviceId, refreshToken } of targets.bystanders) {
     const { id, refreshToken: next } = await refresh(place.public, { deviceId, refreshToken })
     const [{ sid, gen }, { sid: nextSid, gen: nextGen }] = [claimsOf(refreshToken), claimsOf(next)]
-    if (id !== userId || nextSid !== sid || nextGen !== gen + 1) t.fail(`the session of user ${userId} is not as it was left`)
+    if (id !== userId || nextSid !== sid || nextGen !== gen + 1) t.fail(`the session of user ${userId} has changed`)
   }
   const log = service.lines.join('\n')
   for (const token of targets.bystanders.flatMap(one => [one.token, one.refreshToken, ...one.ancestors])) {
@@ -143,6 +143,6 @@ t.test(`hostile requests, seed ${seed}`, { timeout: 0 }, async t => {
   }
   const errors = service.lines.map(line => JSON.parse(line)).filter(({ level }) => level >= 40)
   const refusedGateways = report.counts['the internal listener']!['a gateway without the key']
-  t.equal(errors.filter(({ err }) => err?.code === 'RTS_GATEWAY_REFUSED').length, refusedGateways, 'gateways without the key are told of')
-  t.same(errors.filter(({ err }) => err?.code !== 'RTS_GATEWAY_REFUSED'), [], 'and nothing else is amiss')
+  t.equal(errors.filter(({ err }) => err?.code === 'RTS_GATEWAY_REFUSED').length, refusedGateways, 'every gateway request without the key is logged')
+  t.same(errors.filter(({ err }) => err?.code !== 'RTS_GATEWAY_REFUSED'), [], 'no other warning or error is logged')
 })

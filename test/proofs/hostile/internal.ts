@@ -5,7 +5,7 @@ import type { Targets } from './targets.ts'
 import { tokens } from './tokens.ts'
 import { JSON_TYPE, request } from './wire.ts'
 
-/** The internal listener, as somebody in the network without the key, and as a caller with it who sends nonsense. */
+/** Attacks on the internal listener: requests without the API key, and nonsense from a caller with the key. */
 
 const WITH_KEY = `Authorization: Bearer ${apiKey}`
 
@@ -18,7 +18,7 @@ const CALLS = [
   ['DELETE', '/internal/users/1/sessions/AAAAAAAAAAAAAAAAAAAAAA'], ['PATCH', '/internal/users/1'], ['POST', '/internal/introspect']
 ] as const
 
-/** Of no key, or not quite the key. */
+/** Authorization headers without the key, or with a wrong one. */
 const KEYS: string[][] = [
   [],
   [`X-Internal-Api-Key: ${apiKey}`],
@@ -46,7 +46,7 @@ const TRACES = [
   `traceparent: 00-${'0'.repeat(32)}-${'1'.repeat(16)}-01`, `traceparent: 00-${'a'.repeat(32)}-${'b'.repeat(16)}-ff`
 ]
 
-/** Not the decimal number of a user. */
+/** Path segments that are not a user id. */
 const NO_USERS = [
   '0', '-1', '1.0', '1e3', '0x1', '01', '9007199254740992', '9'.repeat(90), '%31x', '*', '1%00', '1%0a', '__proto__', 'NaN',
   '%F0%9F%98%80', '1;DROP', '{1}', '..%2f1', '%', 'a'.repeat(2000)
@@ -70,7 +70,7 @@ function opening (random: Random): object {
   return { ...right, [name]: pick<unknown>(random, wrong[name]) }
 }
 
-/** Text of a form in which one byte in a few is odd. */
+/** Text of a form with some unusual bytes. */
 const form = (random: Random): string => Array.from({ length: between(random, 0, 40) }, () =>
   pick(random, ['token', '=', '&', '%', '%00', '%zz', '+', '[]', ';', '\u00e9', 'a', '__proto__'])).join('')
 
@@ -103,7 +103,7 @@ export const internal: Kinds = {
     const lines = [`X-Internal-Api-Key: ${apiKey}`, `Authorization: Bearer ${token}`]
     return inside({ ...ask(request('GET', '/internal/verify', lines)), may: [204, 401] })
   },
-  // The one that is ours to repair: a 401 would go through to a client whose token is good.
+  // The operator must fix this, so it is a 500: the gateway would pass a 401 on to a client with a good token.
   'a gateway without the key': (random, { bystanders }) => {
     const [key, { token }] = [pick(random, KEYS.filter(lines => !lines.some(line => line.startsWith('X-')))), pick(random, bystanders)]
     return inside({ ...ask(request('GET', '/internal/verify', [...key, `Authorization: Bearer ${token}`])), may: [500], exactly: 1 })
@@ -111,7 +111,7 @@ export const internal: Kinds = {
   'ids and traces': random => inside({ ...ask(request('GET', '/healthz', [pick(random, TRACES)])), may: [200] })
 }
 
-/** The token of an attack on the public listener; an authentic one of a refresh among them. */
+/** The token of a random attack on the public listener; it may be an authentic refresh token. */
 function hostileToken (random: Random, targets: Targets): string {
   const make = pick(random, Object.values(tokens))
   const [bytes] = make(random, targets).pieces

@@ -2,7 +2,7 @@ import { claimsOf } from '../../support/helper.ts'
 import type { Attack } from './attack.ts'
 import type { Answer } from './wire.ts'
 
-/** Every body of an error, on the public listener; the internal one may add which field is wrong. */
+/** Every error body of the public listener. The internal listener may add the name of the wrong field. */
 const ERRORS: Record<number, string> = {
   400: '{"code":400,"message":"Bad Request"}',
   401: '{"code":401,"message":"Unauthorized"}',
@@ -12,7 +12,7 @@ const ERRORS: Record<number, string> = {
 
 const EXPLAINED = /^\{"code":400,"message":"Bad Request: (body|params)[\w/]* must .+"\}$/
 
-/** What is wrong with the answers to an attack, as a sentence; `undefined` when they are as documented. Moves its own session on. */
+/** Describes an undocumented answer to an attack; `undefined` if all are as documented. After a 200, stores the session's new token. */
 export function judge (attack: Attack, answers: Answer[]): string | undefined {
   const { may = [400], mayBeSilent = false, exactly, own, then } = attack
   if (then === 'reset') return undefined

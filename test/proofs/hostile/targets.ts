@@ -1,9 +1,9 @@
 import { apiKey, type TokensBody } from '../../support/helper.ts'
 import { exchange, JSON_TYPE, refreshing, request } from './wire.ts'
 
-/** Live sessions: those that attacks aim at and must not harm, and those of clients who are odd, but right. */
+/** Live sessions: bystanders, which attacks aim at and must not harm, and sessions of unusual but valid clients. */
 
-/** Where the service listens, and the secrets that it signs with: some attackers have them. */
+/** The service's ports, and its secrets, which some attackers know. */
 export interface Place {
   public: number
   internal: number
@@ -11,29 +11,29 @@ export interface Place {
   accessSecret: string
 }
 
-/** A session that its client left alone. */
+/** A session that its client does not use during the attacks. */
 export interface Bystander {
   userId: number
   deviceId: string
-  /** Its access token. */
+  /** The access token. */
   token: string
-  /** The one that its client holds. */
+  /** The current refresh token. */
   refreshToken: string
-  /** Those before it. */
+  /** The earlier refresh tokens. */
   ancestors: string[]
 }
 
-/** A session of an odd client, one request at a time. */
+/** A session of an unusual client, used by one request at a time. */
 export interface Own { userId: number, deviceId: string, refreshToken: string }
 
 export interface Targets extends Pick<Place, 'refreshSecret' | 'accessSecret'> {
   bystanders: Bystander[]
-  /** Takes a session that nobody else uses until it is given back. */
+  /** Reserves a session until `giveBack`. */
   take (): Own
   giveBack (own: Own): void
 }
 
-/** What clients call themselves: text that some comparison, encoding or copy could take for another. */
+/** Device ids that some comparison, encoding or copy could confuse. */
 export const devices = [
   'Unique key', 'caf\u00e9', 'cafe\u0301', 'stra\u00dfe', '\u0130stanbul', 'a\u0000b', '\ud83d\udc69\u200d\ud83d\udcbb',
   '\u05e9\u05dc\u05d5\u05dd', '{"a":1}', 'a:b:c:d', '$(id)', '../../etc/passwd',
@@ -42,13 +42,13 @@ export const devices = [
 
 const SESSIONS = 2 * devices.length
 
-/** One request on a connection of its own, and its answer. */
+/** Sends one request on a new connection, and returns its answer. */
 export async function call (port: number, bytes: Buffer): Promise<{ status: number, body: string }> {
   const [answer] = await exchange(port, { pieces: [bytes], then: 'answers' })
   return answer!
 }
 
-/** The documented request. @throws when it is not answered 200. */
+/** Sends the documented refresh request. @throws if the status is not 200. */
 export async function refresh (port: number, { deviceId, refreshToken }: Pick<Own, 'deviceId' | 'refreshToken'>): Promise<TokensBody> {
   const { status, body } = await call(port, refreshing({ deviceId, refreshToken }))
   if (status !== 200) throw new Error(`refresh: ${status} ${body}`)
@@ -63,7 +63,7 @@ async function open (place: Place, userId: number, deviceId: string): Promise<To
   return JSON.parse(body)
 }
 
-/** Opens them all; bystanders are left at their first, second, third or fourth generation. */
+/** Opens all sessions; each bystander ends at generation one, two, three or four. */
 export async function openTargets (place: Place): Promise<Targets> {
   const bystanders: Bystander[] = []
   const own: Own[] = []
@@ -83,5 +83,5 @@ export async function openTargets (place: Place): Promise<Targets> {
   return { bystanders, refreshSecret, accessSecret, take: () => own.shift()!, giveBack: session => { own.push(session) } }
 }
 
-/** Another device than that of the session. */
+/** A device id other than the session's. */
 export const otherDevice = ({ deviceId }: Bystander): string => `not ${deviceId}`.slice(0, 200)

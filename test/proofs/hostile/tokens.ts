@@ -7,8 +7,8 @@ import { otherDevice, type Bystander, type Targets } from './targets.ts'
 import { refreshing } from './wire.ts'
 
 /**
- * Tokens (RFC 7519) that are not those of the session that they aim at. Whatever the service must refuse for the token's
- * sake comes from the right device. Who has the secret can sign what is right, and is then told apart by the device.
+ * Invalid or stolen tokens (RFC 7519) aimed at a session. Requests with an invalid token name the session's device, so that
+ * only the token can be refused. An attacker with the secret can sign valid tokens; those requests name another device.
  */
 
 export const encode = (part: object | string): string =>
@@ -16,13 +16,13 @@ export const encode = (part: object | string): string =>
 
 const HASHES: Record<string, string> = { HS256: 'sha256', HS384: 'sha384', HS512: 'sha512' }
 
-/** Signs like the service, or whoever has its secret; header and claims are what they are given as. */
+/** Signs any header and claims as the service does. */
 export function sign (secret: string, claims: object | string, header: object = {}, alg = 'HS512'): string {
   const input = `${encode({ alg, typ: 'JWT', kid: parseKeys(secret)[0].kid, ...header })}.${encode(claims)}`
   return `${input}.${createHmac(HASHES[alg]!, secret).update(input).digest('base64url')}`
 }
 
-/** The claims of its token, changed; `undefined` takes one away. */
+/** The claims of the bystander's token with changes; `undefined` removes a claim. */
 export const claims = ({ refreshToken }: Bystander, changes: object = {}): object => ({ ...claimsOf(refreshToken), ...changes })
 
 const FAR: object[] = [
@@ -35,7 +35,7 @@ type MakeToken = (random: Random, target: Bystander, targets: Targets) => string
 const NUMBERS = [0, -1, 1.5, 2 ** 53, 2 ** 53 + 2, -(2 ** 63), 1e308, '1', '', null, true, [], [1], {}, undefined]
 const TEXTS = ['', ' ', 1, 0, null, true, [], {}, undefined, 'x'.repeat(2000), '\u0000', 's:*']
 
-/** A token aimed at a session, and from its own device. */
+/** Sends an invalid token from the session's own device. */
 const fromItsDevice = (make: MakeToken): Make => (random, targets) => {
   const target = pick(random, targets.bystanders)
   const refreshToken = make(random, target, targets)
@@ -43,7 +43,7 @@ const fromItsDevice = (make: MakeToken): Make => (random, targets) => {
   return ask(refreshing({ deviceId: target.deviceId, refreshToken }))
 }
 
-/** A token that may be right, from another device. */
+/** Sends a possibly valid token from another device. */
 const fromElsewhere = (make: MakeToken): Make => (random, targets) => {
   const target = pick(random, targets.bystanders)
   return ask(refreshing({ deviceId: otherDevice(target), refreshToken: make(random, target, targets) }))
@@ -62,13 +62,13 @@ const HEADERS = [
   { cty: 'JWT' }, { zip: 'DEF' }, { enc: 'A256GCM' }
 ]
 
-/** Keys that a careless verifier could be brought to use. */
+/** Keys that a careless verifier could be tricked into using. */
 const keys = (targets: Targets): string[] =>
   ['', 'secret', '\0', 'undefined', 'null', '[object Object]', targets.accessSecret, 'x'.repeat(64)]
 
 const realKid = ({ refreshSecret }: Targets): { kid: string } => ({ kid: parseKeys(refreshSecret)[0].kid })
 
-/** One that is a character off, another's spelling, or none. */
+/** Returns the token with a changed, re-encoded or empty signature. */
 function mutateSignature (random: Random, token: string): string {
   const [header, payload, signature] = parts(token)
   const at = between(random, 0, signature.length - 1)

@@ -1,7 +1,7 @@
 import { connect } from 'node:net'
 import { setImmediate as turn } from 'node:timers/promises'
 
-/** HTTP by hand: bytes as they are given, and the answers to them as strictly as a client could read them. */
+/** HTTP by hand: sends raw bytes, and parses the answers strictly. */
 
 export interface Answer {
   status: number
@@ -11,26 +11,26 @@ export interface Answer {
 }
 
 export interface Sending {
-  /** Each is a write of its own. */
+  /** Each piece is written separately. */
   pieces: Buffer[]
   /**
-   * What the client does when it has sent them: waits for so many `answers` and hangs up, hangs up at once (`end`) or
-   * roughly (`reset`), or waits for the service to hang up (`wait`).
+   * The client's next step after sending: wait for `count` answers, then close (`answers`); close at once (`end`); reset the
+   * connection (`reset`); or wait until the service closes (`wait`).
    */
   then: 'answers' | 'end' | 'reset' | 'wait'
-  /** How many it waits for; 1. */
+  /** Number of answers to wait for. Default: 1. */
   count?: number
-  /** Whether they have no body, as those to HEAD. */
+  /** Whether the answers have no body, as after HEAD. */
   bodiless?: boolean
 }
 
-/** Sends on a connection of its own. Returns all answers until it is closed, interim ones (1xx) apart. */
+/** Sends on a new connection. Returns all answers until the connection closes, except interim ones (1xx). */
 export async function exchange (port: number, { pieces, then, count = 1, bodiless = false }: Sending): Promise<Answer[]> {
   const socket = connect({ port, host: '127.0.0.1', noDelay: true, allowHalfOpen: true })
   let received: Buffer = Buffer.alloc(0)
   let answers: Answer[] = []
   const closed = new Promise<void>(resolve => { socket.on('close', () => resolve()) })
-  // Reset by the service: it does not read what follows bytes that it has refused.
+  // The service may reset the connection: it does not read on after bytes that it refused.
   socket.on('error', () => {})
   socket.on('end', () => socket.end())
   socket.on('data', data => {
@@ -51,7 +51,7 @@ export async function exchange (port: number, { pieces, then, count = 1, bodiles
   return answers
 }
 
-/** All whole answers at the beginning of the bytes, and the bytes behind them. */
+/** Returns all complete answers at the beginning of the bytes, and the remaining bytes. */
 function readAnswers (bytes: Buffer, bodiless: boolean): { answers: Answer[], rest: Buffer } {
   const answers: Answer[] = []
   for (;;) {
@@ -76,7 +76,7 @@ function readAnswers (bytes: Buffer, bodiless: boolean): { answers: Answer[], re
 
 const latin1 = (text: string): Buffer => Buffer.from(text, 'latin1')
 
-/** A request; `lines` are added to its headers as they stand. */
+/** Formats a request; `lines` are added to the headers unchanged. */
 export function request (method: string, target: string, lines: string[] = [], body: Buffer | string = ''): Buffer {
   const content = Buffer.from(body)
   const length = content.length > 0 || method === 'POST' ? [`Content-Length: ${content.length}`] : []
@@ -87,7 +87,7 @@ export const REFRESH = '/api/ps/refresh'
 
 export const JSON_TYPE = 'Content-Type: application/json'
 
-/** The documented request, or what has its looks. */
+/** Formats a refresh request with any body. */
 export function refreshing (body: Buffer | string | object, lines = [JSON_TYPE]): Buffer {
   return request('POST', REFRESH, lines, typeof body === 'string' || Buffer.isBuffer(body) ? body : JSON.stringify(body))
 }

@@ -45,14 +45,14 @@ export function command (name: string, run: Run, isReady: (expected: Expected) =
   }
 }
 
-/** Takes the model's step, and compares the answers. */
+/** Advances the model by a step, and compares its reply with the store's. */
 function follow<Reply> (expected: Expected, step: model.Step<Reply>, reply: Reply): Announcement[] {
   assert.deepEqual(reply, step.reply)
   expected.user = step.user
   return step.events
 }
 
-/** `ago` is the milliseconds since the log-in began, below 0 if the caller's clock is ahead; without it, `authenticatedAt` is not given. */
+/** `ago`: milliseconds since the log-in began, negative if the caller's clock is ahead. Without it, `authenticatedAt` is omitted. */
 export const open = (device: string, label: string, email: string, role: string, ago?: number): Command =>
   command(`open(${device}, '${label}', ${email}, ${role}, ${ago})`, async (expected, world) => {
     const authenticatedAt = ago === undefined ? undefined : Math.max(0, expected.ms - ago) / 1000
@@ -88,12 +88,12 @@ export const ofDevice = ({ issued }: Expected, device: string): Issued[] => issu
 
 const hasTokens = ({ issued }: Expected): boolean => issued.length > 0
 
-/** `back` 0 is a refresh, 1 repeats a lost request, more replays an older token or one of an earlier session. */
+/** `back` 0 refreshes, 1 repeats a lost request, a larger number replays an older token or one of an earlier session. */
 export const refresh = (device: string, back: number): Command =>
   command(`refresh(${device}, ${back})`, async (expected, world) => await present(expected, world, ofDevice(expected, device).at(-1 - back)!),
     expected => ofDevice(expected, device).length > back)
 
-/** The token of the highest generation of the device's last session: after a rollback it may be ahead of the record. */
+/** Presents the token of the highest generation of the device's last session; after a rollback it may be ahead of the record. */
 export const furthest = (device: string): Command =>
   command(`furthest(${device})`, async (expected, world) => {
     const { sid } = ofDevice(expected, device).at(-1)!.token

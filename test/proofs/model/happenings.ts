@@ -3,7 +3,7 @@ import * as model from './model.ts'
 import type { Announcement } from './model.ts'
 import type { World } from './world.ts'
 
-/** Commands that are no requests: time passes, and Redis loses writes. */
+/** Commands that are not requests: time passes, or Redis loses writes. */
 
 async function elapse (expected: Expected, world: World, ms: number): Promise<Announcement[]> {
   expected.ms += ms
@@ -33,13 +33,13 @@ export const persist: Command =
     return []
   }, ({ user }) => user !== null)
 
-/** Passes time to the exact moment when the whole record expires, or a little after. */
+/** Lets time pass until the exact moment when the whole record expires, or a little after. */
 export const passToEnd = (ms: number): Command =>
   command(`passToEnd(${ms})`, async (expected, world) =>
     await elapse(expected, world, Math.max(0, model.expiry(expected.user)! * 1000 + ms - expected.ms)),
   ({ user }) => model.expiry(user) !== undefined)
 
-/** Passes time to the exact moment when the first session expires, or a little before or after. */
+/** Lets time pass until the exact moment when the first session expires, or a little before or after. */
 export const passToExpiry = (ms: number): Command =>
   command(`passToExpiry(${ms})`, async (expected, world) => {
     const first = Math.min(...expected.user!.sessions.map(({ expiresAt }) => expiresAt))
@@ -63,7 +63,7 @@ export const rollBack = (back: number): Command =>
     return []
   }, ({ snapshots }) => snapshots.length > back)
 
-/** Several commands in a sequence that random runs rarely produce. */
+/** Runs several commands in a sequence that random runs rarely produce. */
 function story (name: string, device: string, steps: Command[]): Command {
   return {
     check: expected => ofDevice(expected, device).length > 0,
@@ -78,6 +78,6 @@ function story (name: string, device: string, steps: Command[]): Command {
 export const loseRotations = (device: string, rotations: number): Command =>
   story('loseRotations', device, [save, ...Array<Command>(rotations).fill(refresh(device, 0)), rollBack(0)])
 
-/** After such a failover the older token is refreshed first; the lost newer token is presented once it has expired. */
+/** After such a failover, refreshes with the older token, then presents the lost newer token once it has expired. */
 export const outliveLost = (device: string): Command =>
   story('outliveLost', device, [loseRotations(device, 2), passToExpiry(-1000), refresh(device, 2), pass(1000), furthest(device)])

@@ -4,7 +4,7 @@
  * milliseconds. No function changes its arguments.
  */
 
-/** Seconds that a record outlives its last session if it remembers a time. */
+/** Seconds for which a record with a remembered time is kept after its last session. */
 const MEMORY = 600
 
 export interface Rules {
@@ -29,13 +29,13 @@ export interface Memory { loggedOutAt?: number, profileChangedAt?: number }
 
 /**
  * A user's record; `null` if there is none. Sessions are in the order in which they were opened. Without a session the record
- * has a profile only if it remembers a change of it.
+ * has a profile only if it remembers a profile change.
  */
 export type User = Memory & {
   email?: string
   role?: string
   sessions: Session[]
-  /** When a record without a session expires. */
+  /** Expiry of a record without a session. */
   keptUntil?: number
   /** An operator removed the key's expiry. */
   isPermanent?: true
@@ -79,7 +79,7 @@ export function refresh (user: User, rules: Rules, now: number, keys: string[], 
 
   function goOn (outcome: 'rotated' | 'recovered'): Step<Refreshed> {
     const expiresAt = Math.min(now + rules.idleTtl, session!.createdAt + rules.absoluteTtl)
-    // If a lifetime was lowered since, the session may have expired by now, or the record may have to expire sooner.
+    // After a lifetime was lowered, the session may already have expired, or the record may have to expire sooner.
     if (now >= expiresAt) return end('expired', 'expired')
     const step = answer(outcome, { ...session!, gen: token.gen + 1, rotatedAt: now, expiresAt })
     return expiresAt < session!.expiresAt || user!.isPermanent ? { ...step, ...prune(step.user, now), reply: step.reply } : step
@@ -106,7 +106,7 @@ export type Opened =
 
 /**
  * Opens a session: replaces the device's older one, and evicts the least recently used ones over the cap. `authenticatedAt` is
- * when the log-in began, in seconds: a later log-out everywhere or change of the profile takes precedence.
+ * when the log-in began, in seconds: a later log-out everywhere or profile change takes precedence.
  */
 export function open (
   user: User, rules: Rules, nowMs: number,
@@ -148,7 +148,7 @@ export function revoke (user: User, now: number, sid: string): Step<undefined> {
   return { ...step, events: [...events, ...step.events] }
 }
 
-/** Ends all sessions, and remembers when. */
+/** Ends all sessions, and remembers the time. */
 export function revokeAll (user: User, nowMs: number): Step<undefined> {
   const now = Math.floor(nowMs / 1000)
   const { user: live, events } = prune(user, now)
@@ -165,7 +165,7 @@ export function list (user: User, now: number): Step<Session[]> {
   return { ...step, reply: [...step.user?.sessions ?? []].sort((a, b) => b.rotatedAt - a.rotatedAt) }
 }
 
-/** Changes the given fields of the profile, and remembers when; replies false without a live session. */
+/** Changes the given fields of the profile, and remembers the time; replies false without a live session. */
 export function updateProfile (user: User, nowMs: number, { email, role }: { email?: string, role?: string }): Step<boolean> {
   const now = Math.floor(nowMs / 1000)
   const { user: live, events } = prune(user, now)
@@ -186,7 +186,7 @@ export function elapse (user: User, nowMs: number): User {
   return user !== null && nowMs > (expiry(user) ?? Infinity) * 1000 ? null : user
 }
 
-/** When the key expires: with its longest session, plus `MEMORY` seconds if it remembers a time. */
+/** Expiry of the key: the end of its longest session, plus `MEMORY` seconds if it remembers a time. */
 export function expiry (user: User): number | undefined {
   if (user === null || user.isPermanent) return undefined
   return hasSession(user)
@@ -211,7 +211,10 @@ function endSession (user: User, now: number, sid: string, reason: 'logout' | 'e
   }
 }
 
-/** Without a session there is no record, unless it remembers a time of the last ten minutes. Its expiry is never extended. */
+/**
+ * Returns the user with the kept sessions. A record without a session is removed unless it remembers a time of the last ten
+ * minutes; its expiry is never extended.
+ */
 function withSessions (user: User, now: number, isKept: (session: Session) => boolean): User {
   if (user === null) return null
   const { isPermanent, ...dated } = user
@@ -243,7 +246,7 @@ function revoked (reason: (Announcement & { type: 'revoked' })['reason'], sessio
   return sessions.map(({ sid }) => ({ type: 'revoked', reason, sid }))
 }
 
-/** Whether a profile differs from the record's. */
+/** Whether the given fields differ from the record's profile. */
 function isChange (before: User, { email = before?.email, role = before?.role }: { email?: string, role?: string }): boolean {
   return before !== null &&
     ((before.email !== undefined && before.email !== email) || (before.role !== undefined && before.role !== role))

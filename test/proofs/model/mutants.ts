@@ -1,14 +1,14 @@
 import type { Edit } from '../../support/clock.ts'
 
 /**
- * Small mistakes in the scripts; the model test must catch each one. Not included: the deadline of common.lua, because time
- * stands still while a script of this test runs (faults.test.ts covers it); and the mistakes that only lives.test.ts catches.
+ * Small mistakes in the scripts; the model test must catch each one. Not included: the deadline of common.lua, because the
+ * test's clock stands still while a script runs (faults.test.ts covers it); and the mistakes that only lives.test.ts catches.
  */
 
-/** Replaces `from` with `to` in `script`; if that is an included file, in every script that includes it. */
+/** Replaces `from` with `to` in `script`. If `script` is an included file, the change applies to every script that includes it. */
 export interface Mutant { script: string, from: string, to: string }
 
-/** Returns the edit that makes the mistake. Included files are part of the script's text by then, so they have no name of their own. */
+/** Returns the edit that makes the mistake. The text of a script contains its included files, so their mutants edit every script. */
 export function mutate ({ script, from, to }: Mutant): Edit {
   const included = ['common', 'profile', 'rotation-rule'].includes(script)
   return (lua, name) => included || name === script ? lua.replaceAll(from, () => to) : lua

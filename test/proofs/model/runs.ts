@@ -11,7 +11,7 @@ import { KEYRINGS, type World, type Worlds } from './world.ts'
 
 /** Random runs of commands on one user, and the invariants of a whole run. */
 
-/** With a retry window; without one, and a short absolute lifetime; with an absolute lifetime below the idle TTL. */
+/** First with a retry window; then without one, but with a short absolute lifetime; then with an absolute lifetime below the idle TTL. */
 export const RULES: model.Rules[] = [
   { idleTtl: 100, absoluteTtl: 600, retryWindow: 30, maxSessionsPerUser: 3 },
   { idleTtl: 100, absoluteTtl: 130, retryWindow: 0, maxSessionsPerUser: 2 },
@@ -36,7 +36,7 @@ const milliseconds = fc.oneof(
   { weight: 1, arbitrary: fc.constantFrom(99_999, 100_000, 250_000, 599_000, 600_000) }
 )
 
-/** Milliseconds since a log-in began: mostly not given, or short; also an hour, and below 0 for a time in the future. */
+/** Milliseconds since a log-in began: mostly undefined or short, sometimes an hour, sometimes negative (a time in the future). */
 const ago = fc.oneof(
   { weight: 3, arbitrary: fc.constant(undefined) },
   { weight: 3, arbitrary: fc.constantFrom(0, 1, 400, 999) },
@@ -101,7 +101,7 @@ async function checkEveryToken (expected: Expected, world: World): Promise<void>
     assert.ok(reply.outcome !== 'recovered' || expected.rolledBack)
     if (user !== expected.user) await world.restore(saved)
   }
-  for (const live of rotated.values()) assert.equal(live.size, 1, 'one live generation')
+  for (const live of rotated.values()) assert.equal(live.size, 1, 'each session has one live generation')
 }
 
 /** The first commands of every random run. */

@@ -31,7 +31,7 @@ async function tokensOf (keyring: string[]): Promise<Tokens> {
 
 const tokensByKeyring = await Promise.all(KEYRINGS.map(tokensOf))
 
-/** Key of the clock. Users' keys end in a number, so it is no user's. */
+/** Key of the clock. It can't be a user's key, because those end in a number. */
 const clockOf = (prefix: string): string => `${prefix}clock`
 
 /** The device hash in the record, as design.md defines it. */
@@ -67,7 +67,7 @@ export type Worlds = (rules: Rules) => World
 /** `edit` changes the scripts: mutants show that the tests can fail. */
 export async function createWorlds (t: Test, redis: PrivateRedis, prefix: string, edit?: Edit): Promise<Worlds> {
   const client = redis.client.duplicate({ lazyConnect: false })
-  client.setMaxListeners(0) // each of the stores below listens
+  client.setMaxListeners(0) // each store below adds a listener
   turnClock(client, clockOf(prefix), edit)
   const subscriber = client.duplicate({ lazyConnect: false })
   t.teardown(() => { for (const connection of [client, subscriber]) connection.disconnect() })
@@ -96,11 +96,11 @@ function createWorld (
   const key = `${prefix}${userId}`
   const spelled = new Map<string, string>()
 
-  /** Asserts that a token depends only on its claims and its key: equal ones are equal byte for byte. */
+  /** Asserts that equal claims signed with the same key give the same bytes. */
   function spell (token: Token, bytes: string): void {
     const meaning = JSON.stringify(token)
     const known = spelled.get(meaning) ?? bytes
-    assert.equal(bytes, known, 'the same token byte for byte')
+    assert.equal(bytes, known, 'the token has the same bytes as before')
     spelled.set(meaning, known)
   }
 
@@ -146,7 +146,7 @@ function createWorld (
     async check (user, expected) {
       const [fields, expiresAt, announced] = await Promise.all([client.hgetall(key), client.expiretime(key), events()])
       assert.deepEqual({ ...fields }, toHash(user), 'the record')
-      assert.equal(expiresAt, expiry(user) ?? (user === null ? -2 : -1), 'the key expires with its last session, or with its memory')
+      assert.equal(expiresAt, expiry(user) ?? (user === null ? -2 : -1), 'the key expires with its last session or its last remembered time')
       const texts = expected.map(event => event.type === 'profile'
         ? `{"type":"profile","id":${userId}}`
         : `{"type":"revoked","reason":"${event.reason}","id":${userId},"sid":"${event.sid}"}`)

@@ -2,7 +2,7 @@ import * as model from '../model/model.ts'
 import type { Rules, Token, User } from '../model/model.ts'
 import { DEVICE, KEYS, SID, sessionOf, type Asked, type Holder, type Moment, type Play } from './simulation.ts'
 
-/** The sentences of docs/theft.md, by id. Each checks only the end of a play, since every shorter play is checked as well. */
+/** The sentences of docs/theft.md, by id. Each checks only the last step of a play, because every shorter play is checked too. */
 
 /** Whether the sentence is true of this play; `undefined` if it does not apply. */
 export type Sentence = (play: Play, rules: Rules) => boolean | undefined
@@ -29,7 +29,7 @@ function rotationOf (play: Play, token: Token, index: number): Moment | undefine
   return play.slice(0, index).find(({ asked }) => isRotation(asked) && isSame(asked!.with, token))
 }
 
-/** The index of the last moment before `index` at which both held the same token. */
+/** The index of the last moment before `index` at which client and thief held the same token. */
 function lastCommon (play: Play, index: number): number {
   let common = index - 1
   while (!isSame(play[common]!.client, play[common]!.thief)) common--
@@ -150,7 +150,7 @@ export const withoutWindow: Record<string, Sentence> = {
   }
 }
 
-/** True of every play, when the session's absolute lifetime is short enough to end in it. */
+/** True of every play with an absolute lifetime short enough to end during it. */
 export const shortLived: Record<string, Sentence> = {
   'absolute-end' (play, rules) {
     const last = request(play)

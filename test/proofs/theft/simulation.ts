@@ -2,11 +2,11 @@ import * as model from '../model/model.ts'
 import type { Refreshed, Rules, Token, User } from '../model/model.ts'
 
 /**
- * A client and a thief hold the same token of one session, and both know the device's id. The simulation plays every order of
+ * A client and a thief hold the same token of one session, and both know the device id. The simulation runs every order of
  * their steps on the model, which test/proofs/model compares with the real store.
  */
 
-/** The meaning of each letter. A refresh whose answer is lost has taken effect; its holder keeps the token it has. */
+/** The meaning of each letter. A refresh whose answer is lost has taken effect, but the sender keeps the old token. */
 export const STEPS = {
   c: 'the client refreshes',
   l: 'the client refreshes, and the answer is lost',
@@ -26,12 +26,12 @@ export interface Moment {
   step: Step | undefined
   now: number
   user: User
-  /** The token that each holds; `undefined` after a refusal. */
+  /** Tokens of the client and the thief; `undefined` after a refusal. */
   client: Token | undefined
   thief: Token | undefined
-  /** Every token of the session so far, including those lost on the way. */
+  /** Every token of the session so far, including tokens in lost answers. */
   made: Token[]
-  /** The request of this step and its answer, if it made one. */
+  /** The request of this step and its answer; `undefined` for a step without a request. */
   asked: Asked | undefined
 }
 
@@ -44,7 +44,7 @@ const OTHER = { sid: 'other', device: 'laptop', label: '', email: 'guest@keygenq
 
 export const KEYS = ['key']
 
-/** Two sessions of one user: the one whose token is copied, and another device's. */
+/** Two sessions of one user: the stolen one, and one of another device. */
 export function theft (rules: Rules): Moment {
   const { user } = model.open(null, rules, 0, OTHER)
   const opened = model.open(user, rules, 0, { ...OTHER, sid: SID, device: DEVICE })
@@ -79,7 +79,7 @@ function ask (moment: Moment, step: Step, by: Holder, isLost: boolean, rules: Ru
   return next
 }
 
-/** Plays every order of up to `depth` steps, and calls `visit` with each. Returns the number of plays. */
+/** Runs every sequence of up to `depth` steps, and calls `visit` with each. Returns the number of sequences. */
 export function explore (rules: Rules, depth: number, visit: (play: Play) => void): number {
   const play: Moment[] = [theft(rules)]
   let plays = 0

@@ -9,14 +9,14 @@ import { isSoak, seeds } from '../../support/soak.ts'
 import { always, shortLived, sometimes, withoutWindow, type Sentence } from './sentences.ts'
 import { after, DEVICE, explore, spell, STEPS, theft, type Step } from './simulation.ts'
 
-/** Tests docs/theft.md, sentence by sentence, on every play of up to eight steps; and random plays on the real store. */
+/** Tests each sentence of docs/theft.md on every sequence of up to eight steps, and random sequences on the real store. */
 
 const DEPTH = 8
 const rules: Rules = { idleTtl: 2_592_000, absoluteTtl: 31_536_000, retryWindow: 30, maxSessionsPerUser: 50 }
 
 interface Verdict { of: number, against: string | undefined }
 
-/** Checks each sentence on all plays. Returns the number of plays it applies to, and the first play that contradicts it. */
+/** Checks each sentence on all sequences. Returns how many a sentence applies to, and the first that contradicts it. */
 function judge (rules: Rules, sentences: Record<string, Sentence>): Map<string, Verdict> {
   const verdicts = new Map<string, Verdict>(Object.keys(sentences).map(id => [id, { of: 0, against: undefined }]))
   const all = Object.entries(sentences).map(([id, sentence]) => ({ sentence, verdict: verdicts.get(id)! }))
@@ -35,34 +35,34 @@ function assertAll (t: Test, verdicts: Map<string, Verdict>, suffix = ''): void 
   for (const [id, { of, against }] of verdicts) {
     t.test(`${id}${suffix}`, async t => {
       t.equal(against, undefined)
-      t.ok(of > 0, `true of ${of} plays`)
+      t.ok(of > 0, `true of ${of} sequences`)
     })
   }
 }
 
-t.test('every sentence of the page has its test, and every test its sentence', async t => {
+t.test('every sentence of docs/theft.md has a test, and every test a sentence', async t => {
   const page = await readFile('docs/theft.md', 'utf8')
   const documented = [...page.matchAll(/^\| `([a-z-]+)` \|/gm)].map(([, id]) => id!)
   t.same(documented.sort(), Object.keys({ ...always, ...withoutWindow, ...shortLived, ...sometimes }).sort())
 })
 
-t.test('always', async t => {
+t.test('sentences that hold with a retry window', async t => {
   assertAll(t, judge(rules, always))
 })
 
-t.test('without a window', async t => {
+t.test('sentences that hold without a retry window', async t => {
   const { 'same-token': inWindow, 'one-sided': together, ...rest } = always
   const noWindow = { ...rules, retryWindow: 0 }
   assertAll(t, judge(noWindow, { ...rest, ...withoutWindow }), ', window 0')
   const verdicts = judge(noWindow, { inWindow: inWindow!, together: together! })
-  t.same([...verdicts.values()], [{ of: 0, against: undefined }, { of: 0, against: undefined }], 'the others have nothing to speak of')
+  t.same([...verdicts.values()], [{ of: 0, against: undefined }, { of: 0, against: undefined }], 'the sentences about the window apply to no sequence')
 })
 
-t.test('to the absolute end', async t => {
+t.test('sentences that hold until the absolute end of a session', async t => {
   assertAll(t, judge({ ...rules, idleTtl: 100, absoluteTtl: 40 }, shortLived))
 })
 
-t.test('sometimes', async t => {
+t.test('attacks that are possible in at least one sequence', async t => {
   const shown = new Map<string, string>()
   explore(rules, DEPTH, play => {
     for (const [id, isShown] of Object.entries(sometimes)) if (!shown.has(id) && isShown(play)) shown.set(id, spell(play))
@@ -70,7 +70,7 @@ t.test('sometimes', async t => {
   for (const id of Object.keys(sometimes)) t.test(id, async t => { t.type(shown.get(id), 'string', shown.get(id)!) })
 })
 
-t.test('the real store plays the same', { timeout: 0 }, async t => {
+t.test('the real store gives the same answers as the simulation', { timeout: 0 }, async t => {
   const redis = await startRedis(t, ['--appendonly', 'no'])
   const worlds = await createWorlds(t, redis, 'theft:')
   const property = fc.asyncProperty(

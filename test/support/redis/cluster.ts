@@ -6,17 +6,17 @@ import { startServer, type RedisServer } from './server.ts'
 
 /** A Cluster of three masters, each with a replica, from the files of deploy/redis. */
 export interface RedisCluster extends Deployment {
-  /** Gives the slot of a key to another master, with its keys; `during` runs while it is on its way, before its keys go. */
+  /** Moves the slot of a key and its keys to another master; `during` runs while the slot is migrating, before its keys move. */
   moveSlot (key: string, during?: () => Promise<void>): Promise<void>
 }
 
 const SLOTS = 16384
 const MASTERS = 3
 
-/** Servers that give one another up sooner, in milliseconds, say more often what they know, and so become a Cluster sooner. */
+/** Maximum node time-out while the Cluster forms, ms: a short one makes servers gossip more often. */
 const TALKATIVE = 1000
 
-/** `patience` is how long a master may be silent, in milliseconds, before it is failed over. */
+/** `patience`: milliseconds without an answer of a master before a failover. */
 export async function startCluster (folder: string, { patience = 60_000, lines = [] as string[] } = {}): Promise<RedisCluster> {
   const passwords = makePasswords()
   const conf = await redisConf(await writeUsers(folder, passwords), [
@@ -65,7 +65,7 @@ export async function startCluster (folder: string, { patience = 60_000, lines =
   }
 }
 
-/** Introduces six servers to one another and gives the first three the slots, the others a master each. */
+/** Joins six servers into a Cluster: the first three get the slots, each of the others replicates one of them. */
 async function assemble (servers: RedisServer[]): Promise<void> {
   await Promise.all(servers.map(async ({ client }, i) => await client.cluster('SET-CONFIG-EPOCH', i + 1)))
   const masters = servers.slice(0, MASTERS)
@@ -81,7 +81,7 @@ async function assemble (servers: RedisServer[]): Promise<void> {
     await until(async () => await client.cluster('REPLICATE', id).then(() => true, () => false))
   }))
   for (const replica of servers.slice(MASTERS)) await until(async () => await isFollowing(replica))
-  // All know all: who is a replica of whom too, or a first failover would find none.
+  // Every server must know all replicas and their masters, or a first failover would find no replica.
   for (const { client } of servers) {
     await until(async () => /cluster_state:ok\r/.test(await client.cluster('INFO')) &&
       (await client.cluster('SLOTS') as unknown[][]).every(range => range.length === 4))
@@ -106,13 +106,13 @@ async function moveSlot (
     await from.client.call('MIGRATE', '127.0.0.1', to.port, '', 0, 5000, 'AUTH2', 'admin', password, 'KEYS', ...keys)
   }
   await during()
-  // The new owner first: the slot is never without one.
+  // The new owner is first, so that the slot always has an owner.
   for (const { client } of [to, from, ...all.filter(server => server !== to && server !== from)]) {
     await client.cluster('SETSLOT', slot, 'NODE', toId)
   }
 }
 
-/** The ranges of slots with the port of each one's master, as a server tells that is connected. */
+/** The slot ranges and the port of each range's master, from a connected server. */
 async function readRanges (servers: RedisServer[]): Promise<Array<[from: number, to: number, master: number]>> {
   const { client } = servers.find(({ client }) => client.status === 'ready')!
   return (await client.cluster('SLOTS')).map(([from, to, ...[master]]) => [from, to, master![1]])

@@ -2,7 +2,7 @@ import { createHash, randomBytes } from 'node:crypto'
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 
-/** The files of deploy/redis, filled in as whoever deploys would. */
+/** Fills in the files of deploy/redis, as for a deployment. */
 
 const file = async (name: string): Promise<string> => await readFile(`deploy/redis/${name}`, 'utf8')
 
@@ -13,7 +13,7 @@ export interface Passwords {
   replication: string
   sentinel: string
   sentinelsOwn: string
-  /** Of a user who may do everything, which only tests have. */
+  /** Password of a user with all permissions; only tests have this user. */
   admin: string
 }
 
@@ -25,7 +25,7 @@ export function makePasswords (): Passwords {
 const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex')
 
 /**
- * Writes users.acl into a folder and returns its path. `channels` takes the place of `&rt:events`; the default allows any
+ * Writes users.acl into a folder and returns its path. `channels` replaces `&rt:events`; the default allows any
  * prefix that begins with `rt:`, as the pattern of keys does.
  */
 export async function writeUsers (folder: string, passwords: Passwords, channels = '&rt:*events'): Promise<string> {
@@ -37,7 +37,7 @@ export async function writeUsers (folder: string, passwords: Passwords, channels
   return path
 }
 
-/** redis.conf with the lines that a section begins with `# name` of, and more of the caller's. */
+/** Returns redis.conf with the given ACL file and additional lines. */
 export async function redisConf (aclFile: string, lines: string[]): Promise<string> {
   const conf = (await file('redis.conf')).replace(/^aclfile .*$/m, aclFile === '' ? '' : `aclfile ${aclFile}`)
   return [conf, ...lines, ''].join('\n')

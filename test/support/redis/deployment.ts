@@ -5,29 +5,29 @@ import type { RedisServer } from './server.ts'
 /** A real Redis as it is deployed: on one server, in a Sentinel group, or in a Cluster; all on this machine. */
 export interface Deployment {
   topology: 'single' | 'sentinel' | 'cluster'
-  /** As the service's user. */
+  /** URL for the service's user. */
   url: string
-  /** What the service needs to know besides. */
+  /** Further environment variables of the service. */
   env: Record<string, string>
   passwords: Passwords
-  /** Those that hold data. */
+  /** The servers that hold data. */
   servers: RedisServer[]
   sentinels: RedisServer[]
-  /** To look at and to prepare what is stored, as a user who may do everything. In a Cluster it is a `Cluster`. */
+  /** Reads and prepares data as a user with all permissions. In a Cluster it is a `Cluster`. */
   client: Redis
-  /** The master that has the key now. */
+  /** The current master of the key. */
   masterOf (key: string): Promise<RedisServer>
-  /** The masters as they are now. */
+  /** The current masters. */
   masters (): Promise<RedisServer[]>
   stop (): Promise<void>
 }
 
-/** Asks until it is so. */
+/** Polls until the check is true. */
 export async function until (check: () => Promise<boolean>): Promise<void> {
   while (!await check()) await new Promise(resolve => setTimeout(resolve, 20))
 }
 
-/** The role that a server says it has. */
+/** The role that a server reports. */
 export async function roleOf ({ client }: RedisServer): Promise<'master' | 'slave'> {
   return (await client.role() as [role: 'master' | 'slave'])[0]
 }

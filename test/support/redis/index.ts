@@ -11,44 +11,44 @@ import { startSentinelGroup } from './sentinel-group.ts'
 import { startServer, type RedisServer } from './server.ts'
 
 /**
- * Which Redis the tests of this process run on. The files of test/on-sentinel and test/on-cluster set it and import the
- * tests that are to pass there too.
+ * The kind of Redis that the tests of this process run on. test/on-sentinel.test.ts and test/on-cluster.test.ts set it for the
+ * tests that must pass there too.
  */
 export const topology = (process.env.TEST_REDIS ?? 'single') as Deployment['topology']
 
-/** A real Redis of the test's own, of whatever topology. What is done to it is done to all of its servers. */
+/** A real Redis of any topology for one test. Its methods act on all of its servers. */
 export interface PrivateRedis {
   url: string
-  /** What the service needs to know besides the URL. */
+  /** Environment variables of the service besides the URL. */
   env: Record<string, string>
-  /** Of the one server, or the master that was the first. */
+  /** Folder of the only server, or of the first master. */
   folder: string
-  /** The same as the user `reader` of users.acl, where there are users. */
+  /** URL for the user `reader` of users.acl; without users, the same as `url`. */
   readerUrl: string
-  /** To look at and to prepare what is stored. */
+  /** Reads and prepares data. */
   client: Redis
-  /** To look at and to prepare each of its servers. */
+  /** One client for each server. */
   clients: Redis[]
-  /** A connection to the server that has the key, which hears announcements in step with its scripts. */
+  /** A subscriber at the key's server, which receives announcements in the order of the scripts. */
   subscriber (t: Test, key: string): Promise<Redis>
   masters (): Promise<RedisServer[]>
   /** CONFIG SET. */
   configure (name: string, value: string): Promise<void>
-  /** Stops it in the middle of whatever it does (SIGSTOP), and lets it go on. */
+  /** Pauses the processes (SIGSTOP); `thaw` resumes them. */
   freeze (): void
   thaw (): void
-  /** Kills it (SIGKILL). */
+  /** Kills the processes (SIGKILL). */
   kill (): Promise<void>
-  /** Starts it again on its old data. */
+  /** Restarts the processes on their data. */
   start (): Promise<void>
-  /** Copies its data; what is returned puts the copy in the place of the data, while it is down. */
+  /** Copies the data. The returned function restores the copy; call it while Redis is down. */
   copy (): Promise<() => Promise<void>>
 }
 
 /**
- * Starts a Redis with an append-only file and ends it with the test. A single server listens on a unix socket and has no
- * users; a Sentinel group or a Cluster is started once a process, is the same for every test, and goes by the files of
- * deploy/redis, users included.
+ * Starts a Redis with an append-only file and stops it with the test. A single server listens on a unix socket and has no
+ * users. A Sentinel group or a Cluster starts once per process, is shared by all tests, and uses the files of deploy/redis,
+ * including its users.
  */
 export async function startRedis (t: Test, settings: string[] = []): Promise<PrivateRedis> {
   if (topology === 'single') return await startSingle(t, settings)
@@ -126,7 +126,7 @@ function ofServers (servers: RedisServer[], { url, readerUrl, env, client, maste
 
 const folders = new Set<string>()
 
-/** A folder that is gone when the test is. Short, because the path of a unix socket must be. */
+/** Creates a folder and removes it with the test. The path is short, because the path of a unix socket must be short. */
 export async function tempFolder (t: Pick<Test, 'teardown'>): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'rts-'))
   folders.add(folder)
@@ -137,9 +137,9 @@ export async function tempFolder (t: Pick<Test, 'teardown'>): Promise<string> {
   return folder
 }
 
-// tap ends a file that takes too long with this signal. A listener keeps the process for another second, for the teardowns.
+// tap ends a slow file with this signal. A listener keeps the process alive for another second, so that teardowns run.
 process.on('SIGALRM', () => {})
-// Ctrl-C and the end of tap itself leave no time for them.
+// Ctrl-C and the end of tap itself leave no time for teardowns.
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
   process.once(signal, () => {
     for (const folder of folders) rmSync(folder, { recursive: true, force: true })

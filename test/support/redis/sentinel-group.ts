@@ -5,11 +5,11 @@ import { startServer, type RedisServer } from './server.ts'
 
 /** A master, two replicas and three Sentinels, from the files of deploy/redis. */
 export interface SentinelGroup extends Deployment {
-  /** Resolves when the Sentinels know one another and the replicas: they could fail over now. */
+  /** Resolves when the Sentinels know one another and the replicas, and so can fail over. */
   watched (): Promise<void>
 }
 
-/** `patience` is how long a server may be silent, in milliseconds, before it is failed over. */
+/** `patience`: milliseconds without an answer of a server before a failover. */
 export async function startSentinelGroup (folder: string, { patience = 60_000, lines = [] as string[] } = {}): Promise<SentinelGroup> {
   const passwords = makePasswords()
   const aclFile = await writeUsers(folder, passwords)

@@ -5,30 +5,30 @@ import { join } from 'node:path'
 import { Redis } from 'ioredis'
 import { freePort } from '../ports.ts'
 
-/** A real redis-server of the caller's own, or a Sentinel. */
+/** A redis-server or Sentinel process. */
 export interface RedisServer {
   port: number
-  /** Of the process that runs now. */
+  /** Id of the current process. */
   readonly pid: number
   folder: string
-  /** A connection as a user who may do everything; it waits for the server when that is away. */
+  /** A connection of a user with all permissions; commands wait while the server is down. */
   client: Redis
-  /** Stops it in the middle of whatever it does (SIGSTOP), and lets it go on. */
+  /** Pauses the process (SIGSTOP); `thaw` resumes it. */
   freeze (): void
   thaw (): void
-  /** Kills it (SIGKILL). */
+  /** Kills the process (SIGKILL). */
   kill (): Promise<void>
-  /** Starts it again on its old data and its old port. */
+  /** Restarts the process on its data and port. */
   start (): Promise<void>
-  /** Ends all of it. */
+  /** Stops the process and closes the client. */
   stop (): Promise<void>
 }
 
 export interface ServerOptions {
   folder: string
-  /** Its configuration file, given two free ports: its own and the one of a Cluster's bus. */
+  /** Returns the configuration file for two free ports: the server's and the Cluster bus's. */
   config: (port: number, busPort: number) => string
-  /** Where `client` goes, if not to the port. */
+  /** Unix socket for `client`; otherwise it uses the port. */
   socket?: string
   username?: string
   password?: string
@@ -37,7 +37,7 @@ export interface ServerOptions {
 
 const binary = ['redis-server', 'valkey-server'].find(name => spawnSync(name, ['--version']).status === 0)!
 
-/** How often another port is tried when somebody was faster. */
+/** Attempts with another port if the port is taken in the meantime. */
 const ATTEMPTS = 5
 
 export async function startServer (options: ServerOptions): Promise<RedisServer> {
@@ -54,7 +54,7 @@ async function startOnce ({ folder, config, socket, username, password, sentinel
   const port = await freePort()
   const file = join(folder, sentinel ? 'sentinel.conf' : 'redis.conf')
   await mkdir(folder, { recursive: true })
-  // A copy: Sentinel and CONFIG REWRITE write into it.
+  // Sentinel and CONFIG REWRITE write to this file, so it is a copy.
   await writeFile(file, config(port, await freePort()))
 
   const client = new Redis({
