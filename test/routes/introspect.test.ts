@@ -100,10 +100,10 @@ t.test('an invalid or ended token is inactive, and the answer says nothing else'
   const nothing: Record<string, string> = {
     'no token': 'x',
     'half a token': session.token.slice(0, -1),
-    'another\'s signature': `${session.token.split('.').slice(0, 2).join('.')}.${stranger.config.ACCESS_TOKEN_SECRETS.slice(0, 85)}A`,
+    'a wrong signature': `${session.token.split('.').slice(0, 2).join('.')}.${stranger.config.ACCESS_TOKEN_SECRETS.slice(0, 85)}A`,
     'another service\'s access token': (await stranger.open()).token,
     'another service\'s refresh token': (await stranger.open()).refreshToken,
-    'more than any token': header.repeat(500),
+    'a text longer than any token': header.repeat(500),
     'bytes of any kind': randomBytes(64).toString('latin1'),
     'the API key': apiKey
   }
@@ -140,7 +140,7 @@ t.test('an access token ends at its exp, by Redis\'s clock', async t => {
 /** Each case prepares a token; `active` is whether a refresh with it would succeed. */
 const cases: Record<string, { active: boolean, overrides?: Record<string, string>, prepare: (s: Setup) => Promise<string> }> = {
   'the current generation': { active: true, prepare: async s => (await s.open()).refreshToken },
-  'the one before, within the window': {
+  'the previous generation within the window': {
     active: true,
     overrides: { REFRESH_RETRY_WINDOW: '3600' },
     prepare: async s => {
@@ -150,7 +150,7 @@ const cases: Record<string, { active: boolean, overrides?: Record<string, string
       return refreshToken
     }
   },
-  'the one before, after the window': {
+  'the previous generation after the window': {
     active: false,
     prepare: async s => {
       const { refreshToken } = await s.open()
@@ -159,7 +159,7 @@ const cases: Record<string, { active: boolean, overrides?: Record<string, string
       return refreshToken
     }
   },
-  'the one before, without a window': {
+  'the previous generation without a window': {
     active: false,
     overrides: { REFRESH_RETRY_WINDOW: '0' },
     prepare: async s => {
@@ -168,7 +168,7 @@ const cases: Record<string, { active: boolean, overrides?: Record<string, string
       return refreshToken
     }
   },
-  'an older ancestor': {
+  'an older generation': {
     active: false,
     prepare: async s => {
       const { refreshToken } = await s.open()
@@ -176,7 +176,7 @@ const cases: Record<string, { active: boolean, overrides?: Record<string, string
       return refreshToken
     }
   },
-  'newer than the record, which lost writes': {
+  'a generation ahead of the record, which lost writes': {
     active: true,
     prepare: async s => {
       const { refreshToken } = await s.open()
@@ -185,14 +185,14 @@ const cases: Record<string, { active: boolean, overrides?: Record<string, string
       return second
     }
   },
-  'newer than the record, and past its own exp': {
+  'an expired generation ahead of the record': {
     active: false,
     prepare: async s => {
       const { sid, iat } = claimsOf((await s.open()).refreshToken)
       return s.public.tokens.signRefresh({ id: 1, sid, gen: 5, iat, exp: iat })
     }
   },
-  'of a session older than the absolute lifetime, which was lowered since': {
+  'the current generation of a session older than a lowered absolute lifetime': {
     active: false,
     prepare: async s => {
       const { refreshToken } = await s.open()
@@ -200,7 +200,7 @@ const cases: Record<string, { active: boolean, overrides?: Record<string, string
       return refreshToken
     }
   },
-  'the one before, rotated by a clock that was set back since': {
+  'the previous generation after the clock was set back': {
     active: false,
     prepare: async s => {
       const { refreshToken } = await s.open()
@@ -209,7 +209,7 @@ const cases: Record<string, { active: boolean, overrides?: Record<string, string
       return refreshToken
     }
   },
-  'of a session past its end': {
+  'the current generation of an expired session': {
     active: false,
     prepare: async s => {
       const { refreshToken } = await s.open()

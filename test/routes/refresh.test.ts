@@ -120,9 +120,9 @@ t.test('rejects malformed bodies with 400 and keeps the session', async t => {
     'a body over the limit': { payload: { deviceId, refreshToken, more: 'x'.repeat(33 * 1024) } },
     'a list': { payload: `[${valid}]`, headers: json },
     null: { payload: 'null', headers: json },
-    'a text': { payload: '"x"', headers: json },
+    'a string': { payload: '"x"', headers: json },
     'JSON cut short': { payload: valid.slice(0, -1), headers: json },
-    'JSON with something behind': { payload: `${valid}x`, headers: json },
+    'JSON with trailing text': { payload: `${valid}x`, headers: json },
     'invalid UTF-8 in the token': { payload: Buffer.concat([Buffer.from('{"deviceId":"a","refreshToken":"'), Buffer.from([0xff, 0xfe]), Buffer.from('"}')]), headers: json },
     'invalid UTF-8 in the deviceId': { payload: Buffer.concat([Buffer.from('{"deviceId":"'), Buffer.from([0xff]), Buffer.from(`","refreshToken":"${refreshToken}"}`)]), headers: json },
     'a prototype': { payload: `{"__proto__":{"deviceId":"${deviceId}"},"refreshToken":"${refreshToken}"}`, headers: json },
@@ -130,7 +130,7 @@ t.test('rejects malformed bodies with 400 and keeps the session', async t => {
     'plain text': { payload: valid, headers: { 'content-type': 'text/plain' } },
     'a form': { payload: `deviceId=x&refreshToken=${refreshToken}`, headers: { 'content-type': 'application/x-www-form-urlencoded' } },
     XML: { payload: '<a/>', headers: { 'content-type': 'application/xml' } },
-    'a content type that is none': { payload: valid, headers: { 'content-type': 'json' } },
+    'an invalid content type': { payload: valid, headers: { 'content-type': 'json' } },
     'a wrong content length': { payload: valid, headers: { ...json, 'content-length': String(valid.length + 1) } }
   }
   for (const [what, request] of Object.entries(bodies)) {

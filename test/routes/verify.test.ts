@@ -63,11 +63,11 @@ t.test('a missing or invalid token: 401', async t => {
   const now = Number((await redis.client.time())[0])
   const refused: Record<string, string | undefined> = {
     'no token': undefined,
-    'an empty one': '',
-    'a forged one': `${token.slice(0, -10)}AAAAAAAAAA`,
+    'an empty token': '',
+    'a forged token': `${token.slice(0, -10)}AAAAAAAAAA`,
     'a refresh token': refreshToken,
-    'an expired one': service.public.tokens.signAccess({ id: 1, sid }, now - 900),
-    'one of no session': service.public.tokens.signAccess({ id: 1, sid: 'A'.repeat(22) }, now),
+    'an expired token': service.public.tokens.signAccess({ id: 1, sid }, now - 900),
+    'a token of an unknown session': service.public.tokens.signAccess({ id: 1, sid: 'A'.repeat(22) }, now),
     'two tokens': `${token} ${token}`,
     'the API key': apiKey
   }
@@ -75,7 +75,7 @@ t.test('a missing or invalid token: 401', async t => {
   assertRefused(t, await ask(service, undefined, { headers: { authorization: `Basic ${token}` } }), 'another scheme')
   t.equal((await ask(service, token)).statusCode, 204)
   await service.call('DELETE', `/internal/users/1/sessions/${sid}`)
-  assertRefused(t, await ask(service, token), 'revoked')
+  assertRefused(t, await ask(service, token), 'a token of a revoked session')
 })
 
 t.test('a gateway with a wrong key gets 500, so that its clients are not logged out', async t => {
@@ -85,7 +85,7 @@ t.test('a gateway with a wrong key gets 500, so that its clients are not logged 
     for (const key of ['', `${apiKey}x`, apiKey.slice(1), `Bearer ${apiKey}`, `${apiKey}, ${apiKey}`]) {
       assertBroken(t, await ask(service, token, { url, headers: { 'x-internal-api-key': key } }), `${url}: a key of ${key.length}`)
     }
-    assertBroken(t, await service.internal.inject({ url, headers: { authorization: `Bearer ${apiKey}` } }), 'the key in the client\'s place')
+    assertBroken(t, await service.internal.inject({ url, headers: { authorization: `Bearer ${apiKey}` } }), 'the API key as the client\'s bearer token')
   }
   t.match(service.log.filter(({ level }) => level === 50)[0], { msg: 'request failed', err: { message: /X-Internal-Api-Key/ } }, 'the log names the header')
   t.equal((await service.internal.inject({ url: '/internal/users/1/sessions', headers: { 'x-internal-api-key': apiKey } })).statusCode, 401,

@@ -44,12 +44,12 @@ t.test('accepts three kinds of keys, each with one algorithm, in every format of
     'P-256, PKCS #8': [pem(ec('P-256')), 'ES256'],
     'P-256, SEC 1': [pem(ec('P-256'), 'sec1'), 'ES256'],
     'P-256, SEC 1 after its parameters': [parameters + pem(ec('P-256'), 'sec1'), 'ES256'],
-    'P-256, the curve spelled out': [pem(ec('P-256', 'explicit')), 'ES256'],
+    'P-256, explicit curve parameters': [pem(ec('P-256', 'explicit')), 'ES256'],
     'RSA, PKCS #8': [pem(rsa(2048)), 'RS256'],
     'RSA, PKCS #1': [pem(rsa(3072), 'pkcs1'), 'RS256'],
-    'in one line': [pem(ed25519()).replaceAll('\n', '\\n'), 'EdDSA'],
-    'with the line breaks of Windows': [pem(ed25519()).replaceAll('\n', '\r\n'), 'EdDSA'],
-    'after a text': [`Bag Attributes: none\n${pem(ed25519())}`, 'EdDSA']
+    'a PEM in one line': [pem(ed25519()).replaceAll('\n', '\\n'), 'EdDSA'],
+    'a PEM with Windows line breaks': [pem(ed25519()).replaceAll('\n', '\r\n'), 'EdDSA'],
+    'a PEM after other text': [`Bag Attributes: none\n${pem(ed25519())}`, 'EdDSA']
   }
   for (const [what, [text, algorithm]] of Object.entries(spellings)) t.same(algorithms(text), [algorithm], what)
 })
@@ -103,17 +103,17 @@ t.test('an invalid list ends the start with a sentence that does not show it', a
     'encrypted SEC 1': [join(folder, 'encrypted.pem'), 'Key 1 is encrypted.'],
     'a public key': [generateKeyPairSync('ed25519').publicKey.export({ type: 'spki', format: 'pem' }) as string, unread],
     'a certificate': ['-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----', unread],
-    'a key cut short': [pem(good).slice(0, 60), unread],
+    'a truncated key': [pem(good).slice(0, 60), unread],
     'a key without line breaks': [pem(good).replaceAll('\n', ' '), unread],
     'a key twice': [`${pem(good)},${pem(again)},${pem(good).replaceAll('\n', '\\n')}`, 'Key 3 is key 1 again.'],
     'one key in two formats': [pem(again) + pem(again, 'sec1'), 'Key 2 is key 1 again.'],
-    'a key without its frame': [pem(good).split('\n')[1]!, 'Entry 1 is neither PEM nor a file that can be read (ENOENT).'],
+    'a key without PEM header and footer': [pem(good).split('\n')[1]!, 'Entry 1 is neither PEM nor a file that can be read (ENOENT).'],
     'no such file': [`${pem(good)},${join(folder, 'none.pem')}`, 'Entry 2 is neither PEM nor a file that can be read (ENOENT).'],
     'a folder': [join(folder, 'keys'), 'Entry 1 is neither PEM nor a file that can be read (EISDIR).'],
     'a file without a key': [empty, 'Entry 1 is a file without PEM.'],
     'a comma too many': [`${pem(good)},`, 'Entry 2 is neither PEM nor a file that can be read (ENOENT).'],
-    'the word alone': ['HS512', 'There is no key.'],
-    'the word in another place': [`${pem(good)},HS512`, 'Entry 2 is neither PEM nor a file that can be read (ENOENT).'],
+    'HS512 alone': ['HS512', 'There is no key.'],
+    'HS512 after a key': [`${pem(good)},HS512`, 'Entry 2 is neither PEM nor a file that can be read (ENOENT).'],
     'parameters alone': ['-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----', 'There is no key.']
   }
   await writeFile(join(folder, 'encrypted.pem'), again.export({ type: 'sec1', ...cipher }))

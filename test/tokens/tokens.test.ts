@@ -76,7 +76,7 @@ t.test('rejects every token that differs from ours', async t => {
     'an access token': tokens.signAccess(generation, 1),
     'an access token signed with the refresh secret': handmade(secretA, { ...refreshClaims, sub: 'Authentication' }),
     'a refresh token signed with the access secret': handmade(accessSecret, refreshClaims),
-    'that, under the name of the refresh secret': handmade(accessSecret, refreshClaims, { kid: parseKeys(secretA)[0].kid }),
+    'a refresh token signed with the access secret, under the kid of the refresh secret': handmade(accessSecret, refreshClaims, { kid: parseKeys(secretA)[0].kid }),
     'an unknown kid': handmade(secretA, refreshClaims, { kid: 'nobody' }),
     'no kid': handmade(secretA, refreshClaims, { kid: undefined }),
     'a kid that is an object': handmade(secretA, refreshClaims, { kid: { a: 1 } }),
