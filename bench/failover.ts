@@ -32,7 +32,7 @@ interface Scenario {
 
 function onSentinel (fault: typeof masterKilled): Scenario['run'] {
   return async (folder, waitReplicas) => {
-    const redis = await startSentinelGroup(folder, { patience: FAILOVER_AFTER })
+    const redis = await startSentinelGroup(folder, { failoverAfter: FAILOVER_AFTER })
     await redis.watched()
     return await measured(redis, waitReplicas, async () => await fault(redis))
   }
@@ -40,7 +40,7 @@ function onSentinel (fault: typeof masterKilled): Scenario['run'] {
 
 function onCluster (fault: typeof slotsMoved): Scenario['run'] {
   return async (folder, waitReplicas) => {
-    const redis = await startCluster(folder, { patience: FAILOVER_AFTER })
+    const redis = await startCluster(folder, { failoverAfter: FAILOVER_AFTER })
     return await measured(redis, waitReplicas, async () => await fault(redis))
   }
 }

@@ -36,7 +36,7 @@ const HOOK = `
 export const measurable = { NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(HOOK)}` }
 
 /** Maximum number of measurements while sockets of departed clients are still open. */
-const LOOKS = 200
+const ATTEMPTS = 200
 
 /** Measures the process now. */
 export async function measureNow (service: ServiceProcess): Promise<Memory> {
@@ -45,9 +45,9 @@ export async function measureNow (service: ServiceProcess): Promise<Memory> {
   return JSON.parse(await service.line(`{"memory":${count},`)) as Memory
 }
 
-/** Measures the process once all client sockets are closed, or after `LOOKS` attempts. */
+/** Measures the process once all client sockets are closed, or after `ATTEMPTS` attempts. */
 export async function measure (service: ServiceProcess): Promise<Memory> {
-  for (let left = LOOKS; ; left--) {
+  for (let left = ATTEMPTS; ; left--) {
     const memory = await measureNow(service)
     if (memory.sockets === 0 || left === 0) return memory
     await delay(10)

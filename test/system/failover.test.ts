@@ -8,7 +8,7 @@ import { startSentinelGroup } from '../support/redis/sentinel-group.ts'
 /** A master dies or hangs while clients refresh: a replica takes over, no session is lost, and no restart is needed. */
 
 /** Milliseconds of silence after which a master is replaced in these tests. */
-const patience = 1000
+const failoverAfter = 1000
 
 /** Clients that refresh all the time, one for each user. After a 500 a client keeps its token and tries again. */
 interface Crowd {
@@ -72,7 +72,7 @@ const lostAndBack = ['the connection to Redis is lost', 'the connection to Redis
 async function start<D extends Deployment> (
   t: Test, deploy: (folder: string, options: object) => Promise<D>
 ): Promise<{ redis: D, service: Service }> {
-  const redis = await deploy(await tempFolder(t), { patience })
+  const redis = await deploy(await tempFolder(t), { failoverAfter })
   t.teardown(redis.stop)
   // The prefix in users.acl.
   return { redis, service: await build(t, redis, { REDIS_PREFIX: 'rt:' }) }

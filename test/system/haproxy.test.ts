@@ -12,7 +12,7 @@ const CLIENTS = 12
 const PAUSE = 20
 
 /** Milliseconds after which a client counts a request as failed. Longer than all of HAProxy's attempts. */
-const PATIENCE = 10_000
+const TIMEOUT = 10_000
 
 interface Load {
   /** Errors of the requests that were not answered with a 200. */
@@ -24,7 +24,7 @@ interface Load {
 }
 
 async function impatience (): Promise<never> {
-  await delay(PATIENCE, undefined, { ref: false })
+  await delay(TIMEOUT, undefined, { ref: false })
   throw new Error('no answer')
 }
 

@@ -5,7 +5,7 @@ import { roleOf } from '../support/redis/deployment.ts'
 import { startSentinelGroup } from '../support/redis/sentinel-group.ts'
 
 t.test('a session that ended by reuse and returned in a failover is ended again', async t => {
-  const redis = await startSentinelGroup(await tempFolder(t), { patience: 1000 })
+  const redis = await startSentinelGroup(await tempFolder(t), { failoverAfter: 1000 })
   t.teardown(redis.stop)
   await redis.watched()
   const service = await build(t, redis, { REDIS_PREFIX: 'rt:', REDIS_WAIT_REPLICAS: '2' })

@@ -12,7 +12,7 @@ import { asksRedis, clientOf, until, validatorFor } from '../validator/helper.ts
 /** After the death of a master, a validator recovers by itself: log-outs take effect, and it caches again. */
 
 /** Milliseconds of silence after which a master is replaced in these tests. */
-const patience = 1000
+const failoverAfter = 1000
 
 interface Setup {
   service: Service
@@ -48,7 +48,7 @@ async function survives (t: Test, redis: Deployment, { service, validator }: Set
 }
 
 t.test('Sentinel: subscribes again after the subscription was lost and after the master was killed', async t => {
-  const redis = await startSentinelGroup(await tempFolder(t), { patience })
+  const redis = await startSentinelGroup(await tempFolder(t), { failoverAfter })
   t.teardown(redis.stop)
   await redis.watched()
   /** Whether each sentinel has `count` subscribers. */
@@ -85,7 +85,7 @@ async function stationOf ({ servers }: Deployment): Promise<RedisServer> {
 }
 
 t.test('Cluster: recovers after the master of the session and the subscription was killed', async t => {
-  const redis = await startCluster(await tempFolder(t), { patience })
+  const redis = await startCluster(await tempFolder(t), { failoverAfter })
   t.teardown(redis.stop)
   const all = await setup(t, redis)
   const old = await stationOf(redis)

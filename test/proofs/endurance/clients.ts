@@ -6,7 +6,7 @@ import { pick, type Random } from '../../support/random.ts'
 /** Clients that refresh their sessions without a pause, and handle failures as the documentation tells them to. */
 
 /** Client time-out, ms: longer than the second in which the service promises an answer. */
-const PATIENCE = 1500
+const ANSWER_TIMEOUT = 1500
 
 /**
  * Milliseconds in which a request without an answer may still take effect after its replica died. Real clients pause for
@@ -24,7 +24,7 @@ export interface Client {
   ancestor?: string
 }
 
-export interface Tally {
+export interface Totals {
   requests: number
   /** Number of answers by status; `none` counts requests without an answer. */
   answers: Record<string, number>
@@ -58,7 +58,7 @@ export interface Asker {
 const SHUNNED = 1000
 
 /** `replicas` returns the current replicas; it is called for each request. */
-export function createAsker (replicas: () => ServiceProcess[], random: Random, tally: Tally): Asker {
+export function createAsker (replicas: () => ServiceProcess[], random: Random, totals: Totals): Asker {
   const agent = new Agent({ keepAlive: true })
 
   const shunnedUntil = new Map<ServiceProcess, number>()
@@ -69,11 +69,11 @@ export function createAsker (replicas: () => ServiceProcess[], random: Random, t
   }
 
   const ask = async (service: ServiceProcess, { deviceId }: Client, refreshToken: string): Promise<Reply> => {
-    tally.requests++
+    totals.requests++
     const reply = await post(agent, `${service.publicUrl}/api/ps/refresh`, JSON.stringify({ deviceId, refreshToken }))
     if (reply === undefined) shunnedUntil.set(service, performance.now() + SHUNNED)
     const status = typeof reply === 'string' ? 200 : reply ?? 'none'
-    tally.answers[status] = (tally.answers[status] ?? 0) + 1
+    totals.answers[status] = (totals.answers[status] ?? 0) + 1
     return reply
   }
 
@@ -95,9 +95,9 @@ export function createAsker (replicas: () => ServiceProcess[], random: Random, t
         const replies = await askOneOrTwo(client, token)
         if (replies.includes(undefined)) await delay(AFTERMATH)
         for (const reply of replies) {
-          if (reply === 400) tally.lost.push(`user ${client.userId} at generation ${client.gen}${isLate ? ', by a tab that was late' : ''}`)
+          if (reply === 400) totals.lost.push(`user ${client.userId} at generation ${client.gen}${isLate ? ', by a tab that was late' : ''}`)
           if (typeof reply !== 'string') continue
-          if (reply !== (successor ?? reply)) tally.doubleSpent.push(`user ${client.userId}, after generation ${client.gen}`)
+          if (reply !== (successor ?? reply)) totals.doubleSpent.push(`user ${client.userId}, after generation ${client.gen}`)
           successor = reply
         }
         if (replies.includes(400)) return
@@ -105,9 +105,9 @@ export function createAsker (replicas: () => ServiceProcess[], random: Random, t
       }
       if (isLate) return
       const { gen } = claimsOf(successor!)
-      if (gen !== client.gen + 1) tally.doubleSpent.push(`user ${client.userId}: generation ${gen} after ${client.gen}`)
+      if (gen !== client.gen + 1) totals.doubleSpent.push(`user ${client.userId}: generation ${gen} after ${client.gen}`)
       Object.assign(client, { ancestor: client.token, token: successor, gen })
-      tally.refreshes++
+      totals.refreshes++
     },
     close () { agent.destroy() }
   }
@@ -116,7 +116,7 @@ export function createAsker (replicas: () => ServiceProcess[], random: Random, t
 async function post (agent: Agent, url: string, body: string): Promise<Reply> {
   return await new Promise(resolve => {
     const headers = { 'content-type': 'application/json', 'content-length': body.length }
-    const sent = request(url, { agent, method: 'POST', headers, signal: AbortSignal.timeout(PATIENCE) })
+    const sent = request(url, { agent, method: 'POST', headers, signal: AbortSignal.timeout(ANSWER_TIMEOUT) })
     sent.on('error', () => resolve(undefined))
     sent.on('response', response => {
       let text = ''

@@ -5,7 +5,7 @@ import { claimsOf, recordKeys } from '../../support/helper.ts'
 import { startReplicas, type Replicas } from '../histories/replicas.ts'
 import { createRandom, pick, type Random } from '../../support/random.ts'
 import { isSoak, seeds } from '../../support/soak.ts'
-import { createAsker, openClients, type Client, type Tally } from './clients.ts'
+import { createAsker, openClients, type Client, type Totals } from './clients.ts'
 
 /**
  * Three replicas under full load and faults: no session is lost, and no token has two successors. The seed determines the
@@ -18,7 +18,7 @@ const DURATION = 600_000
 const CLIENTS = isSoak ? 200 : 100
 
 /** Maximum pause between two faults, ms. */
-const BREATH = isSoak ? 2000 : 500
+const PAUSE = isSoak ? 2000 : 500
 
 type Faults = Record<string, (random: Random) => Promise<void>>
 
@@ -59,7 +59,7 @@ async function bring (faults: Faults, random: Random, after: () => void): Promis
     if (!isSoak) left = left.filter(other => other !== name)
     counts[name] = (counts[name] ?? 0) + 1
     after()
-    await delay(BREATH * random())
+    await delay(PAUSE * random())
   }
   return counts
 }
@@ -76,14 +76,14 @@ t.test(`three replicas at full load, seed ${seed}`, { timeout: 0 }, async t => {
   const replicas = await startReplicas(t, 3600, ['--appendonly', 'yes', '--appendfsync', 'always'])
   const { services, redis, prefix } = replicas
   const clients = await openClients(services[0]!, CLIENTS)
-  const tally: Tally = { requests: 0, answers: {}, refreshes: 0, lost: [], doubleSpent: [] }
-  const asker = createAsker(() => services, createRandom(seed), tally)
+  const totals: Totals = { requests: 0, answers: {}, refreshes: 0, lost: [], doubleSpent: [] }
+  const asker = createAsker(() => services, createRandom(seed), totals)
   t.teardown(asker.close)
 
   const over = new AbortController()
   const startedAt = performance.now()
   const live = async (client: Client): Promise<void> => {
-    while (!over.signal.aborted && tally.lost.length === 0) await asker.refresh(client)
+    while (!over.signal.aborted && totals.lost.length === 0) await asker.refresh(client)
   }
   const forget = (): void => { for (const { lines } of services) lines.length = 0 }
   const [faults] = await Promise.all([
@@ -92,20 +92,20 @@ t.test(`three replicas at full load, seed ${seed}`, { timeout: 0 }, async t => {
     ...clients.map(live)
   ])
   const seconds = (performance.now() - startedAt) / 1000
-  const { requests, refreshes } = tally
+  const { requests, refreshes } = totals
   await replicas.heal()
   for (const client of clients) {
     const { gen } = client
-    while (client.gen === gen && tally.lost.length === 0) await asker.refresh(client)
+    while (client.gen === gen && totals.lost.length === 0) await asker.refresh(client)
   }
 
   const rate = Math.round(refreshes / seconds)
   t.comment(`${CLIENTS} sessions, ${Math.round(seconds)} s, ${requests} requests, ${refreshes} refreshes, ${rate} a second`)
-  t.comment(`answers: ${list(tally.answers)}`)
+  t.comment(`answers: ${list(totals.answers)}`)
   for (const counts of faults) t.comment(`faults: ${list(counts)}`)
-  t.same(Object.keys(tally.answers).filter(status => !['200', '400', '500', 'none'].includes(status)), [], 'every answer has a documented status')
-  t.same(tally.lost, [], 'no session is lost')
-  t.same(tally.doubleSpent, [], 'no token has two successors')
+  t.same(Object.keys(totals.answers).filter(status => !['200', '400', '500', 'none'].includes(status)), [], 'every answer has a documented status')
+  t.same(totals.lost, [], 'no session is lost')
+  t.same(totals.doubleSpent, [], 'no token has two successors')
 
   t.equal((await recordKeys(redis)).length, CLIENTS, 'every client has a record')
   for (const { userId, token, gen } of clients) {

@@ -7,7 +7,7 @@ import type { Attack, Kinds } from './attack.ts'
 import { json, sizes, unicode } from './bodies.ts'
 import { http, idle, late, raws } from './framing.ts'
 import { internal } from './internal.ts'
-import { judge } from './judge.ts'
+import { checkAnswers } from './check.ts'
 import { measurable, measure } from '../../support/memory.ts'
 import { call, openTargets, refresh, type Place, type Targets } from './targets.ts'
 import { tokens } from './tokens.ts'
@@ -49,7 +49,7 @@ interface Report {
 async function attack (place: Place, { pieces, ...sending }: Attack): Promise<string | undefined> {
   try {
     const answers = await exchange(sending.listener === 'internal' ? place.internal : place.public, { pieces, ...sending })
-    const wrong = judge({ pieces, ...sending }, answers)
+    const wrong = checkAnswers({ pieces, ...sending }, answers)
     return wrong && `${wrong}, after ${JSON.stringify(Buffer.concat(pieces).toString('latin1').slice(0, 1500))}`
   } catch (err) {
     return `${(err as Error).message}, after ${JSON.stringify(Buffer.concat(pieces).toString('latin1').slice(0, 1500))}`

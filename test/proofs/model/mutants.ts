@@ -2,7 +2,7 @@ import type { Edit } from '../../support/clock.ts'
 
 /**
  * Small mistakes in the scripts; the model test must catch each one. Not included: the deadline of common.lua, because the
- * test's clock stands still while a script runs (faults.test.ts covers it); and the mistakes that only lives.test.ts catches.
+ * test's clock stands still while a script runs (faults.test.ts covers it); and the mistakes that only scenarios.test.ts catches.
  */
 
 /** Replaces `from` with `to` in `script`. If `script` is an included file, the change applies to every script that includes it. */

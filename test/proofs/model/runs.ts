@@ -5,7 +5,7 @@ import {
   changeRules, find, furthest, list, open, refresh, replay, revoke, revokeAll, rotateSecrets, updateProfile, wrongDevice,
   type Command, type Expected
 } from './commands.ts'
-import { loseRotations, outliveLost, pass, passToEnd, passToExpiry, persist, rollBack, save, setBack } from './happenings.ts'
+import { loseRotations, outliveLost, pass, passToEnd, passToExpiry, persist, rollBack, save, setBack } from './steps.ts'
 import * as model from './model.ts'
 import { KEYRINGS, type World, type Worlds } from './world.ts'
 

@@ -36,7 +36,7 @@ export interface Moment {
 }
 
 /** The moments from the theft to now. */
-export type Play = readonly Moment[]
+export type Sequence = readonly Moment[]
 
 export const DEVICE = 'phone'
 export const SID = 'stolen'
@@ -80,28 +80,28 @@ function ask (moment: Moment, step: Step, by: Holder, isLost: boolean, rules: Ru
 }
 
 /** Runs every sequence of up to `depth` steps, and calls `visit` with each. Returns the number of sequences. */
-export function explore (rules: Rules, depth: number, visit: (play: Play) => void): number {
-  const play: Moment[] = [theft(rules)]
+export function explore (rules: Rules, depth: number, visit: (sequence: Sequence) => void): number {
+  const sequence: Moment[] = [theft(rules)]
   let plays = 0
   const go = (left: number): void => {
     plays++
-    visit(play)
-    const now = play.at(-1)!
+    visit(sequence)
+    const now = sequence.at(-1)!
     // After the session's end one more step is played; further steps could change nothing.
-    if (left === 0 || (play.length > 1 && sessionOf(play.at(-2)!) === undefined)) return
+    if (left === 0 || (sequence.length > 1 && sessionOf(sequence.at(-2)!) === undefined)) return
     for (const step of Object.keys(STEPS) as Step[]) {
       const next = after(now, step, rules)
       if (next === undefined) continue
-      play.push(next)
+      sequence.push(next)
       go(left - 1)
-      play.pop()
+      sequence.pop()
     }
   }
   go(depth)
   return plays
 }
 
-/** The steps of a play as letters: `cth`. */
-export function spell (play: Play): string {
-  return play.map(({ step }) => step ?? '').join('')
+/** The steps of a sequence as letters: `cth`. */
+export function spell (sequence: Sequence): string {
+  return sequence.map(({ step }) => step ?? '').join('')
 }

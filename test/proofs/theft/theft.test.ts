@@ -17,15 +17,15 @@ const rules: Rules = { idleTtl: 2_592_000, absoluteTtl: 31_536_000, retryWindow:
 interface Verdict { of: number, against: string | undefined }
 
 /** Checks each sentence on all sequences. Returns how many a sentence applies to, and the first that contradicts it. */
-function judge (rules: Rules, sentences: Record<string, Sentence>): Map<string, Verdict> {
+function evaluate (rules: Rules, sentences: Record<string, Sentence>): Map<string, Verdict> {
   const verdicts = new Map<string, Verdict>(Object.keys(sentences).map(id => [id, { of: 0, against: undefined }]))
   const all = Object.entries(sentences).map(([id, sentence]) => ({ sentence, verdict: verdicts.get(id)! }))
-  explore(rules, DEPTH, play => {
+  explore(rules, DEPTH, sequence => {
     for (const { sentence, verdict } of all) {
-      const isTrue = sentence(play, rules)
+      const isTrue = sentence(sequence, rules)
       if (isTrue === undefined) continue
       verdict.of++
-      if (!isTrue) verdict.against ??= spell(play)
+      if (!isTrue) verdict.against ??= spell(sequence)
     }
   })
   return verdicts
@@ -47,25 +47,25 @@ t.test('every sentence of docs/theft.md has a test, and every test a sentence', 
 })
 
 t.test('sentences that hold with a retry window', async t => {
-  assertAll(t, judge(rules, always))
+  assertAll(t, evaluate(rules, always))
 })
 
 t.test('sentences that hold without a retry window', async t => {
   const { 'same-token': inWindow, 'one-sided': together, ...rest } = always
   const noWindow = { ...rules, retryWindow: 0 }
-  assertAll(t, judge(noWindow, { ...rest, ...withoutWindow }), ', window 0')
-  const verdicts = judge(noWindow, { inWindow: inWindow!, together: together! })
+  assertAll(t, evaluate(noWindow, { ...rest, ...withoutWindow }), ', window 0')
+  const verdicts = evaluate(noWindow, { inWindow: inWindow!, together: together! })
   t.same([...verdicts.values()], [{ of: 0, against: undefined }, { of: 0, against: undefined }], 'the sentences about the window apply to no sequence')
 })
 
 t.test('sentences that hold until the absolute end of a session', async t => {
-  assertAll(t, judge({ ...rules, idleTtl: 100, absoluteTtl: 40 }, shortLived))
+  assertAll(t, evaluate({ ...rules, idleTtl: 100, absoluteTtl: 40 }, shortLived))
 })
 
 t.test('attacks that are possible in at least one sequence', async t => {
   const shown = new Map<string, string>()
-  explore(rules, DEPTH, play => {
-    for (const [id, isShown] of Object.entries(sometimes)) if (!shown.has(id) && isShown(play)) shown.set(id, spell(play))
+  explore(rules, DEPTH, sequence => {
+    for (const [id, isShown] of Object.entries(sometimes)) if (!shown.has(id) && isShown(sequence)) shown.set(id, spell(sequence))
   })
   for (const id of Object.keys(sometimes)) t.test(id, async t => { t.type(shown.get(id), 'string', shown.get(id)!) })
 })
@@ -77,25 +77,25 @@ t.test('the real store gives the same answers as the simulation', { timeout: 0 }
     fc.constantFrom(rules, { ...rules, retryWindow: 0 }),
     fc.array(fc.constantFrom(...Object.keys(STEPS) as Step[]), { minLength: DEPTH, maxLength: DEPTH }),
     async (rules, steps) => {
-      const play = [theft(rules)]
+      const sequence = [theft(rules)]
       for (const step of steps) {
-        const next = after(play.at(-1)!, step, rules)
-        if (next !== undefined) play.push(next)
+        const next = after(sequence.at(-1)!, step, rules)
+        if (next !== undefined) sequence.push(next)
       }
       const world = worlds(rules)
       await world.turn(START_MS)
       const { bytes } = await world.open(DEVICE, '', 'guest@keygenqt.com', 'GUEST')
       const holds: Record<string, string | undefined> = { client: bytes, thief: bytes }
-      for (const moment of play.slice(1)) {
+      for (const moment of sequence.slice(1)) {
         await world.turn(START_MS + moment.now * 1000)
         if (moment.asked !== undefined) {
           const { by, reply, isLost } = moment.asked
           const { refreshed, bytes } = await world.refresh(holds[by]!, DEVICE)
-          if (refreshed.outcome !== reply.outcome) throw new Error(`${spell(play)}: ${refreshed.outcome} for ${reply.outcome}`)
+          if (refreshed.outcome !== reply.outcome) throw new Error(`${spell(sequence)}: ${refreshed.outcome} for ${reply.outcome}`)
           if (!isLost) holds[by] = bytes
         }
         const isCommon = moment.client !== undefined && JSON.stringify(moment.client) === JSON.stringify(moment.thief)
-        if (isCommon !== (holds.client !== undefined && holds.client === holds.thief)) throw new Error(`${spell(play)}: not the same tokens`)
+        if (isCommon !== (holds.client !== undefined && holds.client === holds.thief)) throw new Error(`${spell(sequence)}: not the same tokens`)
       }
     }
   )

@@ -14,21 +14,21 @@ const SLOTS = 16384
 const MASTERS = 3
 
 /** Maximum node time-out while the Cluster forms, ms: a short one makes servers gossip more often. */
-const TALKATIVE = 1000
+const FORMING_NODE_TIMEOUT = 1000
 
-/** `patience`: milliseconds without an answer of a master before a failover. */
-export async function startCluster (folder: string, { patience = 60_000, lines = [] as string[] } = {}): Promise<RedisCluster> {
+/** `failoverAfter`: milliseconds without an answer of a master before a failover. */
+export async function startCluster (folder: string, { failoverAfter = 60_000, lines = [] as string[] } = {}): Promise<RedisCluster> {
   const passwords = makePasswords()
   const conf = await redisConf(await writeUsers(folder, passwords), [
     'bind 127.0.0.1', 'masteruser replication', `masterauth ${passwords.replication}`, 'repl-diskless-sync-delay 0',
-    'enable-debug-command local', 'cluster-enabled yes', `cluster-node-timeout ${Math.min(patience, TALKATIVE)}`,
+    'enable-debug-command local', 'cluster-enabled yes', `cluster-node-timeout ${Math.min(failoverAfter, FORMING_NODE_TIMEOUT)}`,
     'cluster-allow-replica-migration no', 'cluster-require-full-coverage no', ...lines
   ])
   const servers = await Promise.all(['a', 'b', 'c', 'd', 'e', 'f'].map(async name => await startServer({
     folder: join(folder, name), username: 'admin', password: passwords.admin, config: (port, bus) => `${conf}port ${port}\ncluster-port ${bus}\n`
   })))
   await assemble(servers)
-  await Promise.all(servers.map(async ({ client }) => await client.config('SET', 'cluster-node-timeout', patience)))
+  await Promise.all(servers.map(async ({ client }) => await client.config('SET', 'cluster-node-timeout', failoverAfter)))
 
   const client = new Cluster(servers.map(({ port }) => ({ host: '127.0.0.1', port })), {
     redisOptions: { username: 'admin', password: passwords.admin }

@@ -9,8 +9,8 @@ export interface SentinelGroup extends Deployment {
   watched (): Promise<void>
 }
 
-/** `patience`: milliseconds without an answer of a server before a failover. */
-export async function startSentinelGroup (folder: string, { patience = 60_000, lines = [] as string[] } = {}): Promise<SentinelGroup> {
+/** `failoverAfter`: milliseconds without an answer of a server before a failover. */
+export async function startSentinelGroup (folder: string, { failoverAfter = 60_000, lines = [] as string[] } = {}): Promise<SentinelGroup> {
   const passwords = makePasswords()
   const aclFile = await writeUsers(folder, passwords)
   const servers: RedisServer[] = []
@@ -25,8 +25,8 @@ export async function startSentinelGroup (folder: string, { patience = 60_000, l
   const master = await start('a', [])
   servers.push(master, ...await Promise.all(['b', 'c'].map(async name => await start(name, [`replicaof 127.0.0.1 ${master.port}`]))))
   const conf = (await sentinelConf(master.port, passwords))
-    .replace(/(down-after-milliseconds refresh) \d+/, `$1 ${patience}`)
-    .replace(/(failover-timeout refresh) \d+/, `$1 ${patience * 3}`)
+    .replace(/(down-after-milliseconds refresh) \d+/, `$1 ${failoverAfter}`)
+    .replace(/(failover-timeout refresh) \d+/, `$1 ${failoverAfter * 3}`)
   sentinels.push(...await Promise.all(['1', '2', '3'].map(async name => await startServer({
     folder: join(folder, name), password: passwords.sentinelsOwn, sentinel: true, config: port => conf.replace('port 26379', `port ${port}\nbind 127.0.0.1`)
   }))))

@@ -13,13 +13,13 @@ const ERRORS: Record<number, string> = {
 const EXPLAINED = /^\{"code":400,"message":"Bad Request: (body|params)[\w/]* must .+"\}$/
 
 /** Describes an undocumented answer to an attack; `undefined` if all are as documented. After a 200, stores the session's new token. */
-export function judge (attack: Attack, answers: Answer[]): string | undefined {
+export function checkAnswers (attack: Attack, answers: Answer[]): string | undefined {
   const { may = [400], mayBeSilent = false, exactly, own, then } = attack
   if (then === 'reset') return undefined
   if (answers.length === 0 && !mayBeSilent) return 'no answer'
   if (exactly !== undefined && answers.length !== exactly) return `${answers.length} answers: ${answers.map(({ status }) => status).join()}`
   for (const answer of answers) {
-    const wrong = may.includes(answer.status) ? judgeOne(attack, answer) : `status ${answer.status}`
+    const wrong = may.includes(answer.status) ? checkAnswer(attack, answer) : `status ${answer.status}`
     if (wrong !== undefined) return wrong
     if (own !== undefined && answer.status === 200) {
       const { refreshToken } = JSON.parse(answer.body)
@@ -30,7 +30,7 @@ export function judge (attack: Attack, answers: Answer[]): string | undefined {
   return undefined
 }
 
-function judgeOne ({ listener, own, bodiless }: Attack, { status, headers, body }: Answer): string | undefined {
+function checkAnswer ({ listener, own, bodiless }: Attack, { status, headers, body }: Answer): string | undefined {
   if (headers.get('cache-control') !== 'no-store') return `cache-control: ${headers.get('cache-control')}`
   if (bodiless || status === 204) return body === '' ? undefined : 'a body'
   if (headers.get('content-type') !== 'application/json; charset=utf-8') return `content-type: ${headers.get('content-type')}`

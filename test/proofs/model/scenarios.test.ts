@@ -1,7 +1,7 @@
 import t, { type Test } from 'tap'
 import { startRedis, type PrivateRedis } from '../../support/helper.ts'
 import { changeRules, furthest, list, open, refresh, revoke, revokeAll, updateProfile, type Command } from './commands.ts'
-import { loseRotations, pass, passToExpiry, persist, rollBack, save, setBack } from './happenings.ts'
+import { loseRotations, pass, passToExpiry, persist, rollBack, save, setBack } from './steps.ts'
 import type { Rules } from './model.ts'
 import { mutate, type Mutant } from './mutants.ts'
 import { runCommands } from './runs.ts'
