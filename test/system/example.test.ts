@@ -23,7 +23,7 @@ const browser = await startChromium(t)
 /** Copies the repository, so that compiling disturbs no other test. No links: Node and tsc would resolve them to the original files. */
 async function copyRepository (t: Test): Promise<string> {
   const folder = await tempFolder(t)
-  for (const name of ['package.json', 'tsconfig.json', 'tsconfig.build.json', 'src', 'plugins', 'routes', 'packages', 'examples']) {
+  for (const name of ['package.json', 'tsconfig.json', 'tsconfig.build.json', 'LICENSE', 'src', 'plugins', 'routes', 'packages', 'examples']) {
     await cp(name, join(folder, name), { recursive: true, filter: source => !source.endsWith('.data') })
   }
   await mkdir(join(folder, 'node_modules'))
