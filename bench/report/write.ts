@@ -11,8 +11,8 @@ const own = (relative: string): string => fileURLToPath(new URL(relative, import
 export const resultsFolder = own('../results')
 
 /**
- * Makes tables and plots of all results in a folder. The tables of `resultsFolder` go between the markers of the READMEs, those of
- * other folders into files. Returns the goals as text for a terminal.
+ * Makes tables and plots of all results in a folder. Tables of `resultsFolder` are written into the READMEs, between markers;
+ * tables of other folders are written into files. Returns the goals as text for a terminal.
  */
 export async function writeReport (folder: string): Promise<string> {
   const results = readResults(folder)

@@ -12,6 +12,6 @@ export const JwkSet = Type.Object({
   ]))
 }, {
   title: 'JwkSet',
-  description: 'All public keys, including those that do not sign yet and those that no longer sign.',
+  description: 'All public keys. Keys that do not sign yet, and keys that no longer sign, are included.',
   examples: [{ keys: [{ kty: 'OKP', crv: 'Ed25519', x: '11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo', alg: 'EdDSA', kid: 'NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs', use: 'sig' }] }]
 })

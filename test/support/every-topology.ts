@@ -1,0 +1,12 @@
+/** Test files that must pass on every topology of Redis; `TEST_REDIS` chooses it. */
+await import('../sessions/store.test.ts')
+await import('../sessions/find.test.ts')
+await import('../routes/internal.test.ts')
+await import('../routes/refresh.test.ts')
+await import('../deployment/issuer.test.ts')
+await import('../deployment/keys.test.ts')
+await import('../overload/rates-count.test.ts')
+await import('../validator/events.test.ts')
+await import('../validator/redis.test.ts')
+await import('../replicas.test.ts')
+await import('../faults.test.ts')
