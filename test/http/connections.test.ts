@@ -117,6 +117,17 @@ t.test('a client that sends bytes after an invalid request still gets the answer
   t.match(lines, [{ refused: { HPE_INVALID_METHOD: 1 } }], 'counted once')
 })
 
+t.test('a client that stops reading its answers is disconnected, and counted in the log', async t => {
+  const { service, port } = await listen(t)
+  const client = open(t, port)
+  client.pause()
+  const [socket] = await once(service.public.server, 'connection') as [Socket]
+  socket.write(Buffer.alloc(2 ** 26)) // more than the kernel buffers
+  while (!socket.destroyed) service.public.connections.check()
+  await service.public.close()
+  t.match(service.log.filter(({ msg }) => msg === 'requests were turned away'), [{ turnedAway: { unread: 1 } }])
+})
+
 t.test('the rest of a request that timed out has no effect', async t => {
   const { service, port } = await listen(t)
   service.public.server.headersTimeout = service.public.server.requestTimeout = 500
