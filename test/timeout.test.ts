@@ -1,0 +1,27 @@
+import t from 'tap'
+import { withTimeout } from '#src/timeout'
+
+const HOUR = 3_600_000
+const never = new Promise<never>(() => {})
+const fail = (): never => { throw new Error('too late') }
+const timers = (): number => process.getActiveResourcesInfo().filter(name => name === 'Timeout').length
+
+t.test('settles as the promise does, and leaves no timer', async t => {
+  const before = timers()
+  t.equal(await withTimeout(Promise.resolve('in time'), HOUR, fail), 'in time')
+  await t.rejects(withTimeout(Promise.reject(new Error('broken')), HOUR, fail), { message: 'broken' })
+  t.equal(timers(), before)
+})
+
+t.test('settles as onTimeout does once the time is over', async t => {
+  t.equal(await withTimeout(never, 1, () => 'late'), 'late')
+  await t.rejects(withTimeout(never, 1, fail), { message: 'too late' })
+})
+
+t.test('ignores an error that the promise has after the time', async t => {
+  let reject = (_: Error): void => {}
+  const promise = new Promise<string>((_resolve, _reject) => { reject = _reject })
+  t.equal(await withTimeout(promise, 1, () => 'late'), 'late')
+  reject(new Error('nobody reads this'))
+  await new Promise(resolve => setImmediate(resolve))
+})
