@@ -10,9 +10,15 @@ export interface SigningKey {
   secret: Buffer | { private: string, public: string }
 }
 
+/** A secret: refresh tokens have no other keys. */
+interface SecretKey extends SigningKey {
+  algorithm: 'HS512'
+  secret: Buffer
+}
+
 /** The keys of each kind of token: the first signs, all verify. */
 export interface SigningKeys {
-  refresh: SigningKey[]
+  refresh: SecretKey[]
   access: SigningKey[]
 }
 
@@ -25,7 +31,7 @@ export function signingKeys ({ REFRESH_TOKEN_SECRETS: refresh, ACCESS_TOKEN_SECR
   return { refresh: secretKeys(refresh), access: leavesSigningToSecrets(list) ? [...bySecret, ...byKey] : [...byKey, ...bySecret] }
 }
 
-function secretKeys (list: string): SigningKey[] {
+function secretKeys (list: string): SecretKey[] {
   return parseKeys(list).map(({ kid, secret }) => ({ kid, algorithm: 'HS512', secret }))
 }
 

@@ -34,17 +34,19 @@ export interface AccessClaims {
 const SID = /^[A-Za-z0-9_-]{22}$/
 
 /**
- * Checks that verified claims are those of a refresh token. A signature proves the author of a token, not its contents:
- * this refuses older tokens without `sid` and `gen`, signed with the same secret.
+ * Checks that the payload of a verified token holds the claims of a refresh token. A signature proves the author of a token, not
+ * its contents: this refuses access tokens, and older tokens without `sid` and `gen`, signed with the same secret.
  */
-export function isRefreshClaims (claims: Partial<Record<keyof RefreshClaims, unknown>>): claims is RefreshClaims {
-  return isPositiveInteger(claims.id) && isPositiveInteger(claims.gen) && isPositiveInteger(claims.iat) && isPositiveInteger(claims.exp) &&
-    isSid(claims.sid)
+export function isRefreshClaims (payload: unknown, issuer: string): payload is RefreshClaims {
+  const { sub, iss, id, sid, gen, iat, exp } = Object(payload)
+  return sub === 'Refresh' && iss === issuer && isPositiveInteger(id) && isPositiveInteger(gen) && isPositiveInteger(iat) &&
+    isPositiveInteger(exp) && isSid(sid)
 }
 
 /** Checks that verified claims are those of an access token: an older one without `sid` belongs to no session. */
-export function isAccessClaims (claims: Partial<Record<keyof AccessClaims, unknown>>): claims is AccessClaims {
-  return isPositiveInteger(claims.id) && isPositiveInteger(claims.iat) && isPositiveInteger(claims.exp) && isSid(claims.sid)
+export function isAccessClaims (payload: unknown): payload is AccessClaims {
+  const { id, sid, iat, exp } = Object(payload)
+  return isPositiveInteger(id) && isPositiveInteger(iat) && isPositiveInteger(exp) && isSid(sid)
 }
 
 function isSid (value: unknown): boolean {
