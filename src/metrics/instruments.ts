@@ -57,13 +57,13 @@ export function addSeries ({ buckets, series }: Histogram, labels: Series['label
   return added
 }
 
-/** Adds an observation to a series. Allocates nothing. */
-export function observe (series: Series, value: number): void {
+/** Adds an observation to a series, or several of the same value. Allocates nothing. */
+export function observe (series: Series, value: number, times = 1): void {
   const { buckets, counts } = series
   let i = 0
   while (i < buckets.length && value > buckets[i]!) i++
-  counts[i]!++
-  series.sum += value
+  counts[i]! += times
+  series.sum += value * times
 }
 
 /** Samples in Prometheus's form: buckets are cumulative, and the last one, `+Inf`, equals the count. */

@@ -6,8 +6,8 @@ import { definitions } from './definitions.ts'
 import { addSeries, createCounts, createHistogram, observe, type Series } from './instruments.ts'
 
 /**
- * Observes a store's calls: their durations, and the sessions they open and end. It runs on every call, so it costs two
- * look-ups and an addition. The series of a script and a result appears with the first such call.
+ * Observes a store's calls: their durations, and the sessions they open and end. A refresh that shared a command with others
+ * counts as one call, of the command's duration. The series of a script and a result appears with the first such call.
  */
 export function createScriptObserver (registry: Registry): ScriptObserver {
   const { opened, ended, scripts } = definitions
@@ -15,9 +15,9 @@ export function createScriptObserver (registry: Registry): ScriptObserver {
   const endedTotals = createCounts(registry, ended)
   const histogram = createHistogram(registry, scripts)
   const all: Partial<Record<ScriptName, Partial<Record<ScriptResult, Series>>>> = {}
-  return (script, seconds, result, reply) => {
+  return ({ script, keys }, seconds, result, reply) => {
     const byResult = all[script] ??= {}
-    observe(byResult[result] ??= addSeries(histogram, { script, result }), seconds)
+    observe(byResult[result] ??= addSeries(histogram, { script, result }), seconds, keys.length)
     if (reply === undefined) return
     if (isOpened(reply)) openedTotal.inc()
     countEnds(endedTotals, script, reply)

@@ -8,13 +8,13 @@ import { sources, type ScriptName, type Scripts } from './scripts.ts'
 /** Arguments of EVAL: the source, the number of keys, one key, and ARGV. */
 export type EvalArguments = [source: string, keys: 1, key: string, ...argv: Array<string | number>]
 
-/** A script to run on a user's record. */
+/** A script to run on records that one server holds. */
 export interface Command {
   script: ScriptName
-  key: string
+  /** The records: one, except for `rotate`. */
+  keys: string[]
   channel: string
-  userId: number
-  /** ARGV from the fourth on. The runner adds the deadline of each attempt. */
+  /** ARGV from the third on. The runner adds the deadline of each attempt. */
   argv: Array<string | number>
 }
 
@@ -42,9 +42,16 @@ export interface NewSession extends Profile {
 /** The part of a verified refresh token that decides a refresh. */
 export type PresentedToken = Pick<Generation, 'id' | 'sid' | 'gen' | 'exp'>
 
+/** A verified refresh token, and the device that presented it. */
+export interface Presentation {
+  token: PresentedToken
+  deviceId: string
+}
+
 export interface Commands {
   open (sid: string, session: NewSession): Command
-  rotate (token: PresentedToken, deviceId: string): Command
+  /** In a Cluster, of one presentation: the others' records may be on other servers. */
+  rotate (presentations: Presentation[]): Command
   revoke (userId: number, sid: string, reason?: 'logout' | 'reuse'): Command
   revokeAll (userId: number): Command
   list (userId: number): Command
@@ -56,13 +63,21 @@ export interface Commands {
 export function createCommands ({ prefix, idleTtl, absoluteTtl, retryWindow, maxSessionsPerUser }: CommandOptions): Commands {
   const channel = eventsChannel(prefix)
   const on = (userId: number, script: ScriptName, argv: Array<string | number>): Command =>
-    ({ script, key: userKey(prefix, userId), channel, userId, argv })
+    ({ script, keys: [userKey(prefix, userId)], channel, argv: [userId, ...argv] })
 
   return {
     open: (sid, { userId, deviceId, label = '', email, role, authenticatedAt = '' }) => on(userId, 'open',
       [sid, hashDevice(deviceId), label, email, role, idleTtl, absoluteTtl, maxSessionsPerUser, authenticatedAt]),
-    rotate: ({ id, sid, gen, exp }, deviceId) => on(id, 'rotate',
-      [sid, gen, exp, hashDevice(deviceId), idleTtl, absoluteTtl, retryWindow]),
+    rotate (presentations) {
+      const keys: string[] = []
+      const argv: Command['argv'] = [idleTtl, absoluteTtl, retryWindow]
+      for (const { token: { id, sid, gen, exp }, deviceId } of presentations) {
+        keys.push(userKey(prefix, id))
+        // One text: five arguments would take Redis longer to receive than Lua takes to split them.
+        argv.push(`${id}:${sid}:${gen}:${exp}:${hashDevice(deviceId)}`)
+      }
+      return { script: 'rotate', keys, channel, argv }
+    },
     revoke: (userId, sid, reason = 'logout') => on(userId, 'revoke', [sid, reason]),
     revokeAll: userId => on(userId, 'revoke-all', []),
     list: userId => on(userId, 'list', []),
@@ -73,13 +88,13 @@ export function createCommands ({ prefix, idleTtl, absoluteTtl, retryWindow, max
 }
 
 /** Sends a command once; `deadline` is in Unix milliseconds by Redis's clock. */
-export function send (scripts: Scripts, { script, key, channel, userId, argv }: Command, deadline: number): Promise<Reply> {
-  return scripts[script](key, channel, userId, deadline, ...argv) as Promise<Reply>
+export function send (scripts: Scripts, { script, keys, channel, argv }: Command, deadline: number): Promise<Reply> {
+  return scripts[script](keys.length, ...keys, channel, deadline, ...argv) as Promise<Reply>
 }
 
 /** Checks whether the server of a key would run a refresh. */
 export function checkWritable (scripts: Scripts, key: string): Promise<Reply> {
-  return scripts['check-writable'](key) as Promise<Reply>
+  return scripts['check-writable'](1, key) as Promise<Reply>
 }
 
 /** Gives a prefix to an issuer for `seconds`, unless another issuer has it. */

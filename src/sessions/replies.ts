@@ -1,4 +1,5 @@
-import { AuthenticatedAhead, LoggedOutSince } from '#src/errors'
+import { AuthenticatedAhead, LoggedOutSince, StoreUnavailable } from '#src/errors'
+import { withoutArguments } from '#src/log/redact'
 import type { Generation } from '#src/tokens/claims'
 import type { ScriptName } from './scripts.ts'
 
@@ -74,25 +75,32 @@ export function isLate ([word]: Reply): boolean {
 export function toOpened (reply: Reply, id: number, sid: string): LiveSession {
   if (reply[0] === 'logged_out') throw new LoggedOutSince()
   if (reply[0] === 'ahead') throw new AuthenticatedAhead()
-  return toLive(reply, id, sid)
-}
-
-/** The reply of rotate.lua. */
-export function toRotation (reply: Reply, id: number, sid: string): Rotation {
-  const outcome = reply[0] as Rotation['outcome']
-  switch (outcome) {
-    case 'rotated':
-    case 'retried':
-    case 'recovered':
-      return { outcome, session: toLive(reply, id, sid) }
-    default:
-      return { outcome }
-  }
-}
-
-function toLive (reply: Reply, id: number, sid: string): LiveSession {
   const [, nowMs, gen, iat, exp, email, role] = reply as [string, number, number, number, number, string, string]
   return { generation: { id, sid, gen, iat, exp }, profile: { email, role }, now: Math.floor(nowMs / 1000) }
+}
+
+/** One refresh in the reply of rotate.lua: its outcome, and what the script's header documents; or an error that concerns it alone. */
+type Decision = [outcome: Rotation['outcome'], gen: number, iat: number, exp: number, email: string, role: string, pruned?: number] | Error
+
+/** The reply of rotate.lua: a rotation for each presentation, or `StoreUnavailable` for a damaged record. */
+export function toRotations (
+  [, nowMs, ...decisions]: Reply, presentations: Array<{ token: Pick<Generation, 'id' | 'sid'> }>
+): Array<Rotation | Error> {
+  const now = Math.floor(nowMs / 1000)
+  return (decisions as Decision[]).map((decision, i) => {
+    if (!Array.isArray(decision)) return new StoreUnavailable(withoutArguments(String(decision)))
+    const [outcome, gen, iat, exp, email, role] = decision
+    switch (outcome) {
+      case 'rotated':
+      case 'retried':
+      case 'recovered': {
+        const { token: { id, sid } } = presentations[i]!
+        return { outcome, session: { generation: { id, sid, gen, iat, exp }, profile: { email, role }, now } }
+      }
+      default:
+        return { outcome }
+    }
+  })
 }
 
 /** The reply of revoke.lua: whether the session was live. */
@@ -147,11 +155,8 @@ export function isOpened ([word]: Reply): boolean {
 export function countEnds (counts: Record<EndReason, number>, script: ScriptName, reply: Reply): void {
   switch (script) {
     case 'rotate':
-      if (reply[0] === 'reused') counts.reuse++
-      else if (reply[0] === 'expired') counts.expired++
-      // A successful refresh has an eighth element only if it pruned other sessions; the other outcomes end none.
-      else if (reply.length < 8) return
-      break
+      for (let i = 2; i < reply.length; i++) countEndsOf(counts, reply[i] as Decision)
+      return
     case 'find':
       return
     case 'open':
@@ -167,4 +172,14 @@ export function countEnds (counts: Record<EndReason, number>, script: ScriptName
   }
   // The last element of every reply is the number of expired sessions that the script pruned.
   counts.expired += reply.at(-1) as number
+}
+
+function countEndsOf (counts: Record<EndReason, number>, decision: Decision): void {
+  if (!Array.isArray(decision)) return
+  const [outcome] = decision
+  if (outcome === 'reused') counts.reuse++
+  else if (outcome === 'expired') counts.expired++
+  // A successful refresh has a seventh element only if it pruned other sessions; the other outcomes end none.
+  else if (decision.length < 7) return
+  counts.expired += decision.at(-1) as number
 }

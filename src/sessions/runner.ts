@@ -7,7 +7,6 @@ import { NoConnectionError, sendUntilRun } from '#src/redis/redirects'
 import { withTimeout } from '#src/timeout'
 import { checkWritable, send, type Command } from './commands.ts'
 import { isLate, type Reply } from './replies.ts'
-import type { ScriptName } from './scripts.ts'
 import type { Server, Servers } from './servers.ts'
 
 /** Milliseconds that Redis has to answer a call. The public endpoint promises its 500 within a second. */
@@ -18,8 +17,8 @@ export const scriptResults = ['ok', 'late', 'timeout', 'unreplicated', 'error'] 
 
 export type ScriptResult = typeof scriptResults[number]
 
-/** Called once for every settled call, with its total duration in seconds, and the reply if the result is `ok`. */
-export type ScriptObserver = (script: ScriptName, seconds: number, result: ScriptResult, reply?: Reply) => void
+/** Called once for every settled command, with its total duration in seconds, and the reply if the result is `ok`. */
+export type ScriptObserver = (command: Command, seconds: number, result: ScriptResult, reply?: Reply) => void
 
 /** Runs commands on records. Rejects only with `StoreUnavailable` or `NotReplicated`, within `TIMEOUT`. */
 export interface Runner {
@@ -64,12 +63,12 @@ export function createRunner (servers: Servers, prefix: string, observe: ScriptO
       const startedAt = performance.now()
       const expiresAt = waitingSince(startedAt) + ms
       try {
-        const sent = sendUntilRun(servers, command.key, server => sendOnce(server, command, expiresAt), canRetryHere)
+        const sent = sendUntilRun(servers, command.keys[0]!, server => sendOnce(server, command, expiresAt), canRetryHere)
         const reply = await withTimeout(sent, ms, () => { throw new TimeoutError(ms) })
-        observe(command.script, (performance.now() - startedAt) / 1000, 'ok', reply)
+        observe(command, (performance.now() - startedAt) / 1000, 'ok', reply)
         return reply
       } catch (err) {
-        observe(command.script, (performance.now() - startedAt) / 1000, resultOf(err))
+        observe(command, (performance.now() - startedAt) / 1000, resultOf(err))
         throw toStoreError(err as Error)
       }
     },

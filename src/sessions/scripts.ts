@@ -9,8 +9,8 @@ const sharedScripts = ['claim-issuer', 'announce-keys'] as const
 
 export type ScriptName = typeof scriptNames[number]
 
-/** Runs a script: its key, then its arguments. */
-type Run = (...args: Array<string | number>) => Promise<unknown>
+/** Runs a script: the number of keys, the keys, then the arguments. */
+type Run = (keys: number, ...args: Array<string | number>) => Promise<unknown>
 
 export type Scripts = Record<ScriptName, Run>
 
@@ -31,6 +31,11 @@ export function readScript (name: string): string {
 export const sources = Object.fromEntries([...scriptNames, ...sharedScripts].map(name => [name, readScript(name)])) as
   Record<ScriptName | typeof sharedScripts[number], string>
 
+/** The name of a script's command on a client. */
+export function commandOf (name: ScriptName): string {
+  return `rts:${name}`
+}
+
 /** Defines a command for every script. */
 export function eachScript (define: (name: ScriptName) => Run): Scripts {
   return Object.fromEntries(scriptNames.map(name => [name, define(name)])) as Scripts
@@ -44,13 +49,13 @@ export function defineScripts (redis: Redis): ServerScripts {
   const commands = redis as unknown as Record<string, Run>
   return {
     scripts: eachScript(name => {
-      const command = `rts:${name}`
-      redis.defineCommand(command, { lua: sources[name], numberOfKeys: 1 })
+      const command = commandOf(name)
+      redis.defineCommand(command, { lua: sources[name] })
       return commands[command]!.bind(redis)
     }),
     // ASKING and EVAL in one write. Not EVALSHA: after NOSCRIPT, ioredis would send the script again without ASKING.
-    asking: eachScript(name => async (...args) => {
-      const replies = await redis.pipeline().asking().eval(sources[name], 1, ...args).exec()
+    asking: eachScript(name => async (keys, ...args) => {
+      const replies = await redis.pipeline().asking().eval(sources[name], keys, ...args).exec()
       const [err, reply] = replies![1]!
       if (err !== null) throw err
       return reply

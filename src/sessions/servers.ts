@@ -2,7 +2,7 @@ import { Cluster, type Redis } from 'ioredis'
 import type { RedisClient } from '#src/redis/client'
 import { clusterRoutes, type Routes } from '#src/redis/redirects'
 import { createTopology } from '#src/redis/topology'
-import { defineScripts, type ServerScripts } from './scripts.ts'
+import { commandOf, defineScripts, type ServerScripts } from './scripts.ts'
 
 type Definition = (redis: Redis) => ServerScripts
 
@@ -22,8 +22,13 @@ export interface Server extends ServerScripts {
   readClock (): Promise<void>
 }
 
+/** Maximum number of refreshes in one script call. Others wait meanwhile, about half a millisecond. */
+const BATCH_SIZE = 64
+
 /** The servers that hold the records. */
 export interface Servers extends Routes<Server> {
+  /** Maximum number of records that a script may work on: 1 in a Cluster, where records may be on different servers. */
+  batchSize: number
   /** Seconds that Redis's clock is ahead of this machine's; with several masters, the clock that is furthest off. */
   takeAhead (): number | undefined
   /** Returns one key for each server, made by `keyOf` from 1, 2, 3 and so on. */
@@ -33,7 +38,10 @@ export interface Servers extends Routes<Server> {
 /** `define` defines the scripts on each server's connection. */
 export function createServers (redis: RedisClient, createClock = createRedisClock, define: Definition = defineScripts): Servers {
   const create = (redis: Redis): Server => createServer(redis, createClock(), define(redis))
-  return redis instanceof Cluster ? ofCluster(redis, create) : ofSingle(create(redis))
+  if (redis instanceof Cluster) return ofCluster(redis, create)
+  // Its calls are collected already; automatic pipelining would hold them back for another turn of the event loop.
+  redis.options.autoPipeliningIgnoredCommands = [commandOf('rotate')]
+  return ofSingle(create(redis))
 }
 
 function createServer (redis: Redis, clock: RedisClock, scripts: ServerScripts): Server {
@@ -49,6 +57,7 @@ function createServer (redis: Redis, clock: RedisClock, scripts: ServerScripts):
 
 function ofSingle (server: Server): Servers {
   return {
+    batchSize: BATCH_SIZE,
     of: () => server,
     follow: async () => undefined,
     takeAhead: () => server.clock.takeAhead?.(),
@@ -67,6 +76,7 @@ function ofCluster (cluster: Cluster, create: (redis: Redis) => Server): Servers
   }
   return {
     ...clusterRoutes(topology, CONNECT_TIMEOUT, serverOf),
+    batchSize: 1,
     takeAhead () {
       const nodes = [...topology.masters()].flatMap(address => topology.node(address) ?? [])
       return furthestFromZero(nodes.flatMap(node => servers.get(node)?.clock.takeAhead?.() ?? []))

@@ -1,8 +1,9 @@
 import type { RedisClient } from '#src/redis/client'
-import { createCommands, type CommandOptions, type NewSession, type PresentedToken } from './commands.ts'
+import { inBatches } from './batches.ts'
+import { createCommands, type CommandOptions, type NewSession, type Presentation, type PresentedToken } from './commands.ts'
 import { newSessionId } from '#src/redis/records'
 import {
-  toFound, toOpened, toRevoked, toRevokedIds, toRotation, toSummaries, toUpdated,
+  toFound, toOpened, toRevoked, toRevokedIds, toRotations, toSummaries, toUpdated,
   type FoundSession, type LiveSession, type Profile, type RefreshableSession, type Rotation, type SessionSummary
 } from './replies.ts'
 import { createRunner, TIMEOUT, type Runner, type ScriptObserver } from './runner.ts'
@@ -29,7 +30,10 @@ export interface SessionStore {
    * @throws AuthenticatedAhead when `authenticatedAt` is more than a minute ahead of Redis's clock.
    */
   open (session: NewSession): Promise<LiveSession>
-  /** Decides the refresh of an authentic token. One round trip; with `waitForReplicas`, the end of a reused session waits for replicas. */
+  /**
+   * Decides the refresh of an authentic token. One round trip, which the refreshes of a turn of the event loop share; with
+   * `waitForReplicas`, the end of a reused session waits for replicas.
+   */
   rotate (token: PresentedToken, deviceId: string): Promise<Rotation>
   /** Ends one session. Resolves to whether it was live. */
   revoke (userId: number, sid: string): Promise<boolean>
@@ -58,12 +62,14 @@ export function createSessionStore (redis: RedisClient, options: SessionStoreOpt
   const commands = createCommands(options)
   const servers = createServers(redis, createClock)
   const { run, probe } = createRunner(servers, prefix, observe)
+  const rotateInBatch = inBatches<Presentation, Rotation>(servers.batchSize, async presentations =>
+    toRotations(await run(commands.rotate(presentations)), presentations))
   const { run: runAndWait, confirm } = waitForReplicas === undefined ? { run } : createWaitingRunner(waitForReplicas)
 
   function createWaitingRunner ({ redis, replicas }: NonNullable<typeof waitForReplicas>): Pick<Runner, 'run'> & { confirm: Confirm } {
     const servers = createServers(redis, createClock, redis => defineWaitingScripts(redis, replicas))
     // Drops the reply: the session has been counted already.
-    const uncounted = createRunner(servers, prefix, (script, seconds, result) => observe?.(script, seconds, result))
+    const uncounted = createRunner(servers, prefix, (command, seconds, result) => observe?.(command, seconds, result))
     const confirm = createConfirm(async (userId, sid, ms) => await uncounted.run(commands.revoke(userId, sid, 'reuse'), ms))
     return { ...createRunner(servers, prefix, observe), confirm }
   }
@@ -76,7 +82,7 @@ export function createSessionStore (redis: RedisClient, options: SessionStoreOpt
 
     async rotate (token, deviceId) {
       const startedAt = performance.now()
-      const rotation = toRotation(await run(commands.rotate(token, deviceId)), token.id, token.sid)
+      const rotation = await rotateInBatch({ token, deviceId })
       if (rotation.outcome !== 'reused' || confirm === undefined) return rotation
       return { outcome: 'reused', unconfirmed: !await confirm(token.id, token.sid, startedAt + TIMEOUT - performance.now()) }
     },

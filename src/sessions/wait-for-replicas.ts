@@ -38,9 +38,9 @@ export function defineWaitingScripts (redis: Redis, replicas: number): ServerScr
     waiting = undefined
   }
 
-  const define = (asking: boolean): ServerScripts['scripts'] => eachScript(name => async (...args) =>
+  const define = (asking: boolean): ServerScripts['scripts'] => eachScript(name => async (keys, ...args) =>
     await new Promise((resolve, reject) => {
-      const call: Call = { asking, args: [sources[name], 1, ...args], resolve, reject }
+      const call: Call = { asking, args: [sources[name], keys, ...args], resolve, reject }
       if (waiting === undefined) send([call])
       else waiting.push(call)
     }))

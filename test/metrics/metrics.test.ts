@@ -268,8 +268,8 @@ t.test('a call is observed once, with its final result', async t => {
     absoluteTtl: 100,
     retryWindow: 30,
     maxSessionsPerUser: 5,
-    observe: (script: string, seconds: number, result: string, reply?: unknown[]) => {
-      seen.push([script, seconds > 0 && seconds < 5, result, reply?.[0]])
+    observe: ({ script }: { script: string }, seconds: number, result: string, reply?: unknown[]) => {
+      seen.push([script, seconds > 0 && seconds < 5, result, (reply?.[2] as unknown[] | undefined)?.[0]])
     }
   }
   const behind = createRedisClock()

@@ -13,5 +13,5 @@ t.test('a probe fails while no master is known', async t => {
 t.test('rejects if a script sent with ASKING fails', async t => {
   const { client } = await startRedis(t)
   await client.set('rt:1', 'no hash')
-  await t.rejects(defineScripts(client).asking.list('rt:1', Date.now() + 10_000), { name: 'ReplyError' })
+  await t.rejects(defineScripts(client).asking.list(1, 'rt:1', 'rt:events', Date.now() + 10_000), { name: 'ReplyError' })
 })

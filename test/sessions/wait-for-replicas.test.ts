@@ -194,10 +194,10 @@ t.test('rejects a batch that can\'t be sent, and sends the next one', async t =>
   const { scripts } = defineWaitingScripts(client, 0)
   const { pipeline } = client
   client.pipeline = () => { throw new Error('no pipeline') }
-  const args = ['k', 'events', 1, Date.now() + 60_000]
+  const args = ['k', 'events', Date.now() + 60_000, 1]
   const outcomes: unknown[] = []
   const call = async (): Promise<void> => {
-    outcomes.push(await scripts.list(...args).then(reply => (reply as unknown[])[0], err => err.message))
+    outcomes.push(await scripts.list(1, ...args).then(reply => (reply as unknown[])[0], err => err.message))
   }
   call()
   await until('the batch is refused', () => outcomes.length === 1)

@@ -3,13 +3,14 @@
 -- KEYS[1]  the user's record, a hash: email, role, s:<sid> = gen:createdAt:rotatedAt:expiresAt:device, l:<sid> = label,
 --          loggedOutAt and profileChangedAt, in Unix seconds with three decimals, once they have happened
 -- ARGV[1]  the channel of announcements
--- ARGV[2]  the user's id, as text: Lua prints large numbers with an exponent
--- ARGV[3]  deadline: Unix milliseconds after which the caller has given up
+-- ARGV[2]  deadline: Unix milliseconds after which the caller has given up
+-- ARGV[3]  the user's id, as text: Lua prints large numbers with an exponent. rotate.lua has several records, and sets `key` and
+--          `user` for each
 --
 -- All times are Redis's own, in seconds unless the name says otherwise. Every reply begins { word, nowMs }; a script
 -- that runs after its deadline does nothing and replies { 'late', nowMs }. Replies end with the number of sessions that
 -- the script ended, by reason if there are several; a refresh that succeeds carries the number only if it is not 0.
-local key, channel, user, deadline = KEYS[1], ARGV[1], ARGV[2], tonumber(ARGV[3])
+local channel, deadline, key, user = ARGV[1], tonumber(ARGV[2]), KEYS[1], ARGV[3]
 
 local time = redis.call('TIME')
 local now = tonumber(time[1])

@@ -22,8 +22,8 @@ const rotate: Array<[string, string]> = [
   ["if outcome == 'expired' or outcome == 'reused' then", "if outcome == 'reused' then"],
   ["if outcome == 'expired' or outcome == 'reused' then", "if outcome == 'expired' then"],
   ["return { 'retried'", "redis.call('HSET', key, field, format(current, created, now, expires, owner)) return { 'retried'"],
-  ["{ 'retried', nowMs, current, rotated", "{ 'retried', nowMs, current, now"],
-  ["{ 'retried', nowMs, current,", "{ 'retried', nowMs, gen,"],
+  ["{ 'retried', current, rotated", "{ 'retried', current, now"],
+  ["{ 'retried', current,", "{ 'retried', gen,"],
   ['math.min(now + idle, created + absolute)', 'now + idle'],
   ['math.min(now + idle, created + absolute)', 'created + absolute'],
   ['math.min(now + idle, created + absolute)', 'math.max(now + idle, created + absolute)'],
@@ -42,11 +42,11 @@ const rotate: Array<[string, string]> = [
   ['(record[4] or record[5]) and', 'record[5] and'],
   ['(record[4] or record[5]) and', 'true and'],
   ['if renewed < expires or', 'if'],
-  ["  remove(sid, outcome == 'reused' and 'reuse' or 'expired')\n", "  redis.call('DEL', key) announce(outcome == 'reused' and 'reuse' or 'expired', sid)\n"],
-  ['  settle(liveSessions())\n  return { outcome', '  return { outcome'],
-  ['{ outcome, nowMs, gen + 1, now,', '{ outcome, nowMs, gen + 1, rotated,'],
-  ['{ outcome, nowMs, gen + 1, now,', '{ outcome, nowMs, current + 1, now,'],
-  ['renewed, record[2], record[3] }\nif', 'renewed, record[3], record[2] }\nif']
+  ["    remove(sid, outcome == 'reused' and 'reuse' or 'expired')\n", "    redis.call('DEL', key) announce(outcome == 'reused' and 'reuse' or 'expired', sid)\n"],
+  ['    settle(liveSessions())\n    return { outcome', '    return { outcome'],
+  ['{ outcome, gen + 1, now,', '{ outcome, gen + 1, rotated,'],
+  ['{ outcome, gen + 1, now,', '{ outcome, current + 1, now,'],
+  ['renewed, record[2], record[3] }\n  if', 'renewed, record[3], record[2] }\n  if']
 ]
 
 const rotationRule: Array<[string, string]> = [

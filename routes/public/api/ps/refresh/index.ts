@@ -2,9 +2,7 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { RefreshRefused } from '#src/errors'
 import { ErrorResponse } from '#src/schemas/error'
 import { RefreshRequest, SessionTokens, sessionTokens } from '#src/schemas/refresh'
-import type { Rotation } from '#src/sessions/replies'
 import { nameOfSession } from '#src/overload/rate-limit-names'
-import type { RefreshClaims } from '#src/tokens/claims'
 
 const Refused = {
   ...ErrorResponse,
@@ -46,7 +44,13 @@ const route: FastifyPluginAsyncTypebox = async app => {
     // Only after verification, so that made-up tokens can't use up another client's limit.
     if (limitSession !== undefined) await limitSession(request, nameOfSession(claims.sid, deviceId))
 
-    const rotation = await rotate(claims, deviceId)
+    concurrencyLimit.acquire()
+    let rotation
+    try {
+      rotation = await sessions.rotate(claims, deviceId)
+    } finally {
+      concurrencyLimit.release()
+    }
     if (!('session' in rotation)) throw new RefreshRefused(rotation.outcome, claims, rotation.unconfirmed === true ? 500 : 400)
 
     const { outcome, session } = rotation
@@ -55,15 +59,6 @@ const route: FastifyPluginAsyncTypebox = async app => {
     request.log[level]({ outcome, userId: claims.id, sid: claims.sid }, 'refreshed')
     return sessionTokens(app.tokens, session)
   })
-
-  async function rotate (claims: RefreshClaims, deviceId: string): Promise<Rotation> {
-    concurrencyLimit.acquire()
-    try {
-      return await sessions.rotate(claims, deviceId)
-    } finally {
-      concurrencyLimit.release()
-    }
-  }
 }
 
 export default route
