@@ -12,7 +12,7 @@ import { DEVICE_ID, secrets, type Service } from './contenders.ts'
  */
 
 const { REDIS_PREFIX, REFRESH_IDLE_TTL, JWT_ISSUER } = Environment.properties
-const prefix = String(REDIS_PREFIX.default)
+export const prefix = String(REDIS_PREFIX.default)
 const idleTtl = Number(REFRESH_IDLE_TTL.default)
 
 /** Commands sent before their replies are awaited. */
@@ -35,7 +35,7 @@ export async function writeRecords (
     const fields = ['email', emailOf(id), 'role', 'GUEST']
     for (const device of devices) {
       const sid = newSessionId()
-      fields.push(`s:${sid}`, `1:${now}:${now}:${exp}:${device}`)
+      fields.push(`s:${sid}`, `000001:${now}:${now}:${exp}:${device}`)
       if ((id - from) % sample === 0 && device === devices[0]) samples.push({ id, sid, gen: 1, iat: now, exp })
     }
     pipeline.hset(key, ...fields)
