@@ -7,6 +7,7 @@ import { growth } from './suites/growth.ts'
 import { memory } from './suites/memory.ts'
 import { profile } from './suites/profile.ts'
 import { race } from './suites/race.ts'
+import { saturation } from './suites/saturation.ts'
 import { sessions } from './suites/sessions.ts'
 import { speed } from './suites/speed.ts'
 import { start } from './suites/start.ts'
@@ -23,13 +24,14 @@ const suites: Record<string, Suite> = {
   memory,
   start,
   profile,
+  saturation,
   growth,
   sessions: async (settings, report) => await sessions(settings, settings.manySessions, report),
   'five-million': async (settings, report) => await sessions(settings, settings.mostSessions, report)
 }
 
 /** Suites that run when none is named; each of the others takes minutes. */
-const usual = ['speed', 'race', 'memory', 'start']
+const usual = ['speed', 'saturation', 'race', 'memory', 'start']
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,

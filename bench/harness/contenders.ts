@@ -26,7 +26,8 @@ export const titles = {
   ceiling: 'ceiling',
   tutorial: 'tutorial',
   'oidc-provider': 'node-oidc-provider',
-  'better-auth': 'better-auth'
+  'better-auth': 'better-auth',
+  'better-auth-reuse': 'better-auth, reuse interval 30 s'
 } as const
 
 export type ContenderName = keyof typeof titles
@@ -65,7 +66,8 @@ const protocols: Record<ContenderName, Protocol> = {
   ceiling: { ...documented, rotates: false },
   tutorial: documented,
   'oidc-provider': tokenEndpoint('/token'),
-  'better-auth': tokenEndpoint('/api/auth/oauth2/token')
+  'better-auth': tokenEndpoint('/api/auth/oauth2/token'),
+  'better-auth-reuse': tokenEndpoint('/api/auth/oauth2/token')
 }
 
 /** Node flags for every contender, from BENCH_NODE_FLAGS, to measure the effect of a flag. */
@@ -131,8 +133,8 @@ export async function openSession (internalUrl: string, userId: number, tries = 
 /** Starts a contender on its Redis. `answer` is the fixed answer of the ceiling, copied from the product. */
 export async function startContender (name: ContenderName, redisUrl: string, answer: string): Promise<Service> {
   if (name === 'ours') return await startOurs(redisUrl)
-  const env = { REDIS_URL: redisUrl, ANSWER: answer, DEVICE_ID }
-  const service = spawnNode([...nodeFlags, path(`../contenders/${name}/server.mjs`)], { core: 0, env, ipc: true })
+  const env = { REDIS_URL: redisUrl, ANSWER: answer, DEVICE_ID, REUSE_INTERVAL: name === 'better-auth-reuse' ? '30' : '0' }
+  const service = spawnNode([...nodeFlags, path(`../contenders/${name.replace('-reuse', '')}/server.mjs`)], { core: 0, env, ipc: true })
   const { url } = JSON.parse(await service.line('"url"'))
   return {
     name,

@@ -8,7 +8,7 @@ const functions: Array<[RegExp, string]> = [
   [/^\(program\)$/, 'Node and the kernel'],
   [/^validate\d+$/, 'schema'],
   [/^(sign|signRefresh|signAccess|signCompact)$/, 'sign'],
-  [/^(verifyRefresh|headerOf)$/, 'verify']
+  [/^(verify|verifyRefresh|headerOf|isEqual)$/, 'verify']
 ]
 
 /** Classes by file. An unlisted frame counts for its caller: all classes use Node's crypto, buffers and sockets. */

@@ -6,6 +6,8 @@ export const integer = (value: number): string => Math.round(value).toString().r
 
 export const bytes = (value: number): string => `${integer(value)} bytes`
 
+export const megabytes = (value: number): string => `${(value / 1e6).toFixed(0)} MB`
+
 export const factor = (value: number): string => `${value.toFixed(value < 10 ? 2 : 1)} ×`
 
 export const milliseconds = (value: number): string => `${value < 100 ? value.toPrecision(2) : integer(value)} ms`

@@ -33,13 +33,13 @@ function unlessQuick (run: { quick: boolean } | undefined, goals: Iterable<Goal>
 function * speedGoals ({ speed }: Results): Generator<Goal> {
   const { ours, ceiling } = speed?.results ?? {}
   if (ours === undefined) return
-  if (ours.toCeiling !== undefined) yield atLeast('Throughput relative to the ceiling', 0.6, ours.toCeiling.median, factor)
+  if (ours.cpuToCeiling !== undefined) yield atLeast('The ceiling\'s CPU relative to the CPU of a refresh', 0.62, ours.cpuToCeiling.median, factor)
   if (ours.toOidcProvider !== undefined) yield atLeast('Throughput relative to node-oidc-provider', 8, ours.toOidcProvider.median, factor)
   if (ceiling !== undefined) {
-    yield atMost('p99 at half load relative to the ceiling', 3, ours.latency.p99.median / ceiling.latency.p99.median, factor)
+    yield atMost('p99 at half load relative to the ceiling', 1, ours.latency.p99.median / ceiling.latency.p99.median, factor)
   }
   yield atMost('Redis CPU per refresh', 12, ours.redisCpu.median, value => `${value.toFixed(1)} µs`)
-  yield atMost('Resident memory of a replica under load', 100e6, ours.rss, value => `${(value / 1e6).toFixed(0)} MB`)
+  if (ceiling !== undefined) yield atMost('Resident memory under load relative to the ceiling', 1.25, ours.rss / ceiling.rss, factor)
 }
 
 function * memoryGoals ({ memory }: Results): Generator<Goal> {
@@ -59,6 +59,8 @@ function * growthGoals ({ growth }: Results): Generator<Goal> {
     ...atMost(`Redis memory after ${rotations}`, 1.02, last.memory / first.memory, factor),
     ...(sameKeys ? {} : { met: false, measured: `${integer(last.keys - first.keys)} more keys` })
   }
+  const early = ours.points.find(point => point.rotations >= last.rotations / 10)!
+  yield atMost(`Resident memory after ${integer(last.rotations)} refreshes relative to ${integer(early.rotations)}`, 1.05, last.rss / early.rss, factor)
   yield atLeast(`Throughput after ${rotations}`, 0.9, lateSpeed(ours.points) / earlySpeed(ours.points), factor)
 }
 

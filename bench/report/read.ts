@@ -4,6 +4,7 @@ import type { GrowthResults } from '../suites/growth.ts'
 import type { MemoryResults } from '../suites/memory.ts'
 import type { ProfileResult } from '../suites/profile.ts'
 import type { RaceResults } from '../suites/race.ts'
+import type { SaturationResult } from '../suites/saturation.ts'
 import type { SessionsResult } from '../suites/sessions.ts'
 import type { SpeedResult } from '../suites/speed.ts'
 import type { StartResult } from '../suites/start.ts'
@@ -12,6 +13,7 @@ import type { Settings } from '../settings.ts'
 /** Results of each suite, by the name of its file. */
 export interface Findings {
   speed: SpeedResult
+  saturation: SaturationResult
   race: RaceResults
   memory: MemoryResults
   start: StartResult
@@ -34,7 +36,7 @@ export interface Run<T> {
 
 export type Results = { [Suite in keyof Findings]?: Run<Findings[Suite]> }
 
-export const suiteNames = ['speed', 'race', 'memory', 'start', 'profile', 'growth', 'sessions', 'five-million'] as const
+export const suiteNames = ['speed', 'saturation', 'race', 'memory', 'start', 'profile', 'growth', 'sessions', 'five-million'] as const
 
 /** Reads the results of all suites that have been run. Each suite may be run alone, so their dates may differ. */
 export function readResults (folder: string): Results {

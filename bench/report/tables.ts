@@ -1,6 +1,6 @@
 import { contenderNames, titles, type ContenderName } from '../harness/contenders.ts'
 import type { Machine } from '../harness/machine.ts'
-import { bytes, factor, integer, markdownTable, milliseconds, withSpread } from './format.ts'
+import { bytes, factor, integer, markdownTable, megabytes, milliseconds, withSpread } from './format.ts'
 import { goals, UNDECIDED } from './goals.ts'
 import { suiteNames, type Results, type Run } from './read.ts'
 
@@ -17,6 +17,7 @@ export function fullReport (results: Results): string {
     speedTable(results),
     results.speed && '![Latency at half load](results/latency.svg)',
     latencyTable(results),
+    saturationTable(results),
     profileTable(results),
     raceTable(results),
     results.memory && '![Redis memory of a user with one session](results/memory.svg)',
@@ -36,12 +37,12 @@ export function summary (results: Results): string {
     const raced = race?.results[name]
     return [
       titles[name],
-      of?.toCeiling === undefined ? '' : `${of.toCeiling.median.toFixed(2)}`,
+      of?.cpuToCeiling === undefined ? '' : `${of.cpuToCeiling.median.toFixed(2)}`,
       cell(memory?.results[name], ({ perUser }) => bytes(perUser)),
       cell(raced, ({ doubleSpent, lostSessions, rounds }) => `${integer(doubleSpent)} and ${lostSessions} of ${rounds}`)
     ]
   })
-  const head = ['', 'speed, ceiling = 1', 'Redis memory per session', 'tokens double-spent and sessions lost in races']
+  const head = ['', 'speed by CPU, ceiling = 1', 'Redis memory per session', 'tokens double-spent and sessions lost in races']
   return `${markdownTable(head, rows)}\n\n${provenance(results)}`
 }
 
@@ -62,14 +63,16 @@ function speedTable ({ speed }: Results): string | undefined {
       withSpread(of.perSecond, integer),
       of.toCeiling === undefined ? '' : withSpread(of.toCeiling, factor),
       withSpread(of.cpu, integer),
+      of.cpuToCeiling === undefined ? '' : withSpread(of.cpuToCeiling, factor),
       withSpread(of.redisCpu, value => value.toFixed(1)),
       share(of.serviceShare),
       `${share(of.redisShare)}, ${share(of.generatorShare)}`,
-      `${(of.rss / 1e6).toFixed(0)} MB`
+      megabytes(of.rss)
     ]
   })
   const head = [
-    '', 'refreshes/s', 'relative to ceiling', 'service CPU per refresh, µs', 'Redis CPU per refresh, µs', 'service, share of its core',
+    '', 'refreshes/s', 'relative to ceiling', 'service CPU per refresh, µs', 'ceiling\'s CPU relative to it',
+    'Redis CPU per refresh, µs', 'service, share of its core',
     'Redis and generator, share of their core', 'resident memory'
   ]
   return markdownTable(head, rows)
@@ -82,6 +85,15 @@ function latencyTable ({ speed }: Results): string | undefined {
     return [titles[name], integer(rate), ...[p50, p99, p999].map(value => withSpread(value, milliseconds)), milliseconds(generatorDelayP99)]
   })
   return markdownTable(['', 'at refreshes/s', 'p50', 'p99', 'p99.9', 'delay of the generator, p99'], rows)
+}
+
+function saturationTable ({ saturation }: Results): string | undefined {
+  if (saturation === undefined) return undefined
+  const { processes, perSecond, redisCpu, redisShare } = saturation.results
+  return markdownTable(['one Redis server, without services', 'refreshes/s', 'Redis CPU per refresh, µs', 'Redis, share of its core'], [[
+    `${processes} processes`, withSpread(perSecond, integer), withSpread(redisCpu, value => value.toFixed(1)),
+    withSpread(redisShare, value => value.toFixed(2))
+  ]])
 }
 
 function profileTable ({ profile }: Results): string | undefined {
@@ -108,10 +120,11 @@ function growthTable ({ growth }: Results): string | undefined {
     const mib = (value: number): string => `${(value / 2 ** 20).toFixed(1)} MiB`
     return [
       titles[name], integer(last.rotations), `${mib(first.memory)} → ${mib(last.memory)}`, `${integer(first.keys)} → ${integer(last.keys)}`,
-      bytes(bytesPerRotation), `${integer(points[1]!.cpu)} → ${integer(last.cpu)} µs`
+      bytes(bytesPerRotation), `${integer(points[1]!.cpu)} → ${integer(last.cpu)} µs`,
+      `${megabytes(points[1]!.rss)} → ${megabytes(last.rss)}`
     ]
   })
-  return markdownTable(['repeated rotation of the same sessions', 'rotations', 'Redis memory', 'keys', 'growth per refresh', 'CPU per refresh'], rows)
+  return markdownTable(['repeated rotation of the same sessions', 'rotations', 'Redis memory', 'keys', 'growth per refresh', 'CPU per refresh', 'resident memory'], rows)
 }
 
 function scaleTable ({ sessions, 'five-million': most }: Results): string | undefined {

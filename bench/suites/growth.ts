@@ -1,6 +1,6 @@
 import type { ContenderName } from '../harness/contenders.ts'
 import { withEnvironment, type BenchEnvironment, type Contender } from '../harness/environment.ts'
-import { cpuOf } from '../harness/usage.ts'
+import { cpuOf, usageOf } from '../harness/usage.ts'
 import type { Report, Settings } from '../settings.ts'
 
 /** Redis's contents and the refresh rate after a number of rotations of the same sessions. */
@@ -11,6 +11,8 @@ export interface GrowthPoint {
   perSecond: number
   /** Microseconds of the service's CPU for each refresh since the previous point. */
   cpu: number
+  /** Bytes of the service's resident memory. */
+  rss: number
 }
 
 export interface GrowthOf {
@@ -52,10 +54,10 @@ async function rotate ({ load }: BenchEnvironment, contender: Contender, setting
     const { perSecond, total } = await load.count(contender.name, { connections, count })
     const cpu = (cpuOf(contender.pid) - before) / total
     const { memory, keys } = await contender.redis.info()
-    const point = { rotations: count * (i + 1), memory, keys, perSecond, cpu }
+    const point = { rotations: count * (i + 1), memory, keys, perSecond, cpu, rss: usageOf(contender.pid)?.rss ?? NaN }
     points.push(point)
     report(`${contender.name.padEnd(14)} ${String(point.rotations).padStart(8)} rotations  ${(memory / 2 ** 20).toFixed(2)} MiB  ` +
-      `${keys} keys  ${perSecond.toFixed(0)} refreshes/s  ${cpu.toFixed(0)} µs CPU`)
+      `${keys} keys  ${perSecond.toFixed(0)} refreshes/s  ${cpu.toFixed(0)} µs CPU  ${(point.rss / 1e6).toFixed(0)} MB`)
   }
   return points
 }

@@ -9,6 +9,8 @@ export interface SpeedOf {
   perSecond: Spread
   /** Speed divided by the ceiling's in the same round. */
   toCeiling: Spread | undefined
+  /** The ceiling's CPU of a request divided by the CPU of a refresh in the same round: steadier than speeds. */
+  cpuToCeiling: Spread | undefined
   /** Speed divided by node-oidc-provider's in the same round. */
   toOidcProvider: Spread | undefined
   /** Microseconds of CPU for each refresh: the service's, and Redis's. */
@@ -107,6 +109,7 @@ function summarize (name: ContenderName, rounds: Map<ContenderName, Round[]>, la
   return {
     perSecond: spread(of(name, 'perSecond')),
     toCeiling: by('ceiling'),
+    cpuToCeiling: rounds.has('ceiling') ? ratios(of('ceiling', 'cpu'), of(name, 'cpu')) : undefined,
     toOidcProvider: by('oidc-provider'),
     cpu: spread(of(name, 'cpu')),
     redisCpu: spread(of(name, 'redisCpu')),

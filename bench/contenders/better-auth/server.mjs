@@ -20,7 +20,12 @@ const auth = betterAuth({
   rateLimit: { enabled: false },
   telemetry: { enabled: false },
   logger: { disabled: true },
-  plugins: [jwt(), oauthProvider({ loginPage: '/login', consentPage: '/consent', silenceWarnings: { oauthAuthServerConfig: true, openidConfig: true } })]
+  plugins: [jwt(), oauthProvider({
+    loginPage: '/login',
+    consentPage: '/consent',
+    refreshTokenReuseInterval: Number(process.env.REUSE_INTERVAL),
+    silenceWarnings: { oauthAuthServerConfig: true, openidConfig: true }
+  })]
 })
 const { adapter } = await auth.$context
 
