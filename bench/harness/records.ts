@@ -35,7 +35,7 @@ export async function writeRecords (
     const fields = ['email', emailOf(id), 'role', 'GUEST']
     for (const device of devices) {
       const sid = newSessionId()
-      fields.push(`s:${sid}`, `000001:${now}:${now}:${exp}:${device}`)
+      fields.push(`s:${sid}`, `001:${now}:${now}:${exp}:${device}`)
       if ((id - from) % sample === 0 && device === devices[0]) samples.push({ id, sid, gen: 1, iat: now, exp })
     }
     pipeline.hset(key, ...fields)

@@ -89,10 +89,10 @@ function latencyTable ({ speed }: Results): string | undefined {
 
 function saturationTable ({ saturation }: Results): string | undefined {
   if (saturation === undefined) return undefined
-  const { processes, perSecond, redisCpu, redisShare } = saturation.results
-  return markdownTable(['one Redis server, without services', 'refreshes/s', 'Redis CPU per refresh, µs', 'Redis, share of its core'], [[
+  const { processes, perSecond, redisCpu, redisShare, atFullCore } = saturation.results
+  return markdownTable(['one Redis server, without services', 'refreshes/s', 'Redis CPU per refresh, µs', 'Redis, share of its core', 'refreshes/s that fill its core'], [[
     `${processes} processes`, withSpread(perSecond, integer), withSpread(redisCpu, value => value.toFixed(1)),
-    withSpread(redisShare, value => value.toFixed(2))
+    withSpread(redisShare, value => value.toFixed(2)), withSpread(atFullCore, integer)
   ]])
 }
 

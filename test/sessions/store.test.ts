@@ -67,7 +67,7 @@ t.test('open writes the documented record', async t => {
   t.same(await client.hgetall(key), {
     email: guest.email,
     role: guest.role,
-    [`s:${sid}`]: `000001:${iat}:${iat}:${iat + 100}:${hashDevice(guest.deviceId)}`,
+    [`s:${sid}`]: `001:${iat}:${iat}:${iat + 100}:${hashDevice(guest.deviceId)}`,
     [`l:${sid}`]: 'Pixel 9'
   })
   t.equal(await client.expiretime(key), iat + 100)

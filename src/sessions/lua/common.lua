@@ -37,9 +37,9 @@ local function parse (value)
   return tonumber(gen), tonumber(created), tonumber(rotated), tonumber(expires), device
 end
 
--- Six digits for gen: a record that grew with its sessions' generations would need another allocation.
+-- Three digits for gen: a record that grew with the generations of its sessions would need another allocation.
 local function format (gen, created, rotated, expires, device)
-  return string.format('%06d:%d:%d:%d:%s', gen, created, rotated, expires, device)
+  return string.format('%03d:%d:%d:%d:%s', gen, created, rotated, expires, device)
 end
 
 -- Number of sessions that `liveSessions` has ended in this run.

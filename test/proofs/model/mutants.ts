@@ -117,7 +117,7 @@ const common: Array<[string, string]> = [
   ['  announce(reason, sid)\nend', 'end'],
   ['  announce(reason, sid)\nend', '  announce(reason, sid) announce(reason, sid)\nend'],
   ["'^(%d+):(%d+):(%d+):(%d+):(.*)$'", "'^(%d+):(%d+):(%d+):(%d+):(.?.?.?)'"],
-  ["'%06d:%d:%d:%d:%s', gen, created, rotated", "'%06d:%d:%d:%d:%s', gen, rotated, created"],
+  ["'%03d:%d:%d:%d:%s', gen, created, rotated", "'%03d:%d:%d:%d:%s', gen, rotated, created"],
   ['if not expires or expires <= now then', 'if not expires or expires < now then'],
   ['if not expires or expires <= now then', 'if false then'],
   ["remove(sid, 'expired')", "redis.call('HDEL', key, fields[i])"],

@@ -176,7 +176,7 @@ function toHash (user: User): Record<string, string> {
     ...profileChangedAt !== undefined && { profileChangedAt: seconds(profileChangedAt) }
   }
   for (const { sid, device, label, gen, createdAt, rotatedAt, expiresAt } of user.sessions) {
-    fields[`s:${sid}`] = `${String(gen).padStart(6, '0')}:${createdAt}:${rotatedAt}:${expiresAt}:${deviceHash(device)}`
+    fields[`s:${sid}`] = `${String(gen).padStart(3, '0')}:${createdAt}:${rotatedAt}:${expiresAt}:${deviceHash(device)}`
     if (label !== '') fields[`l:${sid}`] = label
   }
   return fields
