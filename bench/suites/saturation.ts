@@ -52,7 +52,10 @@ export async function saturation (settings: Settings, report: Report) {
     }
     const of = (field: keyof typeof measured[number]): Spread => spread(measured.map(round => round[field]))
     const results: SaturationResult = {
-      processes: PROCESSES, perSecond: of('perSecond'), redisCpu: of('redisCpu'), redisShare: of('redisShare'),
+      processes: PROCESSES,
+      perSecond: of('perSecond'),
+      redisCpu: of('redisCpu'),
+      redisShare: of('redisShare'),
       atFullCore: spread(measured.map(({ perSecond, redisShare }) => perSecond / redisShare))
     }
     return { machine: describeMachine((await redis.info()).version), results }
