@@ -1,12 +1,11 @@
-// The login service: stores users and passwords, and opens and ends sessions through the internal API.
+// The login service: stores users and passwords, and opens sessions through the internal API.
 // The key of that API stays in this service; no browser ever sees it.
 import { randomBytes, scrypt, timingSafeEqual } from 'node:crypto'
 import { promisify } from 'node:util'
 import closeWithGrace from 'close-with-grace'
 import Fastify from 'fastify'
-import { sessionValidation } from 'refresh-token-validator/fastify'
 
-const { PORT, REDIS_URL, ACCESS_TOKEN_SECRETS, INTERNAL_URL, INTERNAL_API_KEY, DEMO_EMAIL, DEMO_PASSWORD } = process.env
+const { PORT, INTERNAL_URL, INTERNAL_API_KEY, DEMO_EMAIL, DEMO_PASSWORD } = process.env
 
 // OWASP's scrypt parameters for 16 MiB of memory a hash.
 const hash = (password, salt) => promisify(scrypt)(password.normalize('NFKC'), salt, 64, { N: 2 ** 14, r: 8, p: 5 })
@@ -24,20 +23,19 @@ async function authenticate (email, password) {
   return timingSafeEqual(user.hash, await hash(password, user.salt)) ? { ...user, authenticatedAt } : undefined
 }
 
-async function internal (method, path, body) {
-  const response = await fetch(`${INTERNAL_URL}/internal${path}`, {
-    method,
+async function openSession (session) {
+  const response = await fetch(`${INTERNAL_URL}/internal/sessions`, {
+    method: 'POST',
     headers: { Authorization: `Bearer ${INTERNAL_API_KEY}`, 'Content-Type': 'application/json' },
-    body: JSON.stringify(body),
+    body: JSON.stringify(session),
     signal: AbortSignal.timeout(5000)
   })
-  if (response.ok) return response
+  if (response.ok) return await response.json()
   // 400: the browser's device id is invalid. 409: a log-out everywhere came in between. Any other status is a server error.
   throw Object.assign(new Error('The internal API refused'), { statusCode: { 400: 400, 409: 401 }[response.status] ?? 500 })
 }
 
 const app = Fastify({ logger: true })
-await app.register(sessionValidation, { redisUrl: REDIS_URL, secrets: ACCESS_TOKEN_SECRETS })
 
 const properties = { email: { type: 'string' }, password: { type: 'string', maxLength: 1024 }, deviceId: { type: 'string' } }
 const schema = { body: { type: 'object', properties, required: ['email', 'password', 'deviceId'] } }
@@ -46,13 +44,8 @@ app.post('/login', { schema }, async (request, reply) => {
   const user = await authenticate(request.body.email, request.body.password)
   if (user === undefined) return reply.code(401).send({ code: 401, message: 'Unauthorized' })
   const { id: userId, email, role, authenticatedAt } = user
-  const opened = await internal('POST', '/sessions', { userId, email, role, authenticatedAt, deviceId: request.body.deviceId })
-  return reply.header('Cache-Control', 'no-store').send(await opened.json())
-})
-
-app.post('/logout', { onRequest: app.requireSession() }, async (request, reply) => {
-  await internal('DELETE', `/users/${request.session.id}/sessions/${request.session.sid}`)
-  return reply.code(204).send()
+  const opened = await openSession({ userId, email, role, authenticatedAt, deviceId: request.body.deviceId })
+  return reply.header('Cache-Control', 'no-store').send(opened)
 })
 
 closeWithGrace(async () => { await app.close() })

@@ -49,11 +49,11 @@ async function start () {
   const demo = { DEMO_EMAIL: 'ada@example.com', DEMO_PASSWORD: randomBytes(9).toString('base64url') }
   const listening = 'Server listening at '
   const [login, api] = (await Promise.all([
-    run('login.mjs', { ...validation, ...demo, INTERNAL_URL: service.internal, INTERNAL_API_KEY }, listening),
+    run('login.mjs', { PORT: '0', ...demo, INTERNAL_URL: service.internal, INTERNAL_API_KEY }, listening),
     run('api.mjs', validation, listening)
   ])).map(({ msg }) => msg.slice(listening.length))
 
-  const gateway = createGateway([['/api/ps/', service.public], ['/api/', api], ['/log', login]])
+  const gateway = createGateway([['/api/ps/', service.public], ['/api/', api], ['/login', login]])
   ending.signal.addEventListener('abort', () => gateway.closeAllConnections())
   gateway.on('error', err => fail(`The page can't be served: ${err.message}.`))
   gateway.listen({ port: Number(PORT), host: '127.0.0.1', signal: ending.signal }, () => console.log([

@@ -47,21 +47,25 @@ export default fp(async app => {
   app.setErrorHandler<FastifyError | RefreshRefused | TurnedAway>((error, request, reply) => {
     const err = isBrokenOff(error, request) ? aborted : error
     const status = publicStatus(err)
-    const { explains = false, isRefresh = false } = request.routeOptions.config
-    if (isRefresh) app.metrics.refreshes[refusedOutcome(err, status)]++
+    const { explains = false, counts } = request.routeOptions.config
+    if (counts !== undefined) {
+      const counters: Record<string, number> = app.metrics[counts]
+      counters[refusedOutcome(err, status)]!++
+    }
     if (err instanceof TurnedAway) {
       turnedAway.count(err.reason)
       return reply.code(err.statusCode).header('retry-after', err.retryAfter).send(errorBody(err.statusCode))
     }
     if (err instanceof RefreshRefused) {
       const { outcome, userId, sid } = err
-      const message = status === 400 ? 'refresh refused' : 'refresh refused; too few replicas have the end of its session'
+      const refusal = counts === 'logouts' ? 'log-out refused' : 'refresh refused'
+      const message = status === 400 ? refusal : `${refusal}; too few replicas have the end of its session`
       if (sid === undefined) refuse(request, outcome)
       else request.log[outcome === 'reused' ? 'warn' : 'info']({ outcome, userId, sid }, message)
       return reply.code(status).send(errorBody(status))
     }
     if (status === 500) {
-      const isOneOfMany = isRefresh && err instanceof StoreUnavailable && !turnedAway.count('redis')
+      const isOneOfMany = counts !== undefined && err instanceof StoreUnavailable && !turnedAway.count('redis')
       if (!isOneOfMany) request.log.error({ err, req: request }, 'request failed')
     } else if (explains && !(err instanceof AccessRefused)) {
       request.log.info({ code: err.code, req: request }, 'request refused')
@@ -101,7 +105,7 @@ declare module 'fastify' {
   interface FastifyContextConfig {
     /** Whether a 400 says which field is wrong: for callers behind the API key. */
     explains?: boolean
-    /** Whether the metrics count this route's errors as refresh outcomes. */
-    isRefresh?: boolean
+    /** The metric that counts this route's answers by outcome: for the requests of clients. */
+    counts?: 'refreshes' | 'logouts'
   }
 }

@@ -39,7 +39,7 @@ export const MalformedBody = createError('RTS_MALFORMED_BODY', 'The body is not 
 /** The client's connection broke before its request was complete, or before it was processed. Nobody reads the answer. */
 export const Aborted = createError('RTS_ABORTED', 'The client closed its connection', 400)
 
-/** The user has no session. */
+/** Nothing is stored about the user, or no session for a call that needs one. */
 export const UserNotFound = createError('RTS_USER_NOT_FOUND', 'The user has no live session', 404)
 
 /** The user has logged out everywhere since the password was checked, so the log-in must start again. */
@@ -58,11 +58,11 @@ export const StoreUnavailable = createError('RTS_STORE_UNAVAILABLE', 'Redis coul
  */
 export const NotReplicated = createError('RTS_NOT_REPLICATED', 'the change is made, but %d of %d replicas have it; ask again', 500)
 
-/** Why a refresh was refused. Only the log and the metrics record the reason; the client gets the uniform 400. */
+/** Why a refresh or a log-out was refused. Only the log and the metrics record the reason; the client gets the uniform 400. */
 export type RefusalOutcome = 'malformed' | 'forged' | 'unknown' | 'device_mismatch' | 'expired' | 'reused'
 
 /**
- * A refresh refused through the caller's fault. Holds the fields of the log line, never a token.
+ * A refresh or a log-out refused through the caller's fault. Holds the fields of the log line, never a token.
  * All refusals get the same 400 (RFC 9700 section 4.14 asks for refusal, not for an explanation). The exception is a 500
  * when reuse ended the session but a failover might revive it: the client keeps the token, which would end the session again.
  */

@@ -20,10 +20,15 @@ t.test('nothing secret is in Redis, in its append-only file or in the log', asyn
   // Requests that are refused, one for each cause.
   await service.refresh(third.refreshToken, 'another')
   await service.refresh(`${third.refreshToken}x`)
+  await service.logOut(third.refreshToken, 'another')
+  await service.logOut(`${third.refreshToken}x`, 'a very own identifier')
   await service.refresh(opened.refreshToken, 'a very own identifier')
+  await service.logOut(third.refreshToken, 'a very own identifier')
   await service.refresh(third.refreshToken, 'a very own identifier')
   for (const payload of [third.refreshToken, `{"deviceId":"x","refreshToken":"${third.refreshToken}`, `"${third.refreshToken}"`]) {
-    await service.public.inject({ method: 'POST', url: '/api/ps/refresh', payload, headers: { 'content-type': 'application/json' } })
+    for (const url of ['/api/ps/refresh', '/api/ps/logout']) {
+      await service.public.inject({ method: 'POST', url, payload, headers: { 'content-type': 'application/json' } })
+    }
   }
   await service.public.inject({ method: 'POST', url: `/api/ps/refresh?refreshToken=${third.refreshToken}`, payload: {} })
   await service.public.inject({ method: 'POST', url: '/api/ps/refresh', headers: { authorization: `Bearer ${third.refreshToken}` }, payload: {} })

@@ -94,6 +94,9 @@ export async function logIn (email, password) {
 
 /** Ends the session on the server, and deletes its tokens in every tab even if the server can't be reached. */
 export async function logOut () {
-  await call('/logout', { method: 'POST', signal: AbortSignal.timeout(TIMEOUT) }).catch(() => {})
-  await exclusively(() => { save(null) })
+  await exclusively(async () => {
+    const current = session()
+    if (current !== null) await post('/api/ps/logout', { deviceId: localStorage.deviceId, refreshToken: current.refreshToken })
+    save(null)
+  })
 }

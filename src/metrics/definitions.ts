@@ -18,6 +18,16 @@ export const refreshOutcomes = [
 export type RefreshOutcome = typeof refreshOutcomes[number]
 
 /**
+ * How log-outs by clients end: `ended` the session, or found it `absent`. The others are as for refreshes; `unavailable` includes
+ * a log-out that too few replicas have.
+ */
+export const logoutOutcomes = [
+  'ended', 'absent', 'malformed', 'forged', 'device_mismatch', 'unavailable', 'limited', 'overloaded', 'aborted'
+] as const
+
+export type LogoutOutcome = typeof logoutOutcomes[number]
+
+/**
  * Upper bounds in seconds: from a script's usual fraction of a millisecond to beyond the second within which the endpoint
  * promises an answer. 0.5 and 0.75 lie on either side of the 0.7 seconds after which the service gives up on Redis.
  */
@@ -29,6 +39,12 @@ export const definitions = {
     help: 'Requests to the refresh endpoint, by outcome.',
     labelNames: ['outcome'],
     values: refreshOutcomes
+  },
+  logouts: {
+    name: 'rts_logouts_total',
+    help: 'Requests to the log-out endpoint, by outcome.',
+    labelNames: ['outcome'],
+    values: logoutOutcomes
   },
   opened: {
     name: 'rts_sessions_opened_total',

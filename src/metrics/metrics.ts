@@ -2,7 +2,7 @@ import { Counter, Gauge, Registry } from 'prom-client'
 import { isReady, type Health } from '#src/health'
 import type { ScriptObserver } from '#src/sessions/runner'
 import type { Listener } from '#src/http/listeners'
-import { definitions, type RefreshOutcome } from './definitions.ts'
+import { definitions, type LogoutOutcome, type RefreshOutcome } from './definitions.ts'
 import { createCounts, createHistogram, type Histogram } from './instruments.ts'
 import { registerProcessMetrics } from './process.ts'
 import { createScriptObserver } from './scripts.ts'
@@ -12,6 +12,8 @@ export interface Metrics {
   registry: Registry
   /** The code that decides the outcome of a refresh adds 1. */
   refreshes: Record<RefreshOutcome, number>
+  /** The same for log-outs by clients. */
+  logouts: Record<LogoutOutcome, number>
   requests: Histogram
   unmatched: Record<Listener, number>
   /** Passed to the store of each listener. */
@@ -28,10 +30,11 @@ export interface Metrics {
 /** `health` and `log` belong to the process and are read at every scrape. */
 export function createMetrics (health: Health, log: { readonly dropped: number } = { dropped: 0 }): Metrics {
   const registry = new Registry()
-  const { refreshes, requests, unmatched, connected, reconnects, clock, ready, unknownKeys, logDropped } = definitions
+  const { refreshes, logouts, requests, unmatched, connected, reconnects, clock, ready, unknownKeys, logDropped } = definitions
   const metrics: Metrics = {
     registry,
     refreshes: createCounts(registry, refreshes),
+    logouts: createCounts(registry, logouts),
     requests: createHistogram(registry, requests),
     unmatched: createCounts(registry, unmatched),
     observeScript: createScriptObserver(registry),

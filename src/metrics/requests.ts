@@ -20,14 +20,14 @@ export function createRequestObserver ({ requests }: Metrics, listener: Listener
   }
 }
 
-/** Outcome of a refresh that was answered with an error and `status`. */
+/** Outcome of a refresh or a log-out that was answered with an error and `status`. */
 export function refusedOutcome (err: FastifyError | RefreshRefused | TurnedAway, status: number): RefreshOutcome {
   if (err instanceof RefreshRefused || err instanceof TurnedAway) return err.outcome
   if (err instanceof Aborted) return 'aborted'
   return status === 500 ? 'unavailable' : 'malformed'
 }
 
-/** Counts bytes that became no request of a route. On the public listener they count as refreshes, because clients send nothing else. */
+/** Counts bytes that became no request of a route. On the public listener they count as refreshes, because clients send little else. */
 export function countUnread ({ refreshes }: Metrics, listener: Listener, outcome: 'malformed' | 'overloaded'): void {
   if (listener === 'public') refreshes[outcome]++
 }

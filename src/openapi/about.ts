@@ -24,9 +24,9 @@ export const servers: Record<Listener, { url: string, description: string }> = {
 }
 
 export const tags = [
-  { name: 'Refresh', description: 'For clients: the one endpoint they need after log-in.' },
+  { name: 'Refresh', description: 'For clients: new tokens for a session, and its end.' },
   { name: 'Sessions', description: 'For the login service and for support: open, list and end sessions.' },
-  { name: 'Users', description: 'The profile of a user that refreshes return.' },
+  { name: 'Users', description: 'The profile that refreshes return, and everything stored about a user.' },
   { name: 'Tokens', description: 'For API services and gateways: check tokens, and find their users.' },
   { name: 'Health', description: 'For load balancers, orchestrators and Prometheus; no key needed.' }
 ]

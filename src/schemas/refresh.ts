@@ -15,6 +15,15 @@ export const RefreshRequest = Type.Object({
   examples: [{ deviceId: 'Unique key', refreshToken: 'eyJ…' }]
 })
 
+/** Any refresh token of the session ends it, also a used or expired one: a client may not know which of its tokens is the last. */
+export const LogoutRequest = Type.Object({
+  deviceId: DeviceId,
+  refreshToken: { ...RefreshRequest.properties.refreshToken, description: 'A refresh token (JWT) of the session' }
+}, {
+  title: 'LogoutRequest',
+  examples: [{ deviceId: 'Unique key', refreshToken: 'eyJ…' }]
+})
+
 /** The documented answer: these five keys, in this order. Opening a session gives the same answer. */
 export const SessionTokens = Type.Object({
   id: UserId,

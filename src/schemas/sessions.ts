@@ -22,7 +22,7 @@ export const UserParams = Type.Object({ userId: UserIdParam })
 
 export const SessionParams = Type.Object({ userId: UserIdParam, sid: SessionId })
 
-const Time = (description: string): TString => Type.String({ format: 'date-time', description })
+export const Time = (description: string): TString => Type.String({ format: 'date-time', description })
 
 export const SessionList = Type.Object({
   sessions: Type.Array(Type.Object({
@@ -48,6 +48,9 @@ export const SessionList = Type.Object({
   }]
 })
 
+/** The session to keep when all others end. An empty value is refused: it would end every session. */
+export const EndQuery = Type.Object({ except: Type.Optional({ ...SessionId, description: 'The session that lives on' }) })
+
 /** Requires at least one of the two fields. */
 export const ProfilePatch = Type.Object(
   { email: Type.Optional(Email), role: Type.Optional(Role) },
@@ -68,6 +71,7 @@ export function toListed ({ sid, label, gen, createdAt, rotatedAt, expiresAt }: 
   return { sid, label, generation: gen, createdAt: iso(createdAt), lastUsedAt: iso(rotatedAt), expiresAt: iso(expiresAt) }
 }
 
-function iso (seconds: number): string {
-  return new Date(seconds * 1000).toISOString()
+/** ISO 8601 of Unix seconds. */
+export function iso (seconds: number): string {
+  return new Date(Math.round(seconds * 1000)).toISOString()
 }

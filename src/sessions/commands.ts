@@ -53,8 +53,13 @@ export interface Commands {
   /** In a Cluster, of one presentation: the others' records may be on other servers. */
   rotate (presentations: Presentation[]): Command
   revoke (userId: number, sid: string, reason?: 'logout' | 'reuse'): Command
-  revokeAll (userId: number): Command
+  /** Ends the session of a token, if the device is its own. */
+  logOut (token: Pick<PresentedToken, 'id' | 'sid'>, deviceId: string): Command
+  revokeAll (userId: number, except?: string): Command
+  erase (userId: number): Command
   list (userId: number): Command
+  /** As `list`, and the whole record. */
+  read (userId: number): Command
   find (userId: number, sid: string): Command
   findRefreshable (token: PresentedToken): Command
   updateProfile (userId: number, profile: Partial<Profile>): Command
@@ -79,8 +84,11 @@ export function createCommands ({ prefix, idleTtl, absoluteTtl, retryWindow, max
       return { script: 'rotate', keys, channel, argv }
     },
     revoke: (userId, sid, reason = 'logout') => on(userId, 'revoke', [sid, reason]),
-    revokeAll: userId => on(userId, 'revoke-all', []),
-    list: userId => on(userId, 'list', []),
+    logOut: ({ id, sid }, deviceId) => on(id, 'revoke', [sid, 'logout', hashDevice(deviceId)]),
+    revokeAll: (userId, except = '') => on(userId, 'revoke-all', [except]),
+    erase: userId => on(userId, 'erase', []),
+    list: userId => on(userId, 'list', ['']),
+    read: userId => on(userId, 'list', ['record']),
     find: (userId, sid) => on(userId, 'find', [sid]),
     findRefreshable: ({ id, sid, gen, exp }) => on(id, 'find', [sid, gen, exp, absoluteTtl, retryWindow]),
     updateProfile: (userId, { email = '', role = '' }) => on(userId, 'update-profile', [email, role])

@@ -39,6 +39,21 @@ export interface SessionSummary {
   expiresAt: number
 }
 
+/**
+ * How the log-out by a client ends.
+ * - `ended`: the session has ended now. `absent`: it had ended or expired before.
+ * - `device_mismatch`: the session of another device, which lives on.
+ */
+export type LogOut = 'ended' | 'absent' | 'device_mismatch'
+
+/** Everything that is stored about a user. */
+export interface StoredUser {
+  /** Every field of the record, as docs/validating-over-redis.md describes it. */
+  record: Record<string, string>
+  /** The live sessions of the record. */
+  sessions: SessionSummary[]
+}
+
 /** A live session as it stands; times in Unix seconds, `now` is Redis's clock when it was read. */
 export interface FoundSession extends Profile {
   gen: number
@@ -103,6 +118,11 @@ export function toRotations (
   })
 }
 
+/** The reply of revoke.lua to a log-out by a client. */
+export function toLogOut ([word]: Reply): LogOut {
+  return word === 'revoked' ? 'ended' : word as LogOut
+}
+
 /** The reply of revoke.lua: whether the session was live. */
 export function toRevoked ([word]: Reply): boolean {
   return word === 'revoked'
@@ -113,11 +133,20 @@ export function toRevokedIds (reply: Reply): string[] {
   return reply[3] as string[]
 }
 
-/** The reply of list.lua. */
+/** The reply of list.lua: the live sessions, most recently used first. */
 export function toSummaries (reply: Reply): SessionSummary[] {
   const rows = reply[2] as [string, string, number, number, number, number][]
   return rows.map(([sid, label, gen, createdAt, rotatedAt, expiresAt]) =>
-    ({ sid, label: label === '' ? null : label, gen, createdAt, rotatedAt, expiresAt }))
+    ({ sid, label: label === '' ? null : label, gen, createdAt, rotatedAt, expiresAt })).sort((a, b) => b.rotatedAt - a.rotatedAt)
+}
+
+/** The reply of list.lua, asked for the record; `undefined` if there is none. */
+export function toStoredUser (reply: Reply): StoredUser | undefined {
+  const fields = reply[3] as string[]
+  if (fields.length === 0) return undefined
+  const record: StoredUser['record'] = {}
+  for (let i = 0; i < fields.length; i += 2) record[fields[i]!] = fields[i + 1]!
+  return { record, sessions: toSummaries(reply) }
 }
 
 /** The reply of find.lua, asked with a refresh token or without. */
@@ -168,6 +197,7 @@ export function countEnds (counts: Record<EndReason, number>, script: ScriptName
       if (reply[0] === 'revoked') counts.logout++
       break
     case 'revoke-all':
+    case 'erase':
       counts.logout += reply[2] as number
   }
   // The last element of every reply is the number of expired sessions that the script pruned.

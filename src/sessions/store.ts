@@ -3,8 +3,9 @@ import { inBatches } from './batches.ts'
 import { createCommands, type CommandOptions, type NewSession, type Presentation, type PresentedToken } from './commands.ts'
 import { newSessionId } from '#src/redis/records'
 import {
-  toFound, toOpened, toRevoked, toRevokedIds, toRotations, toSummaries, toUpdated,
-  type FoundSession, type LiveSession, type Profile, type RefreshableSession, type Rotation, type SessionSummary
+  toFound, toLogOut, toOpened, toRevoked, toRevokedIds, toRotations, toStoredUser, toSummaries, toUpdated,
+  type FoundSession, type LiveSession, type LogOut, type Profile, type RefreshableSession, type Rotation, type SessionSummary,
+  type StoredUser
 } from './replies.ts'
 import { createRunner, TIMEOUT, type Runner, type ScriptObserver } from './runner.ts'
 import { createServers, type RedisClock } from './servers.ts'
@@ -20,7 +21,7 @@ export interface SessionStoreOptions extends CommandOptions {
 /**
  * Every method rejects with `StoreUnavailable` within `TIMEOUT` (runner.ts) when Redis fails or does not answer. Nothing takes
  * effect after that; but the call may have taken effect before, if only the answer was lost. With `waitForReplicas`, `open`,
- * `revoke`, `revokeAll` and `updateProfile` also reject with `NotReplicated`.
+ * `revoke`, `logOut`, `revokeAll`, `erase` and `updateProfile` also reject with `NotReplicated`.
  */
 export interface SessionStore {
   /**
@@ -37,10 +38,19 @@ export interface SessionStore {
   rotate (token: PresentedToken, deviceId: string): Promise<Rotation>
   /** Ends one session. Resolves to whether it was live. */
   revoke (userId: number, sid: string): Promise<boolean>
-  /** Ends every session of a user, and refuses log-ins that began before. Resolves to the ids of the live sessions it ended. */
-  revokeAll (userId: number): Promise<string[]>
+  /** Ends the session of an authentic refresh token of any generation, if the device is its own. */
+  logOut (token: Pick<PresentedToken, 'id' | 'sid'>, deviceId: string): Promise<LogOut>
+  /**
+   * Ends every session of a user but `except`, and refuses log-ins that began before. Resolves to the ids of the live sessions
+   * it ended.
+   */
+  revokeAll (userId: number, except?: string): Promise<string[]>
+  /** Removes everything stored about a user. Remembers nothing, so it refuses no log-in. */
+  erase (userId: number): Promise<void>
   /** Lists the live sessions of a user, most recently used first. */
   list (userId: number): Promise<SessionSummary[]>
+  /** Reads everything stored about a user, the sessions as `list` gives them; `undefined` if nothing is stored. */
+  read (userId: number): Promise<StoredUser | undefined>
   /** Finds one live session; `undefined` if there is none. Writes nothing: works on a full or read-only Redis too. */
   find (userId: number, sid: string): Promise<FoundSession | undefined>
   /**
@@ -91,13 +101,24 @@ export function createSessionStore (redis: RedisClient, options: SessionStoreOpt
       return toRevoked(await runAndWait(commands.revoke(userId, sid)))
     },
 
-    async revokeAll (userId) {
-      return toRevokedIds(await runAndWait(commands.revokeAll(userId)))
+    async logOut (token, deviceId) {
+      return toLogOut(await runAndWait(commands.logOut(token, deviceId)))
+    },
+
+    async revokeAll (userId, except) {
+      return toRevokedIds(await runAndWait(commands.revokeAll(userId, except)))
+    },
+
+    async erase (userId) {
+      await runAndWait(commands.erase(userId))
     },
 
     async list (userId) {
-      const sessions = toSummaries(await run(commands.list(userId)))
-      return sessions.sort((a, b) => b.rotatedAt - a.rotatedAt)
+      return toSummaries(await run(commands.list(userId)))
+    },
+
+    async read (userId) {
+      return toStoredUser(await run(commands.read(userId)))
     },
 
     async find (userId, sid) {

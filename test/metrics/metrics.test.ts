@@ -169,6 +169,12 @@ t.test('every script counts the expired sessions that it removes', async t => {
     'update-profile': [{ expired: 1 }, async () => await service.call('PATCH', '/internal/users/1', { role: 'USER' })],
     revoke: [{ expired: 1, logout: 1 }, async alive => await service.call('DELETE', `/internal/users/1/sessions/${claimsOf(alive.refreshToken).sid}`)],
     'revoke-all': [{ expired: 1, logout: 1 }, async () => await service.call('DELETE', '/internal/users/1/sessions')],
+    'revoke-all but one': [{ expired: 1 }, async alive =>
+      await service.call('DELETE', `/internal/users/1/sessions?except=${claimsOf(alive.refreshToken).sid}`)],
+    erase: [{ expired: 1, logout: 1 }, async () => await service.call('DELETE', '/internal/users/1?erase')],
+    read: [{ expired: 1 }, async () => await service.call('GET', '/internal/users/1')],
+    'revoke by the client': [{ expired: 1, logout: 1 }, async alive => await service.logOut(alive.refreshToken, 'alive')],
+    'revoke by a thief': [{}, async alive => await service.logOut(alive.refreshToken, 'another')],
     rotate: [{ expired: 1, reuse: 1 }, async alive => {
       await service.refresh(alive.refreshToken, 'alive')
       await service.refresh(alive.refreshToken, 'alive')

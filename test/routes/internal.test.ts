@@ -14,7 +14,9 @@ const calls = [
   ['GET', '/internal/users/1/sessions'],
   ['DELETE', `/internal/users/1/sessions/${sid}`],
   ['DELETE', '/internal/users/1/sessions'],
-  ['PATCH', '/internal/users/1']
+  ['PATCH', '/internal/users/1'],
+  ['GET', '/internal/users/1'],
+  ['DELETE', '/internal/users/1?erase']
 ] as const
 
 t.test('rejects every call without the API key', async t => {

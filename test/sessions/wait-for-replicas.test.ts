@@ -82,9 +82,13 @@ t.test('on: a write that no replica has is answered 500 with the reason, and a r
     ['DELETE', one],
     // Nothing is left to remove, but the replica may not know.
     ['DELETE', sessions],
-    ['DELETE', one]
+    ['DELETE', one],
+    ['DELETE', `${sessions}?except=${claimsOf(refreshToken).sid}`],
+    ['DELETE', '/internal/users/2?erase'],
+    ['DELETE', '/internal/users/2?erase']
   ]
   for (const call of calls) t.same((await service.call(...call)).json(), { code: 500, message }, call.slice(0, 2).join(' '))
+  for (let i = 0; i < 2; i++) t.equal((await service.logOut(refreshToken)).body, '{"code":500,"message":"Internal Error"}', 'a log-out by the client')
   t.equal((await service.refresh(refreshToken)).statusCode, 400, 'the log-out took effect on the master')
   t.equal((await service.internal.inject('/readyz')).statusCode, 200, 'refreshes need no replica')
 
@@ -101,7 +105,7 @@ t.test('on: a call repeated at another service waits too, although nothing is le
   const written = async (): Promise<number> => Number(/cmdstat_hset:calls=(\d+)/.exec(await pair.master.client.info('commandstats'))![1])
   // A frozen replica stays connected, so that WAIT waits for it.
   pair.replica.freeze()
-  for (const path of [sessions, `${sessions}/${claimsOf(refreshToken).sid}`]) {
+  for (const path of [sessions, `${sessions}/${claimsOf(refreshToken).sid}`, '/internal/users/1?erase']) {
     t.equal((await service.call('DELETE', path)).statusCode, 500)
     const before = await written()
     const second = await build(t, pair.master, { REDIS_WAIT_REPLICAS: '1', REDIS_PREFIX: service.config.REDIS_PREFIX })

@@ -39,6 +39,8 @@ export interface Service {
   open (overrides?: object): Promise<TokensBody>
   /** Sends the documented refresh request. */
   refresh (refreshToken: string, deviceId?: string): Promise<LightMyRequestResponse>
+  /** Sends the documented log-out request. */
+  logOut (refreshToken: string, deviceId?: string): Promise<LightMyRequestResponse>
   /** Sends any request to the internal listener, with the API key. */
   call (method: 'GET' | 'POST' | 'DELETE' | 'PATCH', url: string, payload?: object): Promise<LightMyRequestResponse>
 }
@@ -102,7 +104,9 @@ export async function build (t: Test, redis: Pick<PrivateRedis, 'url'> & Partial
       return response.json()
     },
     refresh: async (refreshToken, deviceId = guest.deviceId) =>
-      await publicApp.inject({ method: 'POST', url: '/api/ps/refresh', payload: { deviceId, refreshToken } })
+      await publicApp.inject({ method: 'POST', url: '/api/ps/refresh', payload: { deviceId, refreshToken } }),
+    logOut: async (refreshToken, deviceId = guest.deviceId) =>
+      await publicApp.inject({ method: 'POST', url: '/api/ps/logout', payload: { deviceId, refreshToken } })
   }
 }
 

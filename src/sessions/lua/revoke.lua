@@ -1,13 +1,21 @@
 #!lua flags=allow-oom
 -- revoke.lua: ends one session. Works on a full Redis too: it only frees memory.
 --
+-- A client that logs out is authentic, so it gives its device: a stolen token without the device ends nothing.
+--
 -- KEYS, ARGV[1..3]  see common.lua
 -- ARGV[4]  sid
 -- ARGV[5]  reason to announce
+-- ARGV[6]  device, hashed; absent to end the session of any device
 --
 -- Reply: { 'revoked' | 'absent', nowMs, pruned }; an expired session counts as pruned
+--     or { 'device_mismatch', nowMs, 0 }, nothing done
 
 -- include common.lua
+
+local record = ARGV[6] and redis.call('HMGET', key, 's:' .. ARGV[4])[1]
+local device = record and select(5, parse(record))
+if device and device ~= ARGV[6] then return { 'device_mismatch', nowMs, 0 } end
 
 local others, revoked = {}, false
 for _, session in ipairs(liveSessions()) do

@@ -10,7 +10,7 @@ const ERRORS: Record<number, string> = {
   500: '{"code":500,"message":"Internal Error"}'
 }
 
-const EXPLAINED = /^\{"code":400,"message":"Bad Request: (body|params)[\w/]* must .+"\}$/
+const EXPLAINED = /^\{"code":400,"message":"Bad Request: (body|params|querystring)[\w/]* must .+"\}$/
 
 /** Describes an undocumented answer to an attack; `undefined` if all are as documented. After a 200, stores the session's new token. */
 export function checkAnswers (attack: Attack, answers: Answer[]): string | undefined {

@@ -15,6 +15,7 @@ const inside = (attack: Attack): Attack => ({ ...attack, listener: 'internal' })
 
 const CALLS = [
   ['POST', '/internal/sessions'], ['GET', '/internal/users/1/sessions'], ['DELETE', '/internal/users/1/sessions'],
+  ['GET', '/internal/users/1'], ['DELETE', '/internal/users/1?erase'],
   ['DELETE', '/internal/users/1/sessions/AAAAAAAAAAAAAAAAAAAAAA'], ['PATCH', '/internal/users/1'], ['POST', '/internal/introspect']
 ] as const
 
@@ -39,7 +40,12 @@ const NO_PROFILES = [
   '', '{}', '[]', 'null', '{"email":"a"}', '{"role":"a"}', '{"role":null}', '{"email":"a@b","role":1}', '{"__proto__":{"role":"A"}}'
 ]
 
-const USER_CALLS = [['GET', '/sessions', ''], ['DELETE', '/sessions', ''], ['PATCH', '', '{"role":"A"}']] as const
+const USER_CALLS = [
+  ['GET', '/sessions', ''], ['DELETE', '/sessions', ''], ['PATCH', '', '{"role":"A"}'], ['GET', '', ''], ['DELETE', '?erase', '']
+] as const
+
+/** Queries that do not confirm an erasure. */
+const NO_ERASURES = ['', '?', '?erase=false', '?erase=1', '?ERASE', '?erase&erase', '?erase[]=', '?erase=true%00', '?a=erase', '?__proto__[erase]=']
 
 const TRACES = [
   'X-Request-Id: {"level":60}', `X-Request-Id: ${'a'.repeat(5000)}`, 'X-Request-Id: \u00ff', `traceparent: ${'0'.repeat(9000)}`,
@@ -88,6 +94,10 @@ export const internal: Kinds = {
   },
   'a session that is none': random =>
     inside({ ...ask(request('DELETE', `/internal/users/1/sessions/${pick(random, NO_SESSIONS)}`, [WITH_KEY])), may: [400, 404] }),
+  'a session to keep that is none': random => inside(ask(request('DELETE',
+    `/internal/users/1/sessions?except=${pick(random, ['', `${'A'.repeat(22)}&except=${'A'.repeat(22)}`, ...NO_SESSIONS])}`, [WITH_KEY]))),
+  'an erasure that is not confirmed': random =>
+    inside(ask(request('DELETE', `/internal/users/1${pick(random, NO_ERASURES)}`, [WITH_KEY]))),
   'a session that is opened wrongly': random =>
     inside(ask(request('POST', '/internal/sessions', [WITH_KEY, JSON_TYPE], JSON.stringify(opening(random))))),
   'a profile that is changed wrongly': random =>

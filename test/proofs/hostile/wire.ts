@@ -85,6 +85,8 @@ export function request (method: string, target: string, lines: string[] = [], b
 
 export const REFRESH = '/api/ps/refresh'
 
+export const LOG_OUT = '/api/ps/logout'
+
 export const JSON_TYPE = 'Content-Type: application/json'
 
 /** Formats a refresh request with any body. */

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
+import type { SessionSummary } from '#src/sessions/replies'
 import * as model from './model.ts'
 import type { Announcement, Rules, Token, User } from './model.ts'
-import { KEYRINGS, type Snapshot, type World } from './world.ts'
+import { KEYRINGS, toHash, type Snapshot, type World } from './world.ts'
 
 /** Commands on a user. Each runs on the model and on the real store, and compares their answers. */
 
@@ -115,9 +116,34 @@ export const revoke = (n: number): Command =>
     return follow(expected, model.revoke(expected.user, nowOf(expected), sid), undefined)
   }, hasTokens)
 
+/** Logs out with the session's own device or another. */
+export const logOut = (n: number, device?: string): Command =>
+  command(`logOut(${n}, ${device})`, async (expected, world) => {
+    const { token: { sid }, device: own } = expected.issued[n % expected.issued.length]!
+    const reply = await world.store.logOut({ id: world.userId, sid }, device ?? own)
+    count(expected, `log-out: ${reply}`)
+    return follow(expected, model.logOut(expected.user, nowOf(expected), sid, device ?? own), reply)
+  }, hasTokens)
+
 export const revokeAll = command('revokeAll()', async (expected, world) => {
   await world.store.revokeAll(world.userId)
   return follow(expected, model.revokeAll(expected.user, expected.ms), undefined)
+})
+
+/** Logs out everywhere else; the kept session may have ended before. */
+export const revokeOthers = (n: number): Command =>
+  command(`revokeOthers(${n})`, async (expected, world) => {
+    const { sid } = expected.issued[n % expected.issued.length]!.token
+    await world.store.revokeAll(world.userId, sid)
+    const step = model.revokeAll(expected.user, expected.ms, sid)
+    count(expected, step.user!.sessions.length > 0 ? 'all others logged out' : 'all logged out')
+    return follow(expected, step, undefined)
+  }, hasTokens)
+
+export const erase = command('erase()', async (expected, world) => {
+  await world.store.erase(world.userId)
+  if (expected.user !== null) count(expected, 'erased')
+  return follow(expected, model.erase(expected.user, nowOf(expected)), undefined)
 })
 
 export const updateProfile = (profile: { email?: string, role?: string }): Command =>
@@ -127,14 +153,24 @@ export const updateProfile = (profile: { email?: string, role?: string }): Comma
     return follow(expected, model.updateProfile(expected.user, expected.ms, profile), updated)
   })
 
-export const list = command('list()', async (expected, world) => {
-  const listed = await world.store.list(world.userId)
+/** Follows a listing, and returns the expected announcements. */
+function followList (expected: Expected, listed: SessionSummary[]): Announcement[] {
   const step = model.list(expected.user, nowOf(expected))
   const rows = step.reply.map(({ sid, label, gen, createdAt, rotatedAt, expiresAt }) =>
     ({ sid, label: label === '' ? null : label, gen, createdAt, rotatedAt, expiresAt }))
   assert.deepEqual(listed, rows)
   expected.user = step.user
   return step.events
+}
+
+export const list = command('list()', async (expected, world) => followList(expected, await world.store.list(world.userId)))
+
+export const read = command('read()', async (expected, world) => {
+  const stored = await world.store.read(world.userId)
+  const events = followList(expected, stored?.sessions ?? [])
+  assert.deepEqual({ ...stored?.record }, toHash(expected.user))
+  count(expected, stored === undefined ? 'nothing to read' : 'read')
+  return events
 })
 
 export const find = (n: number): Command =>

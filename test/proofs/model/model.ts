@@ -148,15 +148,32 @@ export function revoke (user: User, now: number, sid: string): Step<undefined> {
   return { ...step, events: [...events, ...step.events] }
 }
 
-/** Ends all sessions, and remembers the time. */
-export function revokeAll (user: User, nowMs: number): Step<undefined> {
+/** Ends the session of an authentic token of any generation, if the device is its own; an expired one with the reason `expired`. */
+export function logOut (user: User, now: number, sid: string, device: string): Step<'ended' | 'absent' | 'device_mismatch'> {
+  const session = user?.sessions.find(session => session.sid === sid)
+  if (session !== undefined && session.device !== device) return { user, events: [], reply: 'device_mismatch' }
+  return { ...revoke(user, now, sid), reply: find(user, now, sid) === undefined ? 'absent' : 'ended' }
+}
+
+/** Ends all sessions but `except`, and remembers the time. Without a kept session, forgets the profile. */
+export function revokeAll (user: User, nowMs: number, except?: string): Step<undefined> {
   const now = Math.floor(nowMs / 1000)
   const { user: live, events } = prune(user, now)
+  const isKept = ({ sid }: Session): boolean => sid === except
+  const kept = live?.sessions.filter(isKept) ?? []
   return {
-    user: { loggedOutAt: nowMs, sessions: [], keptUntil: now + MEMORY },
-    events: [...events, ...revoked('logout', live?.sessions ?? [])],
+    user: kept.length > 0
+      ? { ...live, loggedOutAt: nowMs, sessions: kept }
+      : { loggedOutAt: nowMs, sessions: [], keptUntil: now + MEMORY },
+    events: [...events, ...revoked('logout', live?.sessions.filter(session => !isKept(session)) ?? [])],
     reply: undefined
   }
+}
+
+/** Removes everything, and remembers nothing. */
+export function erase (user: User, now: number): Step<undefined> {
+  const { user: live, events } = prune(user, now)
+  return { user: null, events: [...events, ...revoked('logout', live?.sessions ?? [])], reply: undefined }
 }
 
 /** Lists the live sessions, most recently used first. */

@@ -160,17 +160,35 @@ const others: Record<string, Array<[string, string]>> = {
     ['remove(session.sid, ARGV[5])', ''],
     ['if session.sid == ARGV[4] then', 'if true then'],
     ['settle(others)\n', ''],
-    ['settle(others)\n', 'settle({})\n']
+    ['settle(others)\n', 'settle({})\n'],
+    ['if device and device ~= ARGV[6] then', 'if false then'],
+    ['if device and device ~= ARGV[6] then', 'if device ~= ARGV[6] then'],
+    ['if device and device ~= ARGV[6] then', 'if device and ARGV[6] then'],
+    ['select(5, parse(record))', 'select(4, parse(record))']
   ],
   'revoke-all': [
-    ["redis.call('DEL', key)\nredis", 'redis'],
-    ["redis.call('HSET', key, 'loggedOutAt', string.format('%.3f', nowMs / 1000))\n", ''],
-    ["string.format('%.3f', nowMs / 1000)", 'now'],
-    ["redis.call('EXPIREAT', key, now + MEMORY)\n", ''],
+    ["if #kept == 0 then redis.call('DEL', key) end\n", ''],
+    ["if #kept == 0 then redis.call('DEL', key) end\n", "redis.call('DEL', key)\n"],
+    ["redis.call('HSET', key, 'loggedOutAt', string.format('%.3f', loggedOutAt))\n", ''],
+    ["string.format('%.3f', loggedOutAt)", 'now'],
+    ['loggedOutAt = nowMs / 1000\n', 'loggedOutAt = loggedOutAt or nowMs / 1000\n'],
+    ['settle(kept)\n', ''],
+    ['settle(kept)\n', 'settle({})\n'],
+    ['if session.sid == ARGV[4] then', 'if false then'],
+    ['if session.sid == ARGV[4] then', "if ARGV[4] ~= '' then"],
+    ['    kept[1] = session\n', ''],
+    ["remove(session.sid, 'logout')", ''],
+    ["remove(session.sid, 'logout')", "announce('logout', session.sid)"],
+    ["remove(session.sid, 'logout')", "remove(session.sid, 'evicted')"]
+  ],
+  erase: [
+    ["redis.call('DEL', key)\nreturn", 'return'],
+    ["redis.call('HSET', key, 'w', '')\nredis.call('DEL', key)", "redis.call('HDEL', key, 'email', 'role')"],
     ["announce('logout', session.sid)", ''],
-    ["announce('logout', session.sid)", "announce('evicted', session.sid)"]
+    ["announce('logout', session.sid)", "announce('expired', session.sid)"]
   ],
   list: [
+    ["redis.call('HGETALL', key) or {}", '{}'],
     ['settle(live)\nlocal rows', 'local rows'],
     ['session.label, session.gen', "'', session.gen"],
     ['session.created, session.rotated', 'session.rotated, session.created']

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict'
 import fc from 'fast-check'
 import { START_MS } from '../../support/clock.ts'
 import {
-  changeRules, find, furthest, list, open, refresh, replay, revoke, revokeAll, rotateSecrets, updateProfile, wrongDevice,
-  type Command, type Expected
+  changeRules, erase, find, furthest, list, logOut, open, read, refresh, replay, revoke, revokeAll, revokeOthers, rotateSecrets,
+  updateProfile, wrongDevice, type Command, type Expected
 } from './commands.ts'
 import { loseRotations, outliveLost, pass, passToEnd, passToExpiry, persist, rollBack, save, setBack } from './steps.ts'
 import * as model from './model.ts'
@@ -54,7 +54,10 @@ const command: fc.Arbitrary<Command> = fc.oneof(
   { weight: 1, arbitrary: fc.nat(99).map(replay) },
   { weight: 1, arbitrary: fc.tuple(fc.nat(99), device).map(args => wrongDevice(...args)) },
   { weight: 1, arbitrary: fc.nat(99).map(revoke) },
-  { weight: 3, arbitrary: fc.constantFrom(revokeAll, list, list) },
+  { weight: 2, arbitrary: fc.nat(99).map(n => logOut(n)) },
+  { weight: 1, arbitrary: fc.tuple(fc.nat(99), device).map(args => logOut(...args)) },
+  { weight: 1, arbitrary: fc.nat(99).map(revokeOthers) },
+  { weight: 5, arbitrary: fc.constantFrom(revokeAll, erase, list, list, read) },
   { weight: 1, arbitrary: fc.constant(rotateSecrets) },
   { weight: 1, arbitrary: fc.record({ email, role }, { requiredKeys: [] }).map(updateProfile) },
   { weight: 2, arbitrary: fc.nat(99).map(find) },

@@ -165,7 +165,7 @@ function refusal (err: Error & { code: string }): { outcome: 'logged_out' | 'ahe
 }
 
 /** The record's hash, as design.md defines it. */
-function toHash (user: User): Record<string, string> {
+export function toHash (user: User): Record<string, string> {
   if (user === null) return {}
   const { email, role, loggedOutAt, profileChangedAt } = user
   const seconds = (ms: number): string => (ms / 1000).toFixed(3)

@@ -44,8 +44,11 @@ export const always: Record<string, Sentence> = {
   'device-needed' (sequence, rules) {
     const { user, now, thief } = sequence.at(-1)!
     if (thief === undefined) return undefined
-    const step = model.refresh(user, rules, now, KEYS, thief, 'the thief\'s own')
-    return step.user === user && step.events.length === 0 && !('token' in step.reply)
+    const changesNothing = (step: model.Step<unknown>): boolean => step.user === user && step.events.length === 0
+    const refresh = model.refresh(user, rules, now, KEYS, thief, 'the thief\'s own')
+    // Once the session has ended, a log-out is answered 204 whatever the device, and has nothing to end.
+    const cannotEnd = sessionOf(sequence.at(-1)!) === undefined || changesNothing(model.logOut(user, now, SID, 'the thief\'s own'))
+    return changesNothing(refresh) && !('token' in refresh.reply) && cannotEnd
   },
 
   'one-current' (sequence, rules) {
@@ -126,7 +129,7 @@ export const always: Record<string, Sentence> = {
 
   'log-out' (sequence, rules) {
     const { user, now, made } = sequence.at(-1)!
-    return refused(model.revoke(user, now, SID).user, rules, now, made)
+    return refused(model.logOut(user, now, SID, DEVICE).user, rules, now, made)
   },
 
   'other-devices' (sequence) {

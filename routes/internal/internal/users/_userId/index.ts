@@ -2,8 +2,43 @@ import { Type, type FastifyPluginAsyncTypebox } from '@fastify/type-provider-typ
 import { UserNotFound } from '#src/errors'
 import { ErrorResponse } from '#src/schemas/error'
 import { UserParams, ProfilePatch } from '#src/schemas/sessions'
+import { EraseQuery, toUserData, UserData } from '#src/schemas/users'
+
+const errors = { 400: ErrorResponse, 401: ErrorResponse, 500: ErrorResponse }
 
 const route: FastifyPluginAsyncTypebox = async app => {
+  app.get('/', {
+    schema: {
+      operationId: 'readUser',
+      tags: ['Users'],
+      summary: 'Read everything stored about a user',
+      description: 'For requests of access (GDPR, article 15). `record` has every stored field; the other fields explain it.',
+      params: UserParams,
+      response: { 200: UserData, ...errors, 404: { ...ErrorResponse, description: 'Nothing is stored about the user.' } }
+    }
+  }, async request => {
+    const userId = Number(request.params.userId)
+    const stored = await app.sessions.read(userId)
+    if (stored === undefined) throw new UserNotFound()
+    return toUserData(userId, stored)
+  })
+
+  app.delete('/', {
+    schema: {
+      operationId: 'eraseUser',
+      tags: ['Users'],
+      summary: 'Erase everything stored about a user',
+      description: 'For requests of erasure (GDPR, article 17). Ends every session of the user. Idempotent. Nothing is remembered, so a log-in ' +
+        'in progress is not refused: remove the account first.',
+      params: UserParams,
+      querystring: EraseQuery,
+      response: { 204: Type.Null({ description: 'Nothing is stored about the user.' }), ...errors }
+    }
+  }, async (request, reply) => {
+    await app.sessions.erase(Number(request.params.userId))
+    return reply.code(204).send(null)
+  })
+
   app.patch('/', {
     schema: {
       operationId: 'updateProfile',

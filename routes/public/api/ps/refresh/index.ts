@@ -1,6 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { RefreshRefused } from '#src/errors'
-import { ErrorResponse } from '#src/schemas/error'
+import { ErrorResponse, TooMany, Unavailable } from '#src/schemas/error'
 import { RefreshRequest, SessionTokens, sessionTokens } from '#src/schemas/refresh'
 import { nameOfSession } from '#src/overload/rate-limit-names'
 
@@ -10,24 +10,11 @@ const Refused = {
     'reused or sent from another device. Ask the user to log in.'
 }
 
-const Unavailable = {
-  ...ErrorResponse,
-  description: 'Every failure of the service. The session is not gone: keep the token and try again.',
-  headers: { 'Retry-After': { type: 'integer', minimum: 1, description: 'Seconds to wait, when the request was turned away because of overload' } }
-}
-
-const TooMany = {
-  ...ErrorResponse,
-  description: 'Only when rate limiting is on (`RATE_LIMIT_PER_ADDRESS`, `RATE_LIMIT_PER_SESSION`): too many requests from this address or ' +
-    'for this session. The session continues: keep the token and try again after the seconds in `Retry-After`.',
-  headers: { 'Retry-After': { type: 'integer', minimum: 1, description: 'Seconds until the rate allows requests again' } }
-}
-
 const route: FastifyPluginAsyncTypebox = async app => {
   const { concurrencyLimit, limitSession, sessions, metrics: { refreshes } } = app
 
   app.post('/', {
-    config: { isRefresh: true },
+    config: { counts: 'refreshes' },
     schema: {
       operationId: 'refresh',
       tags: ['Refresh'],

@@ -1,5 +1,5 @@
 import { Type, type FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import { toListed, SessionList, SessionParams, UserParams } from '#src/schemas/sessions'
+import { EndQuery, toListed, SessionList, SessionParams, UserParams } from '#src/schemas/sessions'
 import { ErrorResponse } from '#src/schemas/error'
 
 const Ended = Type.Null({ description: 'The session, or every session, has ended.' })
@@ -39,13 +39,15 @@ const routes: FastifyPluginAsyncTypebox = async app => {
     schema: {
       operationId: 'endAllSessions',
       tags: ['Sessions'],
-      summary: 'Log out everywhere',
-      description: 'Ends every session of the user, and refuses every log-in in progress that sends its `authenticatedAt`. Idempotent.',
+      summary: 'Log out everywhere, or everywhere else',
+      description: 'Ends every session of the user, and refuses every log-in in progress that sends its `authenticatedAt`. Idempotent. ' +
+        'With `except`, this session lives on; if it has ended before, every session ends.',
       params: UserParams,
+      querystring: EndQuery,
       response: { 204: Ended, ...errors }
     }
   }, async (request, reply) => {
-    await app.sessions.revokeAll(Number(request.params.userId))
+    await app.sessions.revokeAll(Number(request.params.userId), request.query.except)
     return reply.code(204).send(null)
   })
 }
