@@ -11,5 +11,5 @@ const ENDED = [
 export const logouts: Kinds = Object.fromEntries(Object.entries(tokens).map(([kind, make]) => [kind, (random, targets) => {
   const { pieces, ...attack } = make(random, targets)
   const asLogOut = pieces.map(bytes => Buffer.from(bytes.toString('latin1').replace(`POST ${REFRESH} `, `POST ${LOG_OUT} `), 'latin1'))
-  return { ...attack, pieces: asLogOut, may: ENDED.includes(kind) ? [204, 400] : [400] }
+  return { ...attack, pieces: asLogOut, may: [ENDED.includes(kind) ? 204 : 400] }
 }]))
