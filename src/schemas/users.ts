@@ -34,7 +34,7 @@ export const UserData = Type.Object({
       email: 'guest@keygenqt.com',
       role: 'GUEST',
       profileChangedAt: '1795425000.250',
-      's:AAAAAAAAAAAAAAAAAAAAAA': '000002:1795424400:1795425300:1798017300:ZxcE90E5InPHtuTi',
+      's:AAAAAAAAAAAAAAAAAAAAAA': '002:1795424400:1795425300:1798017300:ZxcE90E5InPHtuTi',
       'l:AAAAAAAAAAAAAAAAAAAAAA': 'Pixel 9'
     }
   }]
