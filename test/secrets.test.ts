@@ -12,13 +12,15 @@ t.test('nothing secret is in Redis, in its append-only file or in the log', asyn
   const tokens: string[] = []
 
   const opened = await service.open({ deviceId: 'a very own identifier' })
-  const rotated = (await service.refresh(opened.refreshToken, 'a very own identifier')).json()
-  const retried = (await service.refresh(opened.refreshToken, 'a very own identifier')).json()
+  const key = { 'idempotency-key': '"a very own key"' }
+  const rotated = (await service.refresh(opened.refreshToken, 'a very own identifier', key)).json()
+  const retried = (await service.refresh(opened.refreshToken, 'a very own identifier', key)).json()
   const third = (await service.refresh(rotated.refreshToken, 'a very own identifier')).json()
   for (const { token, refreshToken } of [opened, rotated, retried, third]) tokens.push(token, refreshToken)
 
   // Requests that are refused, one for each cause.
   await service.refresh(third.refreshToken, 'another')
+  await service.refresh(third.refreshToken, 'a very own identifier', { 'idempotency-key': '"a very own key' })
   await service.refresh(`${third.refreshToken}x`)
   await service.logOut(third.refreshToken, 'another')
   await service.logOut(`${third.refreshToken}x`, 'a very own identifier')
@@ -53,6 +55,7 @@ t.test('nothing secret is in Redis, in its append-only file or in the log', asyn
       t.notOk(place.includes(signature) || place.includes(payload))
     }
     t.notOk(place.includes('a very own identifier'), 'no device identifier')
+    t.notOk(place.includes('a very own key'), 'no Idempotency-Key')
   }
   t.notOk(JSON.stringify(service.log).includes(guest.email), 'no e-mail address in the log')
 })

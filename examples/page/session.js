@@ -13,10 +13,10 @@ export class TryLater extends Error {
   constructor () { super('No answer just now. Please try again.') }
 }
 
-/** Milliseconds to wait for an answer, and before retrying a refresh without one. Together well within REFRESH_RETRY_WINDOW. */
+/** Milliseconds to wait for an answer, and before retrying a refresh without one. */
 const [TIMEOUT, PAUSE] = [5000, 2000]
 
-/** `{ id, email, role, token, refreshToken }`, or `null`. */
+/** `{ id, email, role, token, refreshToken }`, or `null`; from the start of a refresh to its answer also `key`. */
 export const session = () => JSON.parse(localStorage.getItem('session'))
 
 /** The browser sends a `storage` event to other tabs; this function sends it to this tab. */
@@ -31,9 +31,9 @@ function save (value) {
 const exclusively = action => navigator.locks.request('session', action)
 
 /** Returns status and body; status 0 when there is no answer, or no JSON. */
-async function post (path, body) {
+async function post (path, body, extra) {
   try {
-    const headers = { 'Content-Type': 'application/json' }
+    const headers = { 'Content-Type': 'application/json', ...extra }
     const response = await fetch(path, { method: 'POST', headers, body: JSON.stringify(body), signal: AbortSignal.timeout(TIMEOUT) })
     return { status: response.status, body: await response.json() }
   } catch {
@@ -41,21 +41,21 @@ async function post (path, body) {
   }
 }
 
-// Another tab may have refreshed while this one waited for the lock: then its session is the result. If the browser shows
-// this tab the new tokens late, it sends the same refresh token again, and the service answers with the new tokens once more.
+// Another tab may have refreshed while this one waited for the lock: then its session is the result. The key is stored before
+// it is sent: if the answer is lost, the same token with the same key gets the new tokens once more, even days later.
 const refresh = stale => exclusively(async () => {
   const current = session()
   if (current?.id !== stale.id) throw new LogInNeeded()
   if (current.token !== stale.token) return current
-  const { status, body } = await post('/api/ps/refresh', { deviceId: localStorage.deviceId, refreshToken: current.refreshToken })
+  const { refreshToken, key } = current.key ? current : save({ ...current, key: crypto.randomUUID() })
+  const { status, body } = await post('/api/ps/refresh', { deviceId: localStorage.deviceId, refreshToken }, { 'Idempotency-Key': key })
   if (status === 200) return save(body)
   if (status !== 400) throw new TryLater()
   save(null)
   throw new LogInNeeded()
 })
 
-let refreshing
-let again
+let refreshing, again
 
 /** All calls of this tab share one attempt. An attempt without an answer is retried, in case only the answer was lost. */
 function refreshOnce (stale) {

@@ -6,7 +6,7 @@ const MAX_AGE = 600
 
 /** No credentials: tokens travel in bodies, and the service uses no cookies. */
 const plain = { origin: true, preflight: false, exposedHeaders: 'Retry-After, X-Request-Id' }
-const preflight = { origin: true, methods: 'GET, POST', allowedHeaders: 'content-type', maxAge: MAX_AGE, cacheControl: 'no-store' }
+const preflight = { origin: true, methods: 'GET, POST', allowedHeaders: 'content-type, idempotency-key', maxAge: MAX_AGE, cacheControl: 'no-store' }
 const foreign = { origin: false }
 
 /**

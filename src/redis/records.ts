@@ -35,9 +35,14 @@ export function hashDevice (deviceId: string): string {
   return hash('sha256', deviceId, 'base64url').slice(0, 16)
 }
 
+/** The first 48 bits of SHA-256, base64url: 8 characters. The client's own key never reaches Redis, and a thief has one guess. */
+export function hashIdempotencyKey (key: string): string {
+  return hash('sha256', key, 'base64url').slice(0, 8)
+}
+
 /**
- * Returns the expiry in an `s:<sid>` value, Unix seconds by Redis's clock; `undefined` if the value is not
- * `gen:createdAt:rotatedAt:expiresAt:device`.
+ * Returns the expiry in an `s:<sid>` value, Unix seconds by Redis's clock; `undefined` if the value does not begin with
+ * `gen:createdAt:rotatedAt:expiresAt:device`. Any parts may follow.
  */
 export function expiryOf (value: string): number | undefined {
   const [, expiresAt] = /^\d+:\d+:\d+:(\d+):/.exec(value) ?? []

@@ -26,6 +26,18 @@ export const DeviceId = Type.String({
   description: 'Identifies one installation of a client: any text that is not blank'
 })
 
+/**
+ * The `Idempotency-Key` header (draft-ietf-httpapi-idempotency-key-header): a string of Structured Fields (RFC 9651, section 3.3.3)
+ * or a bare token.
+ */
+export const IdempotencyKey = Type.String({
+  pattern: '^(?:"(?:[ !#-\\[\\]-~]|\\\\["\\\\]){1,255}"|[A-Za-z0-9!#$%&\'*+.^_`|~:/=-]{1,255})$',
+  description: 'A random text of 1 to 255 ASCII characters in double quotes; letters, digits and most marks also without quotes. A client makes a ' +
+    'new one for each token, stores both before it sends them, and repeats both until it has an answer: however long that takes, a repeated ' +
+    'request gets the same session again',
+  examples: ['"8e03978e-40d5-43dd-bc93-6894a57f9324"']
+})
+
 /** An address with an @, without blanks or invisible characters; at most 254 characters, the longest that fits an SMTP path (RFC 5321). */
 export const Email = Type.String({ maxLength: 254, pattern: '^[^\\s@\\p{C}]+@[^\\s@\\p{C}]+$', description: 'E-mail address' })
 

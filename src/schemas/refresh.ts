@@ -1,5 +1,5 @@
 import { type Static, Type } from '@sinclair/typebox'
-import { DeviceId, Email, Role, UserId } from './fields.ts'
+import { DeviceId, Email, IdempotencyKey, Role, UserId } from './fields.ts'
 import type { LiveSession } from '#src/sessions/replies'
 import type { Tokens } from '#src/tokens/tokens'
 
@@ -23,6 +23,8 @@ export const LogoutRequest = Type.Object({
   title: 'LogoutRequest',
   examples: [{ deviceId: 'Unique key', refreshToken: 'eyJ…' }]
 })
+
+export const RefreshHeaders = Type.Object({ 'Idempotency-Key': Type.Optional(IdempotencyKey) })
 
 /** The documented answer: these five keys, in this order. Opening a session gives the same answer. */
 export const SessionTokens = Type.Object({

@@ -1,5 +1,5 @@
 import type { Generation } from '#src/tokens/claims'
-import { eventsChannel, hashDevice, issuerKey, signingKeysKey, userKey } from '#src/redis/records'
+import { eventsChannel, hashDevice, hashIdempotencyKey, issuerKey, signingKeysKey, userKey } from '#src/redis/records'
 import type { Profile, Reply } from './replies.ts'
 import { sources, type ScriptName, type Scripts } from './scripts.ts'
 
@@ -46,6 +46,8 @@ export type PresentedToken = Pick<Generation, 'id' | 'sid' | 'gen' | 'exp'>
 export interface Presentation {
   token: PresentedToken
   deviceId: string
+  /** The request's `Idempotency-Key`. */
+  idempotencyKey?: string | undefined
 }
 
 export interface Commands {
@@ -76,10 +78,11 @@ export function createCommands ({ prefix, idleTtl, absoluteTtl, retryWindow, max
     rotate (presentations) {
       const keys: string[] = []
       const argv: Command['argv'] = [idleTtl, absoluteTtl, retryWindow]
-      for (const { token: { id, sid, gen, exp }, deviceId } of presentations) {
+      for (const { token: { id, sid, gen, exp }, deviceId, idempotencyKey } of presentations) {
         keys.push(userKey(prefix, id))
-        // One text: five arguments would take Redis longer to receive than Lua takes to split them.
-        argv.push(`${id}:${sid}:${gen}:${exp}:${hashDevice(deviceId)}`)
+        const attempt = idempotencyKey === undefined ? '-' : hashIdempotencyKey(idempotencyKey)
+        // One text: six arguments would take Redis longer to receive than Lua takes to split them.
+        argv.push(`${id}:${sid}:${gen}:${exp}:${hashDevice(deviceId)}:${attempt}`)
       }
       return { script: 'rotate', keys, channel, argv }
     },

@@ -33,9 +33,10 @@ export interface SessionStore {
   open (session: NewSession): Promise<LiveSession>
   /**
    * Decides the refresh of an authentic token. One round trip, which the refreshes of a turn of the event loop share; with
-   * `waitForReplicas`, the end of a reused session waits for replicas.
+   * `waitForReplicas`, the end of a reused session waits for replicas. With the `idempotencyKey` of the session's last rotation,
+   * a retry has no time limit.
    */
-  rotate (token: PresentedToken, deviceId: string): Promise<Rotation>
+  rotate (token: PresentedToken, deviceId: string, idempotencyKey?: string): Promise<Rotation>
   /** Ends one session. Resolves to whether it was live. */
   revoke (userId: number, sid: string): Promise<boolean>
   /** Ends the session of an authentic refresh token of any generation, if the device is its own. */
@@ -54,8 +55,8 @@ export interface SessionStore {
   /** Finds one live session; `undefined` if there is none. Writes nothing: works on a full or read-only Redis too. */
   find (userId: number, sid: string): Promise<FoundSession | undefined>
   /**
-   * Finds the session of an authentic refresh token; `undefined` unless a refresh with it, from its own device, would succeed
-   * now. Writes nothing, like `find`.
+   * Finds the session of an authentic refresh token; `undefined` unless a refresh with it, from its own device and without an
+   * `Idempotency-Key`, would succeed now. Writes nothing, like `find`.
    */
   findRefreshable (token: PresentedToken): Promise<RefreshableSession | undefined>
   /** Changes the profile. False if the user has no session; the change still overrides log-ins that began before. */
@@ -90,9 +91,9 @@ export function createSessionStore (redis: RedisClient, options: SessionStoreOpt
       return toOpened(await runAndWait(commands.open(sid, session)), session.userId, sid)
     },
 
-    async rotate (token, deviceId) {
+    async rotate (token, deviceId, idempotencyKey) {
       const startedAt = performance.now()
-      const rotation = await rotateInBatch({ token, deviceId })
+      const rotation = await rotateInBatch({ token, deviceId, idempotencyKey })
       if (rotation.outcome !== 'reused' || confirm === undefined) return rotation
       return { outcome: 'reused', unconfirmed: !await confirm(token.id, token.sid, startedAt + TIMEOUT - performance.now()) }
     },

@@ -17,7 +17,7 @@ function corsOf (headers: Record<string, unknown>): object {
 }
 
 const preflight = (origin: string): { method: 'OPTIONS', url: string, headers: Record<string, string> } => ({
-  method: 'OPTIONS', url, headers: { origin, 'access-control-request-method': 'POST', 'access-control-request-headers': 'content-type' }
+  method: 'OPTIONS', url, headers: { origin, 'access-control-request-method': 'POST', 'access-control-request-headers': 'content-type, idempotency-key' }
 })
 
 const post = (origin: string): { method: 'POST', url: string, headers: Record<string, string>, payload: object } =>
@@ -41,7 +41,7 @@ t.test('allows exactly the origins of CORS_ORIGINS', async t => {
       vary: 'Origin',
       'access-control-allow-origin': origin,
       'access-control-allow-methods': 'GET, POST',
-      'access-control-allow-headers': 'content-type',
+      'access-control-allow-headers': 'content-type, idempotency-key',
       'access-control-max-age': '600'
     })
     const answered = await service.public.inject(post(origin))
@@ -89,7 +89,8 @@ t.test('a browser refreshes from an allowed origin and refuses another', async t
   const page = await (await startChromium(t)).newPage()
   const refresh = async (token: string): Promise<unknown> => await page.evaluate(async ([url, body]) => {
     try {
-      const response = await fetch(url!, { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: body! })
+      const headers = { 'Content-Type': 'application/json', 'Idempotency-Key': crypto.randomUUID() }
+      const response = await fetch(url!, { method: 'POST', headers, body: body! })
       return { status: response.status, body: await response.json() }
     } catch (err) {
       return (err as Error).name

@@ -51,6 +51,48 @@ t.test('a repeated request gets the same refresh token and a new access token', 
   t.equal(claimsOf(second.token).sid, claimsOf(refreshToken).sid)
 })
 
+/** Valid keys, and another spelling of the same key where there is one. */
+const keys: Array<[header: string, again?: string]> = [
+  ['"8e03978e-40d5-43dd-bc93-6894a57f9324"', '8e03978e-40d5-43dd-bc93-6894a57f9324'],
+  ['k', '"k"'],
+  ['aA9!#$%&\'*+.^_`|~:/=-'],
+  ['"a, b; c=\\"d\\\\\\""'],
+  ['" "'],
+  [`"${'\\"'.repeat(255)}"`],
+  ['x'.repeat(255), `"${'x'.repeat(255)}"`]
+]
+
+t.test('a request repeated with its Idempotency-Key gets the same refresh token, however late', async t => {
+  const { open, refresh } = await build(t, redis, { REFRESH_RETRY_WINDOW: '0' })
+  for (const [key, again = key] of keys) {
+    const { refreshToken } = await open()
+    const first = (await refresh(refreshToken, guest.deviceId, { 'idempotency-key': key })).json()
+    t.equal((await refresh(refreshToken, guest.deviceId, { 'Idempotency-Key': again })).json().refreshToken, first.refreshToken, key.slice(0, 40))
+    t.equal((await refresh(refreshToken, guest.deviceId, { 'idempotency-key': `"${key.length}"` })).statusCode, 400, 'another key')
+    t.equal((await refresh(first.refreshToken)).statusCode, 400, 'the session has ended')
+  }
+})
+
+t.test('rejects an Idempotency-Key that is empty, too long or malformed, and keeps the session', async t => {
+  const { refreshToken } = await service.open()
+  const malformed = [
+    '', '""', 'x'.repeat(256), `"${'x'.repeat(256)}"`, 'x'.repeat(10_000), '"a', 'a"', '"a"b"', '"a\\"', '"a\\b"', '"a";p=1', 'a b', 'a,b', 'a;b', '(a)',
+    '?1', ':YQ==: x', '"\u00e9"', '\u00e9', '"a\tb"', '"\u007f"', '{}', '"a", "b"'
+  ]
+  const { malformed: before } = service.metrics.refreshes
+  for (const key of malformed) {
+    const response = await service.refresh(refreshToken, guest.deviceId, { 'idempotency-key': key })
+    t.equal(response.statusCode, 400, JSON.stringify(key.slice(0, 40)))
+    t.equal(response.body, badRequest)
+  }
+  for (const lines of ['Idempotency-Key: a\r\nIdempotency-Key: a\r\n', 'Idempotency-Key: "a\r\nidempotency-key: b"\r\n']) {
+    const answer = await send(raw(JSON.stringify({ deviceId: guest.deviceId, refreshToken }), `Host: a\r\nConnection: close\r\n${lines}`))
+    t.ok(answer.endsWith(badRequest), `a repeated header: ${lines}`)
+  }
+  t.equal(service.metrics.refreshes.malformed, before + malformed.length + 2)
+  t.equal(claimsOf((await service.refresh(refreshToken)).json().refreshToken).gen, 2)
+})
+
 t.test('every client error has the same answer', async t => {
   const { refreshToken, token } = await service.open()
   const reused = (await service.open({ deviceId: 'thief' })).refreshToken

@@ -1,7 +1,7 @@
 import t, { type Test } from 'tap'
 import type { Redis } from 'ioredis'
 import type { SessionStore } from '#src/sessions/store'
-import { hashDevice } from '#src/redis/records'
+import { hashDevice, hashIdempotencyKey } from '#src/redis/records'
 import { build, guest, startRedis, type PrivateRedis } from '../support/helper.ts'
 
 /**
@@ -47,8 +47,8 @@ async function setup (t: Test, overrides: Record<string, string> = {}, userId = 
     },
     pass: async (sid, seconds) => {
       const [gen, ...times] = await record(sid)
-      const device = (await client.hget(key, `s:${sid}`))!.split(':')[4]
-      await client.hset(key, `s:${sid}`, [gen, ...times.map(time => time - seconds), device].join(':'))
+      const rest = (await client.hget(key, `s:${sid}`))!.split(':').slice(4)
+      await client.hset(key, `s:${sid}`, [gen, ...times.map(time => time - seconds), ...rest].join(':'))
     }
   }
 }
@@ -129,6 +129,36 @@ t.test('reused: a used token is reuse from the end of the window', async t => {
   await store.rotate(generation, guest.deviceId)
   await pass(generation.sid, 30)
   t.match(await store.rotate(generation, guest.deviceId), { outcome: 'reused' })
+})
+
+t.test('retried: with the key of the rotation, however long ago, and the record keeps its hash', async t => {
+  const { store, key, pass } = await setup(t, { REFRESH_RETRY_WINDOW: '0' })
+  const { generation } = await store.open(guest)
+  const rotated = await store.rotate(generation, guest.deviceId, 'a random key')
+  if (!('session' in rotated)) throw new Error('not rotated')
+  const { sid, iat, exp } = rotated.session.generation
+  t.equal(await client.hget(key, `s:${sid}`), `002:${generation.iat}:${iat}:${exp}:${hashDevice(guest.deviceId)}:${hashIdempotencyKey('a random key')}`)
+  t.match(hashIdempotencyKey('a random key'), /^[\w-]{8}$/)
+  await pass(sid, 7 * 86_400)
+  const before = await client.hgetall(key)
+  t.match(await store.rotate(generation, guest.deviceId, 'a random key'), { outcome: 'retried', session: { generation: { gen: 2 } } })
+  t.same(await client.hgetall(key), before)
+  t.match(await store.rotate(rotated.session.generation, guest.deviceId), { outcome: 'rotated', session: { generation: { gen: 3 } } })
+  t.equal((await client.hget(key, `s:${sid}`))!.split(':').length, 5, 'a rotation without a key clears it')
+})
+
+t.test('reused: with another key, or with none', async t => {
+  const { store, key } = await setup(t, { REFRESH_RETRY_WINDOW: '0' })
+  for (const presented of ['another key', '-', undefined]) {
+    const { generation } = await store.open(guest)
+    await store.rotate(generation, guest.deviceId, 'a random key')
+    t.match(await store.rotate(generation, guest.deviceId, presented), { outcome: 'reused' })
+  }
+  const { generation } = await store.open(guest)
+  await store.rotate(generation, guest.deviceId)
+  const value = await client.hget(key, `s:${generation.sid}`)
+  await client.hset(key, `s:${generation.sid}`, `${value}:-`)
+  t.match(await store.rotate(generation, guest.deviceId), { outcome: 'reused' }, 'no key is not the same as no key')
 })
 
 t.test('reused: a window of zero turns retries off', async t => {

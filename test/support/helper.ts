@@ -38,7 +38,7 @@ export interface Service {
   /** Opens a session through the internal API. */
   open (overrides?: object): Promise<TokensBody>
   /** Sends the documented refresh request. */
-  refresh (refreshToken: string, deviceId?: string): Promise<LightMyRequestResponse>
+  refresh (refreshToken: string, deviceId?: string, headers?: Record<string, string>): Promise<LightMyRequestResponse>
   /** Sends the documented log-out request. */
   logOut (refreshToken: string, deviceId?: string): Promise<LightMyRequestResponse>
   /** Sends any request to the internal listener, with the API key. */
@@ -103,8 +103,8 @@ export async function build (t: Test, redis: Pick<PrivateRedis, 'url'> & Partial
       if (response.statusCode !== 201) throw new Error(`open: ${response.statusCode} ${response.body}`)
       return response.json()
     },
-    refresh: async (refreshToken, deviceId = guest.deviceId) =>
-      await publicApp.inject({ method: 'POST', url: '/api/ps/refresh', payload: { deviceId, refreshToken } }),
+    refresh: async (refreshToken, deviceId = guest.deviceId, headers = {}) =>
+      await publicApp.inject({ method: 'POST', url: '/api/ps/refresh', headers, payload: { deviceId, refreshToken } }),
     logOut: async (refreshToken, deviceId = guest.deviceId) =>
       await publicApp.inject({ method: 'POST', url: '/api/ps/logout', payload: { deviceId, refreshToken } })
   }

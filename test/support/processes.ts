@@ -78,10 +78,12 @@ export async function startService (t: Test, env: Record<string, string>): Promi
 }
 
 /** Sends the documented refresh request to a running process. */
-export async function postRefresh (url: string, refreshToken: string, deviceId = guest.deviceId): Promise<Response> {
+export async function postRefresh (
+  url: string, refreshToken: string, deviceId = guest.deviceId, idempotencyKey?: string
+): Promise<Response> {
   return await fetch(`${url}/api/ps/refresh`, {
     method: 'POST',
-    headers: { 'Content-Type': 'application/json' },
+    headers: { 'Content-Type': 'application/json', ...idempotencyKey !== undefined && { 'Idempotency-Key': idempotencyKey } },
     body: JSON.stringify({ deviceId, refreshToken })
   })
 }

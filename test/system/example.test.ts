@@ -236,12 +236,15 @@ t.test('the page', async t => {
       await context.route('**/api/ps/refresh', async route => await (trouble === undefined ? route.abort() : route.fulfill(trouble)))
       t.equal(await press(one, 'Who am I?'), 'No answer just now. Please try again.')
       await shows(one, 'main')
-      t.same(await stored(one), before)
+      const { key, ...rest } = await stored(one) as TokensBody & { key: string }
+      t.same(rest, before)
+      t.match(key, /^[\w-]{36}$/, 'it has stored the key of the attempt')
 
       const refreshed = one.waitForResponse(response => response.url().endsWith('/api/ps/refresh') && response.status() === 200)
       await context.unrouteAll()
-      await refreshed
+      t.equal((await refreshed).request().headers()['idempotency-key'], key, 'and repeats it')
       for (const tab of [one, two]) t.equal(await press(tab, 'Who am I?'), me)
+      t.notOk('key' in await stored(one))
       t.equal(claimsOf((await stored(one)).refreshToken).gen, claimsOf(before.refreshToken).gen + 1)
     }
   })

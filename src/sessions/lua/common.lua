@@ -1,7 +1,8 @@
 -- common.lua: reads and writes a user's record. Included by the other scripts, never run alone.
 --
--- KEYS[1]  the user's record, a hash: email, role, s:<sid> = gen:createdAt:rotatedAt:expiresAt:device, l:<sid> = label,
---          loggedOutAt and profileChangedAt, in Unix seconds with three decimals, once they have happened
+-- KEYS[1]  the user's record, a hash: email, role, s:<sid> = gen:createdAt:rotatedAt:expiresAt:device[:attempt], l:<sid> = label,
+--          loggedOutAt and profileChangedAt, in Unix seconds with three decimals, once they have happened. `attempt` is the hashed
+--          Idempotency-Key of the last rotation; '-' or absent: it had none
 -- ARGV[1]  the channel of announcements
 -- ARGV[2]  deadline: Unix milliseconds after which the caller has given up
 -- ARGV[3]  the user's id, as text: Lua prints large numbers with an exponent. rotate.lua has several records, and sets `key` and
@@ -31,15 +32,17 @@ local function remove (sid, reason)
   announce(reason, sid)
 end
 
--- Returns gen, createdAt, rotatedAt, expiresAt as numbers and device as text; nil if the value has another format.
+-- Returns gen, createdAt, rotatedAt, expiresAt as numbers, device as text, and the text that follows, '' if nothing does; nil if
+-- the value has another format.
 local function parse (value)
-  local gen, created, rotated, expires, device = string.match(value, '^(%d+):(%d+):(%d+):(%d+):(.*)$')
-  return tonumber(gen), tonumber(created), tonumber(rotated), tonumber(expires), device
+  local gen, created, rotated, expires, device, rest = string.match(value, '^(%d+):(%d+):(%d+):(%d+):([^:]*)(.*)$')
+  return tonumber(gen), tonumber(created), tonumber(rotated), tonumber(expires), device, rest
 end
 
 -- Three digits for gen: a record that grew with the generations of its sessions would need another allocation.
-local function format (gen, created, rotated, expires, device)
-  return string.format('%03d:%d:%d:%d:%s', gen, created, rotated, expires, device)
+local function format (gen, created, rotated, expires, device, attempt)
+  local value = string.format('%03d:%d:%d:%d:%s', gen, created, rotated, expires, device)
+  return attempt == '-' and value or value .. ':' .. attempt
 end
 
 -- Number of sessions that `liveSessions` has ended in this run.

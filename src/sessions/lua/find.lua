@@ -4,7 +4,7 @@
 --
 -- KEYS, ARGV[1..3]  see common.lua
 -- ARGV[4]  sid
--- ARGV[5]  gen of a refresh token, verified by the caller; absent to find the session alone
+-- ARGV[5]  gen of a refresh token, verified by the caller; absent to find the session alone. The refresh has no Idempotency-Key
 -- ARGV[6]  exp of the refresh token
 -- ARGV[7]  absolute TTL, seconds
 -- ARGV[8]  retry window, seconds

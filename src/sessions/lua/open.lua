@@ -64,7 +64,7 @@ end
 if setProfile(email, role, #live > 0) then
   rememberChange(math.min(authenticatedAt or nowMs / 1000, nowMs / 1000))
 end
-redis.call('HSET', key, 's:' .. sid, format(1, now, now, expires, device))
+redis.call('HSET', key, 's:' .. sid, format(1, now, now, expires, device, '-'))
 if label ~= '' then redis.call('HSET', key, 'l:' .. sid, label) end
 
 others[#others + 1] = { expires = expires }

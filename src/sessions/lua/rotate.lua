@@ -9,7 +9,8 @@
 -- ARGV[3]    idle TTL, seconds
 -- ARGV[4]    absolute TTL, seconds
 -- ARGV[5]    retry window, seconds
--- ARGV[6..]  for each refresh: user:sid:gen:exp:device; gen and exp of the presented token, the device hashed
+-- ARGV[6..]  for each refresh: user:sid:gen:exp:device:attempt; gen and exp of the presented token, the device hashed, and the
+--            hashed Idempotency-Key, '-' for none
 --
 -- Reply: { 'decided', nowMs, ... } with the decision of each refresh, in their order:
 --        { 'rotated' | 'retried' | 'recovered', gen, rotatedAt, expiresAt, email, role }, then pruned unless it is 0
@@ -22,12 +23,12 @@
 local idle, absolute, window = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 
 -- Decides the refresh of a session in the record `key`, and returns its part of the reply.
-local function decide (sid, gen, exp, device)
+local function decide (sid, gen, exp, device, attempt)
   local field = 's:' .. sid
   local record = redis.call('HMGET', key, field, 'email', 'role', 'loggedOutAt', 'profileChangedAt')
   if not record[1] then return { 'unknown' } end
 
-  local current, created, rotated, expires, owner = parse(record[1])
+  local current, created, rotated, expires, owner, rest = parse(record[1])
   if not current or not record[2] or not record[3] then
     return redis.error_reply('ERR the record ' .. key .. ' is damaged')
   end
@@ -35,7 +36,8 @@ local function decide (sid, gen, exp, device)
   -- Checked first: without the device a stolen token can neither refresh nor end the session.
   if device ~= owner then return { 'device_mismatch' } end
 
-  local outcome = rotationOf(gen, exp, current, created, rotated, expires, absolute, window)
+  local isRepeat = attempt ~= '-' and attempt == string.match(rest, '^:([^:]*)')
+  local outcome = rotationOf(gen, exp, current, created, rotated, expires, absolute, window, isRepeat)
   if outcome == 'retried' then
     return { 'retried', current, rotated, expires, record[2], record[3] }
   end
@@ -46,7 +48,7 @@ local function decide (sid, gen, exp, device)
   end
 
   local renewed = math.min(now + idle, created + absolute)
-  redis.call('HSET', key, field, format(gen + 1, created, now, renewed, device))
+  redis.call('HSET', key, field, format(gen + 1, created, now, renewed, device, attempt))
   -- As text: Redis converts a number that a script passes by way of a float.
   local date = string.format('%d', (record[4] or record[5]) and renewed + MEMORY or renewed)
   -- If the session now expires sooner, or the key had no expiry (GT treats that as infinite), the other sessions count too.
@@ -60,10 +62,10 @@ end
 
 local reply = { 'decided', nowMs }
 for i = 1, #KEYS do
-  local sid, gen, exp, device
-  user, sid, gen, exp, device = string.match(ARGV[5 + i], '^([^:]+):([^:]+):(%d+):(%d+):(.*)$')
+  local sid, gen, exp, device, attempt
+  user, sid, gen, exp, device, attempt = string.match(ARGV[5 + i], '^([^:]+):([^:]+):(%d+):(%d+):([^:]+):(.+)$')
   key, pruned, loggedOutAt, profileChangedAt = KEYS[i], 0, nil, nil
-  local _, decision = pcall(decide, sid, tonumber(gen), tonumber(exp), device)
+  local _, decision = pcall(decide, sid, tonumber(gen), tonumber(exp), device, attempt)
   reply[2 + i] = decision
 end
 return reply

@@ -50,7 +50,7 @@ t.before(async () => {
 })
 
 /** The store of one replica in this process, with `refresh` in place of its own refresh. */
-function withRefresh (userId: number, refresh: (token: Held) => Promise<Answer>): Perform {
+function withRefresh (userId: number, refresh: (token: Held, key?: string) => Promise<Answer>): Perform {
   const store = service.public.sessions
   return async (call: Call) => {
     switch (call.type) {
@@ -65,7 +65,7 @@ function withRefresh (userId: number, refresh: (token: Held) => Promise<Answer>)
         const bytes = service.public.tokens.signRefresh(opened.generation)
         return { answer: { type: 'tokens', token: { bytes, sid, gen: 1, device }, role } }
       }
-      case 'refresh': return { answer: await refresh(call.token) }
+      case 'refresh': return { answer: await refresh(call.token, call.key) }
       case 'revoke': {
         await store.revoke(userId, call.sid)
         return { answer: { type: 'done' } }
@@ -83,9 +83,9 @@ function withRefresh (userId: number, refresh: (token: Held) => Promise<Answer>)
   }
 }
 
-/** Refreshes by the script, without a retry window: every token works once. */
-const atomic = (): Perform => withRefresh(++users, async ({ bytes, device }) => {
-  const response = await service.refresh(bytes, device)
+/** Refreshes by the script, without a retry window: every token works once, or again with its Idempotency-Key. */
+const atomic = (): Perform => withRefresh(++users, async ({ bytes, device }, key) => {
+  const response = await service.refresh(bytes, device, key === undefined ? {} : { 'idempotency-key': key })
   if (response.statusCode === 400) return { type: 'refused' }
   const { refreshToken, role } = response.json()
   const { sid, gen } = claimsOf(refreshToken)

@@ -64,10 +64,11 @@ function choose (random: Random, { held, logins }: Known, count: number): Call {
   const dice = random()
   const token = held.at(-1)
   const device = pick(random, ['phone', 'laptop'])
+  const key = pick(random, [undefined, 'one', 'two'])
   if (dice < 0.1) return { type: 'authenticate', name: `op${count}` }
   if (dice < 0.25 || token === undefined) return { type: 'open', device, label: `op${count}`, login: pick(random, [undefined, ...logins, ...logins]) }
-  if (dice < 0.6) return { type: 'refresh', token }
-  if (dice < 0.72) return { type: 'refresh', token: pick(random, held) }
+  if (dice < 0.6) return { type: 'refresh', token, key }
+  if (dice < 0.72) return { type: 'refresh', token: pick(random, held), key }
   if (dice < 0.78) return { type: 'revoke', sid: pick(random, held).sid }
   if (dice < 0.86) return { type: 'revokeAll' }
   if (dice < 0.92) return { type: 'updateProfile', role: 'DEMOTED' }
@@ -102,7 +103,7 @@ export async function recordLogins (perform: Perform, random: Random): Promise<H
 export function print (history: History): string {
   const start = history[0]!.calledAt
   return history.map(({ call, calledAt, answeredAt, answer }) => {
-    const what = 'token' in call ? `refresh ${call.token.sid.slice(0, 4)} ${call.token.gen}` : JSON.stringify(call)
+    const what = 'token' in call ? `refresh ${call.token.sid.slice(0, 4)} ${call.token.gen} ${call.key ?? ''}` : JSON.stringify(call)
     const told = answer?.type === 'tokens' ? `${answer.token.sid.slice(0, 4)} ${answer.token.gen}` : JSON.stringify(answer)
     return `${Math.round(calledAt - start)}–${Math.round(answeredAt - start)} ms: ${what} → ${told}`
   }).join('\n')

@@ -102,7 +102,7 @@ async function perform (service: ServiceProcess, userId: number, call: Call): Re
 type Request = Exclude<Call, { type: 'authenticate' }>
 
 async function send ({ publicUrl, internalUrl }: ServiceProcess, userId: number, call: Request): Promise<Response> {
-  if (call.type === 'refresh') return await postRefresh(publicUrl, call.token.bytes, call.token.device)
+  if (call.type === 'refresh') return await postRefresh(publicUrl, call.token.bytes, call.token.device, call.key)
   const headers = { 'Content-Type': 'application/json', authorization: `Bearer ${apiKey}` }
   const sessions = `${internalUrl}/internal/users/${userId}/sessions`
   switch (call.type) {

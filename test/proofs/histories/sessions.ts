@@ -14,10 +14,11 @@ export interface Held { bytes: string, sid: string, gen: number, device: string 
 /** A log-in under way. `authenticatedAt` is its beginning in seconds, by the login service's clock. */
 export interface Login { name: string, authenticatedAt: number }
 
+/** `key` is an Idempotency-Key. */
 export type Call =
   | { type: 'authenticate', name: string }
   | { type: 'open', device: string, label: string, login?: Login | undefined }
-  | { type: 'refresh', token: Held }
+  | { type: 'refresh', token: Held, key?: string | undefined }
   | { type: 'revoke', sid: string }
   | { type: 'revokeAll' }
   | { type: 'updateProfile', role: string }
@@ -52,7 +53,7 @@ export function sessions (retryWindow: number): Specification<State, Call, Answe
       switch (call.type) {
         case 'authenticate': return { ...state, logins: { ...state.logins, [call.name]: state.ms } }
         case 'open': return open(state, rules, call, answer)
-        case 'refresh': return refresh(before, rules, call.token, answer)
+        case 'refresh': return refresh(before, rules, call, answer)
         case 'revoke': return { ...before, user: model.revoke(before.user, 0, call.sid).user }
         case 'revokeAll': return { ...state, user: model.revokeAll(state.user, state.ms).user }
         case 'updateProfile': {
@@ -81,9 +82,11 @@ function open (
   return { ...state, user, current: { ...state.current, [sid]: answer.token.bytes } }
 }
 
-function refresh (state: State, rules: Rules, held: Held, answer: Answer | undefined): State | undefined {
+function refresh (
+  state: State, rules: Rules, { token: held, key }: Call & { type: 'refresh' }, answer: Answer | undefined
+): State | undefined {
   const token: Token = { key: KEYS[0]!, sid: held.sid, gen: held.gen, iat: 0, exp: Infinity }
-  const { user, reply } = model.refresh(state.user, rules, 0, KEYS, token, held.device)
+  const { user, reply } = model.refresh(state.user, rules, 0, KEYS, token, held.device, key)
   if (!('token' in reply)) return answer === undefined || answer.type === 'refused' ? { ...state, user } : undefined
 
   const { [held.sid]: current, ...others } = state.current

@@ -7,6 +7,7 @@ import type { Attack, Kinds } from './attack.ts'
 import { json, sizes, unicode } from './bodies.ts'
 import { http, idle, late, raws } from './framing.ts'
 import { internal } from './internal.ts'
+import { idempotencyKeys } from './keys.ts'
 import { logouts } from './logouts.ts'
 import { checkAnswers } from './check.ts'
 import { measurable, measure } from '../../support/memory.ts'
@@ -29,7 +30,8 @@ const HEAP_SLACK = 2 ** 20
 
 /** Classes of requests; `share` is in percent of all requests. */
 const classes: Record<string, { share: number, kinds: Kinds }> = {
-  tokens: { share: 24, kinds: tokens },
+  tokens: { share: 20, kinds: tokens },
+  'Idempotency-Keys': { share: 4, kinds: idempotencyKeys },
   'log-outs': { share: 8, kinds: logouts },
   JSON: { share: 16, kinds: json },
   Unicode: { share: 8, kinds: unicode },

@@ -65,15 +65,18 @@ export const open = (device: string, label: string, email: string, role: string,
     return follow(expected, step, opened)
   })
 
-/** Presents a token, by default as the device it was issued to. */
+/** Presents a token, by default as the device it was issued to and without an Idempotency-Key. */
 async function present (
-  expected: Expected, world: World, { token, bytes, device }: Issued, asDevice = device
+  expected: Expected, world: World, { token, bytes, device }: Issued,
+  { key, asDevice = device }: { key?: string | undefined, asDevice?: string } = {}
 ): Promise<Announcement[]> {
-  const result = await world.refresh(bytes, asDevice)
+  const result = await world.refresh(bytes, asDevice, key)
   const now = nowOf(expected)
   const session = expected.user?.sessions.find(({ sid }) => sid === token.sid)
-  const step = model.refresh(expected.user, expected.rules, now, KEYRINGS[world.keyring]!, token, asDevice)
+  const step = model.refresh(expected.user, expected.rules, now, KEYRINGS[world.keyring]!, token, asDevice, key)
   count(expected, step.reply.outcome)
+  const isInWindow = session !== undefined && Math.abs(now - session.rotatedAt) < expected.rules.retryWindow
+  if (step.reply.outcome === 'retried' && !isInWindow) count(expected, 'retried by its key')
   if (step.reply.outcome === 'expired' && token.gen > session!.gen && now < session!.expiresAt) count(expected, 'too old to recover')
   const events = follow(expected, step, result.refreshed)
   if ('token' in step.reply) {
@@ -89,9 +92,12 @@ export const ofDevice = ({ issued }: Expected, device: string): Issued[] => issu
 
 const hasTokens = ({ issued }: Expected): boolean => issued.length > 0
 
-/** `back` 0 refreshes, 1 repeats a lost request, a larger number replays an older token or one of an earlier session. */
-export const refresh = (device: string, back: number): Command =>
-  command(`refresh(${device}, ${back})`, async (expected, world) => await present(expected, world, ofDevice(expected, device).at(-1 - back)!),
+/**
+ * `back` 0 refreshes, 1 repeats a lost request, a larger number replays an older token or one of an earlier session. `key` is the
+ * Idempotency-Key.
+ */
+export const refresh = (device: string, back: number, key?: string): Command =>
+  command(`refresh(${device}, ${back}, ${key})`, async (expected, world) => await present(expected, world, ofDevice(expected, device).at(-1 - back)!, { key }),
     expected => ofDevice(expected, device).length > back)
 
 /** Presents the token of the highest generation of the device's last session; after a rollback it may be ahead of the record. */
@@ -107,7 +113,7 @@ export const replay = (n: number): Command =>
 
 export const wrongDevice = (n: number, device: string): Command =>
   command(`wrongDevice(${n}, ${device})`, async (expected, world) =>
-    await present(expected, world, expected.issued[n % expected.issued.length]!, device), hasTokens)
+    await present(expected, world, expected.issued[n % expected.issued.length]!, { asDevice: device }), hasTokens)
 
 export const revoke = (n: number): Command =>
   command(`revoke(${n})`, async (expected, world) => {

@@ -18,6 +18,7 @@ const OUTCOMES: Record<string, number> = {
   'a newer profile stays': 30,
   rotated: 500,
   retried: 20,
+  'retried by its key': 8,
   recovered: 30,
   forged: 8,
   unknown: 500,

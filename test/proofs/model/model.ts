@@ -22,6 +22,8 @@ export interface Session {
   createdAt: number
   rotatedAt: number
   expiresAt: number
+  /** The Idempotency-Key of the last rotation, if it had one. */
+  key?: string | undefined
 }
 
 /** Times of these events in Unix milliseconds, if the record remembers them. */
@@ -65,8 +67,13 @@ export type Refreshed =
   | { outcome: 'rotated' | 'retried' | 'recovered', token: Token, email: string, role: string }
   | { outcome: 'forged' | 'unknown' | 'device_mismatch' | 'expired' | 'reused' }
 
-/** The table in "Rotation", row by row. `keys` are the names of the secrets: the first signs, all verify. */
-export function refresh (user: User, rules: Rules, now: number, keys: string[], token: Token, device: string): Step<Refreshed> {
+/**
+ * The table in "Rotation", row by row. `keys` are the names of the secrets: the first signs, all verify. `key` is the
+ * Idempotency-Key of the request.
+ */
+export function refresh (
+  user: User, rules: Rules, now: number, keys: string[], token: Token, device: string, key?: string
+): Step<Refreshed> {
   const session = user?.sessions.find(({ sid }) => sid === token.sid)
   if (!keys.includes(token.key)) return { user, events: [], reply: { outcome: 'forged' } }
   if (user === null || session === undefined) return { user, events: [], reply: { outcome: 'unknown' } }
@@ -74,14 +81,15 @@ export function refresh (user: User, rules: Rules, now: number, keys: string[], 
   if (now >= session.expiresAt) return end('expired', 'expired')
   if (token.gen === session.gen) return goOn('rotated')
   if (token.gen > session.gen) return now < token.exp ? goOn('recovered') : end('expired', 'expired')
-  const isRetry = token.gen === session.gen - 1 && Math.abs(now - session.rotatedAt) < rules.retryWindow
+  const isRepeat = key !== undefined && key === session.key
+  const isRetry = token.gen === session.gen - 1 && (isRepeat || Math.abs(now - session.rotatedAt) < rules.retryWindow)
   return isRetry ? answer('retried', session) : end('reused', 'reuse')
 
   function goOn (outcome: 'rotated' | 'recovered'): Step<Refreshed> {
     const expiresAt = Math.min(now + rules.idleTtl, session!.createdAt + rules.absoluteTtl)
     // After a lifetime was lowered, the session may already have expired, or the record may have to expire sooner.
     if (now >= expiresAt) return end('expired', 'expired')
-    const step = answer(outcome, { ...session!, gen: token.gen + 1, rotatedAt: now, expiresAt })
+    const step = answer(outcome, { ...session!, gen: token.gen + 1, rotatedAt: now, expiresAt, key })
     return expiresAt < session!.expiresAt || user!.isPermanent ? { ...step, ...prune(step.user, now), reply: step.reply } : step
   }
 

@@ -21,7 +21,7 @@ const rotate: Array<[string, string]> = [
   ["outcome == 'reused' and 'reuse' or 'expired'", "outcome == 'reused' and 'logout' or 'expired'"],
   ["if outcome == 'expired' or outcome == 'reused' then", "if outcome == 'reused' then"],
   ["if outcome == 'expired' or outcome == 'reused' then", "if outcome == 'expired' then"],
-  ["return { 'retried'", "redis.call('HSET', key, field, format(current, created, now, expires, owner)) return { 'retried'"],
+  ["return { 'retried'", "redis.call('HSET', key, field, format(current, created, now, expires, owner, attempt)) return { 'retried'"],
   ["{ 'retried', current, rotated", "{ 'retried', current, now"],
   ["{ 'retried', current,", "{ 'retried', gen,"],
   ['math.min(now + idle, created + absolute)', 'now + idle'],
@@ -29,6 +29,9 @@ const rotate: Array<[string, string]> = [
   ['math.min(now + idle, created + absolute)', 'math.max(now + idle, created + absolute)'],
   ['math.min(now + idle, created + absolute)', 'math.min(rotated + idle, created + absolute)'],
   ['math.min(now + idle, created + absolute)', 'math.min(now + idle, now + absolute)'],
+  ["attempt == string.match(rest, '^:([^:]*)')", 'true'],
+  ['renewed, device, attempt))', "renewed, device, '-'))"],
+  ['renewed, device, attempt))', "renewed, device, attempt == '-' and string.match(rest, '^:([^:]*)') or attempt))"],
   ['format(gen + 1, created, now,', 'format(gen, created, now,'],
   ['format(gen + 1, created, now,', 'format(current + 1, created, now,'],
   ['format(gen + 1, created, now,', 'format(gen + 1, now, now,'],
@@ -53,6 +56,9 @@ const rotationRule: Array<[string, string]> = [
   ["if now >= expires then return 'expired' end", "if now > expires then return 'expired' end"],
   ["if now >= expires then return 'expired' end", "if now + 1 >= expires then return 'expired' end"],
   ["if now >= expires then return 'expired' end", ''],
+  ["if isRepeat and gen == current - 1 then return 'retried', expires end", ''],
+  ['if isRepeat and gen == current - 1 then', 'if isRepeat then'],
+  ['if isRepeat and gen == current - 1 then', 'if gen == current - 1 then'],
   ['if gen < current then', 'if gen <= current then'],
   ['if gen < current then', 'if gen < current - 1 then'],
   ['if gen == current - 1 and', 'if'],
@@ -107,7 +113,7 @@ const open: Array<[string, string]> = [
   ["if label ~= '' then", 'do'],
   ["if label ~= '' then", 'if false then'],
   ['others[#others + 1] = { expires = expires }\n', ''],
-  ['format(1, now, now, expires, device))\nif', 'format(0, now, now, expires, device))\nif']
+  ["format(1, now, now, expires, device, '-'))\nif", "format(0, now, now, expires, device, '-'))\nif"]
 ]
 
 const common: Array<[string, string]> = [
@@ -116,7 +122,9 @@ const common: Array<[string, string]> = [
   ["redis.call('HDEL', key, 's:' .. sid, 'l:' .. sid)", "redis.call('HDEL', key, 's:' .. sid)"],
   ['  announce(reason, sid)\nend', 'end'],
   ['  announce(reason, sid)\nend', '  announce(reason, sid) announce(reason, sid)\nend'],
-  ["'^(%d+):(%d+):(%d+):(%d+):(.*)$'", "'^(%d+):(%d+):(%d+):(%d+):(.?.?.?)'"],
+  ["(%d+):([^:]*)(.*)$'", "(%d+):([^:]?[^:]?[^:]?)(.*)$'"],
+  ["(%d+):([^:]*)(.*)$'", "(%d+):(.*)()$'"],
+  ["attempt == '-' and value or", 'false and value or'],
   ["'%03d:%d:%d:%d:%s', gen, created, rotated", "'%03d:%d:%d:%d:%s', gen, rotated, created"],
   ['if not expires or expires <= now then', 'if not expires or expires < now then'],
   ['if not expires or expires <= now then', 'if false then'],

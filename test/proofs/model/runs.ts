@@ -5,7 +5,7 @@ import {
   changeRules, erase, find, furthest, list, logOut, open, read, refresh, replay, revoke, revokeAll, revokeOthers, rotateSecrets,
   updateProfile, wrongDevice, type Command, type Expected
 } from './commands.ts'
-import { loseRotations, outliveLost, pass, passToEnd, passToExpiry, persist, rollBack, save, setBack } from './steps.ts'
+import { arriveAgain, loseAnswer, loseRotations, outliveLost, pass, passToEnd, passToExpiry, persist, rollBack, save, setBack } from './steps.ts'
 import * as model from './model.ts'
 import { KEYRINGS, type World, type Worlds } from './world.ts'
 
@@ -44,12 +44,17 @@ const ago = fc.oneof(
   { weight: 1, arbitrary: fc.constantFrom(599_000, 601_000, 3_600_000, -1, -60_000, -60_001) }
 )
 
+/** Idempotency-Keys; most refreshes have none. */
+const key = fc.constantFrom(undefined, undefined, 'one', 'two')
+
 /** Refreshes and openings are the most frequent commands. */
 const command: fc.Arbitrary<Command> = fc.oneof(
   { weight: 6, arbitrary: fc.tuple(device, fc.constantFrom('', 'Pixel 9'), email, role, ago).map(args => open(...args)) },
-  { weight: 12, arbitrary: device.map(device => refresh(device, 0)) },
-  { weight: 4, arbitrary: device.map(device => refresh(device, 1)) },
-  { weight: 1, arbitrary: fc.tuple(device, fc.integer({ min: 2, max: 5 })).map(args => refresh(...args)) },
+  { weight: 12, arbitrary: fc.tuple(device, fc.constant(0), key).map(args => refresh(...args)) },
+  { weight: 4, arbitrary: fc.tuple(device, fc.constant(1), key).map(args => refresh(...args)) },
+  { weight: 1, arbitrary: fc.tuple(device, fc.integer({ min: 2, max: 5 }), key).map(args => refresh(...args)) },
+  { weight: 2, arbitrary: fc.tuple(device, fc.constantFrom('one', 'two'), milliseconds).map(args => loseAnswer(...args)) },
+  { weight: 1, arbitrary: fc.tuple(device, fc.constantFrom('one', 'two')).map(args => arriveAgain(...args)) },
   { weight: 2, arbitrary: device.map(furthest) },
   { weight: 1, arbitrary: fc.nat(99).map(replay) },
   { weight: 2, arbitrary: fc.tuple(fc.nat(99), device, fc.constantFrom(wrongDevice, logOut)).map(([n, device, run]) => run(n, device)) },

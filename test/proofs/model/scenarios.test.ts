@@ -49,6 +49,26 @@ const lives: Record<string, Life> = {
     commands: [login('phone'), pass(500), refresh('phone', 0), pass(29_499), refresh('phone', 1), pass(1), refresh('phone', 2)],
     mutant: { script: 'rotation-rule', from: 'math.abs(now - rotated) < window', to: 'math.abs(now - rotated) <= window' }
   },
+  'accepts a retry with the key of the rotation until the session ends': {
+    commands: [login('phone'), refresh('phone', 0, 'one'), pass(98_999), refresh('phone', 1, 'one'), pass(1001), refresh('phone', 2, 'one')],
+    mutant: { script: 'rotation-rule', from: "if isRepeat and gen == current - 1 then return 'retried', expires end", to: '' }
+  },
+  'treats a used token with another key as reuse after the window': {
+    commands: [login('phone'), refresh('phone', 0, 'one'), pass(30_000), refresh('phone', 1, 'two')],
+    mutant: { script: 'rotate', from: "attempt == string.match(rest, '^:([^:]*)')", to: 'true' }
+  },
+  'treats a used token as reuse although its key comes with it, once its successor was used with the same key': {
+    commands: [login('phone'), refresh('phone', 0, 'one'), refresh('phone', 0, 'one'), refresh('phone', 2, 'one')],
+    mutant: { script: 'rotation-rule', from: 'if isRepeat and gen == current - 1 then', to: 'if isRepeat then' }
+  },
+  'forgets a key at the next rotation without a key': {
+    commands: [login('phone'), refresh('phone', 0, 'one'), refresh('phone', 0), pass(30_000), refresh('phone', 1, 'one')],
+    mutant: { script: 'rotate', from: 'renewed, device, attempt))', to: "renewed, device, attempt == '-' and string.match(rest, '^:([^:]*)') or attempt))" }
+  },
+  'accepts a retry within the window without the key, which stays for a later one': {
+    commands: [login('phone'), refresh('phone', 0, 'one'), refresh('phone', 1), refresh('phone', 2, 'two'), pass(30_000), refresh('phone', 3, 'one')],
+    mutant: { script: 'rotate', from: "return { 'retried'", to: "redis.call('HSET', key, field, format(current, created, rotated, expires, owner, attempt)) return { 'retried'" }
+  },
   'refreshes a revoked session again after a rollback restored it': {
     commands: [login('phone'), save, revoke(0), refresh('phone', 0), rollBack(0), refresh('phone', 0)],
     mutant: { script: 'revoke', from: 'remove(session.sid, ARGV[5])', to: '' }

@@ -74,6 +74,14 @@ function story (name: string, device: string, steps: Command[]): Command {
   }
 }
 
+/** A client that lost its answer repeats the request after `ms`, with the same Idempotency-Key. */
+export const loseAnswer = (device: string, key: string, ms: number): Command =>
+  story('loseAnswer', device, [refresh(device, 0, key), pass(ms), refresh(device, 1, key)])
+
+/** A request arrives again after its successor was used, with the Idempotency-Key of both rotations. */
+export const arriveAgain = (device: string, key: string): Command =>
+  story('arriveAgain', device, [refresh(device, 0, key), refresh(device, 0, key), refresh(device, 2, key)])
+
 /** A failover that loses the last rotations of a device: its client's token is ahead of the record. */
 export const loseRotations = (device: string, rotations: number): Command =>
   story('loseRotations', device, [save, ...Array<Command>(rotations).fill(refresh(device, 0)), rollBack(0)])

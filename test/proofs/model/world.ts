@@ -37,6 +37,9 @@ const clockOf = (prefix: string): string => `${prefix}clock`
 /** The device hash in the record, as design.md defines it. */
 const deviceHash = (deviceId: string): string => createHash('sha256').update(deviceId).digest().subarray(0, 12).toString('base64url')
 
+/** The hash of an Idempotency-Key in the record. */
+const keyHash = (key: string): string => createHash('sha256').update(key).digest().subarray(0, 6).toString('base64url')
+
 /** A saved record, as in a Redis snapshot. */
 export interface Snapshot { dump: Buffer | null, expiresAtMs: number }
 
@@ -49,7 +52,8 @@ export interface World {
   restart (rules: Rules): void
   /** Sets the clock. */
   turn (ms: number): Promise<void>
-  refresh (bytes: string, deviceId: string): Promise<{ refreshed: Refreshed, bytes?: string }>
+  /** `key` is the Idempotency-Key. */
+  refresh (bytes: string, deviceId: string, key?: string): Promise<{ refreshed: Refreshed, bytes?: string }>
   open (
     device: string, label: string, email: string, role: string, authenticatedAt?: number
   ): Promise<{ opened: Opened, sid: string, token?: Token, bytes?: string }>
@@ -123,11 +127,11 @@ function createWorld (
       return { opened: { outcome: 'opened', gen, iat, exp, ...session.profile }, sid, token, bytes }
     },
     persist: async () => { await client.persist(key) },
-    async refresh (presented, deviceId) {
+    async refresh (presented, deviceId, key) {
       const tokens = tokensByKeyring[this.keyring]!
       const claims = tokens.verifyRefresh(presented)
       if (claims === undefined) return { refreshed: { outcome: 'forged' } }
-      const rotation = await this.store.rotate(claims, deviceId)
+      const rotation = await this.store.rotate(claims, deviceId, key)
       if (!('session' in rotation)) return { refreshed: rotation }
       const { refreshToken: bytes, email, role } = sessionTokens(tokens, rotation.session)
       const { id, sid, gen, iat, exp } = claimsOf(bytes)
@@ -175,8 +179,9 @@ export function toHash (user: User): Record<string, string> {
     ...loggedOutAt !== undefined && { loggedOutAt: seconds(loggedOutAt) },
     ...profileChangedAt !== undefined && { profileChangedAt: seconds(profileChangedAt) }
   }
-  for (const { sid, device, label, gen, createdAt, rotatedAt, expiresAt } of user.sessions) {
-    fields[`s:${sid}`] = `${String(gen).padStart(3, '0')}:${createdAt}:${rotatedAt}:${expiresAt}:${deviceHash(device)}`
+  for (const { sid, device, label, gen, createdAt, rotatedAt, expiresAt, key } of user.sessions) {
+    const parts = [String(gen).padStart(3, '0'), createdAt, rotatedAt, expiresAt, deviceHash(device)]
+    fields[`s:${sid}`] = [...parts, ...key === undefined ? [] : [keyHash(key)]].join(':')
     if (label !== '') fields[`l:${sid}`] = label
   }
   return fields

@@ -1,7 +1,8 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { RefreshRefused } from '#src/errors'
+import { idempotencyKeyOf } from '#src/http/idempotency-key'
 import { ErrorResponse, TooMany, Unavailable } from '#src/schemas/error'
-import { RefreshRequest, SessionTokens, sessionTokens } from '#src/schemas/refresh'
+import { RefreshHeaders, RefreshRequest, SessionTokens, sessionTokens } from '#src/schemas/refresh'
 import { nameOfSession } from '#src/overload/rate-limit-names'
 
 const Refused = {
@@ -20,12 +21,15 @@ const route: FastifyPluginAsyncTypebox = async app => {
       tags: ['Refresh'],
       summary: 'Trade a refresh token for new tokens',
       description: 'Each refresh token works once. For `REFRESH_RETRY_WINDOW` seconds, a client that lost the answer can repeat its request and ' +
-        'gets the same session again; after that, a used token ends its session. Unknown fields are ignored.',
+        'gets the same session again; after that, a used token ends its session. With the same `Idempotency-Key`, repeating has no time ' +
+        'limit. Unknown fields are ignored.',
+      headers: RefreshHeaders,
       body: RefreshRequest,
       response: { 200: SessionTokens, 400: Refused, 429: TooMany, 500: Unavailable }
     }
   }, async request => {
     const { deviceId, refreshToken } = request.body
+    const idempotencyKey = idempotencyKeyOf(request.raw)
     const claims = app.tokens.verifyRefresh(refreshToken)
     if (claims === undefined) throw new RefreshRefused('forged')
     // Only after verification, so that made-up tokens can't use up another client's limit.
@@ -34,7 +38,7 @@ const route: FastifyPluginAsyncTypebox = async app => {
     concurrencyLimit.acquire()
     let rotation
     try {
-      rotation = await sessions.rotate(claims, deviceId)
+      rotation = await sessions.rotate(claims, deviceId, idempotencyKey)
     } finally {
       concurrencyLimit.release()
     }
