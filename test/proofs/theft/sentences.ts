@@ -29,6 +29,12 @@ function rotationOf (sequence: Sequence, token: Token, index: number): Moment | 
   return sequence.slice(0, index).find(({ asked }) => isRotation(asked) && isSame(asked!.with, token))
 }
 
+/** Whether a request has the Idempotency-Key of the rotation that used up its token. */
+const isRepeat = (asked: Asked, rotation: Moment): boolean => asked.key !== undefined && asked.key === rotation.asked!.key
+
+/** The token that the rotation made. */
+const successorOf = ({ asked }: Moment): Token => (asked!.reply as { token: Token }).token
+
 /** The index of the last moment before `index` at which client and thief held the same token. */
 function lastCommon (sequence: Sequence, index: number): number {
   let common = index - 1
@@ -62,16 +68,17 @@ export const always: Record<string, Sentence> = {
     const last = request(sequence)
     const rotation = last && rotationOf(sequence, last.asked.with, last.index)
     if (last === undefined || rotation === undefined) return undefined
-    const successor = (rotation.asked!.reply as { token: Token }).token
-    const isFar = rotationOf(sequence, successor, last.index) !== undefined || last.before.now - rotation.now >= rules.retryWindow
+    const isLate = last.before.now - rotation.now >= rules.retryWindow && !isRepeat(last.asked, rotation)
+    const isFar = isLate || rotationOf(sequence, successorOf(rotation), last.index) !== undefined
     return isFar ? last.asked.reply.outcome === 'reused' && sessionOf(sequence.at(-1)!) === undefined : undefined
   },
 
   'same-token' (sequence, rules) {
     const last = request(sequence)
     const rotation = last && rotationOf(sequence, last.asked.with, last.index)
-    if (last === undefined || rotation === undefined || last.before.now - rotation.now >= rules.retryWindow) return undefined
-    const successor = (rotation.asked!.reply as { token: Token }).token
+    if (last === undefined || rotation === undefined) return undefined
+    if (last.before.now - rotation.now >= rules.retryWindow && !isRepeat(last.asked, rotation)) return undefined
+    const successor = successorOf(rotation)
     if (rotationOf(sequence, successor, last.index) !== undefined) return undefined
     return 'token' in last.asked.reply && isSame(last.asked.reply.token, successor) &&
       sessionOf(sequence.at(-1)!)!.rotatedAt === rotation.now
@@ -138,6 +145,61 @@ export const always: Record<string, Sentence> = {
   }
 }
 
+/** The token of the theft, presented by the thief after the client has used it up. */
+function stolen (sequence: Sequence): { asked: Asked, isUsed: boolean, rotation: Moment, age: number } | undefined {
+  const last = request(sequence)
+  if (last?.asked.by !== 'thief' || last.asked.with.gen !== 1) return undefined
+  const rotation = rotationOf(sequence, last.asked.with, last.index)
+  if (rotation?.asked!.by !== 'client') return undefined
+  const isUsed = rotationOf(sequence, successorOf(rotation), last.index) !== undefined
+  return { asked: last.asked, isUsed, rotation, age: last.before.now - rotation.now }
+}
+
+/** True of every sequence in which the client sends Idempotency-Keys. */
+export const withKeys: Record<string, Sentence> = {
+  'key-no-log-out' (sequence) {
+    const last = request(sequence)
+    return last === undefined || hasThief(sequence) ? undefined : 'token' in last.asked.reply
+  },
+
+  'key-worthless-later' (sequence) {
+    const theft = stolen(sequence)
+    return theft?.isUsed === true ? theft.asked.reply.outcome === 'reused' : undefined
+  }
+}
+
+/** True of every sequence in which the thief has not copied the client's key. */
+export const withoutCopiedKey: Record<string, Sentence> = {
+  'key-token-alone' (sequence, rules) {
+    const theft = stolen(sequence)
+    return theft !== undefined && theft.age >= rules.retryWindow ? theft.asked.reply.outcome === 'reused' : undefined
+  },
+
+  'key-late-client' (sequence, rules) {
+    const last = request(sequence)
+    const rotation = last && rotationOf(sequence, last.asked.with, last.index)
+    if (last?.asked.by !== 'client' || rotation?.asked!.by !== 'thief') return undefined
+    return last.before.now - rotation.now >= rules.retryWindow ? last.asked.reply.outcome === 'reused' : undefined
+  }
+}
+
+/** True of every sequence in which the thief has copied the token together with the client's key. */
+export const withCopiedKey: Record<string, Sentence> = {
+  'key-copied' (sequence) {
+    const theft = stolen(sequence)
+    if (theft === undefined || theft.isUsed) return undefined
+    const { asked: { reply }, rotation } = theft
+    return 'token' in reply && isSame(reply.token, successorOf(rotation))
+  },
+
+  'key-not-inherited' (sequence, rules) {
+    const last = request(sequence)
+    const rotation = last && rotationOf(sequence, last.asked.with, last.index)
+    if (last?.asked.by !== 'thief' || last.asked.with.gen === 1 || rotation?.asked!.by !== 'client') return undefined
+    return last.before.now - rotation.now >= rules.retryWindow ? last.asked.reply.outcome === 'reused' : undefined
+  }
+}
+
 /** True of every sequence when the window is zero. */
 export const withoutWindow: Record<string, Sentence> = {
   'zero-one-heir' (sequence) {
@@ -151,6 +213,11 @@ export const withoutWindow: Record<string, Sentence> = {
     const earlier = last && sequence.slice(0, last.index).some(({ asked }) => asked?.by === last.asked.by && asked.isLost)
     return earlier === true ? last!.asked.reply.outcome === 'reused' : undefined
   }
+}
+
+/** True of every sequence when the window is zero, the client sends Idempotency-Keys, and the thief has not copied one. */
+export const withKeysAlone: Record<string, Sentence> = {
+  'key-zero-one-heir': withoutWindow['zero-one-heir']!
 }
 
 /** True of every sequence with an absolute lifetime short enough to end during it. */
@@ -170,4 +237,12 @@ export const sometimes: Record<string, (sequence: Sequence) => boolean> = {
   'three-requests': sequence => answers(sequence, 'thief') === 2 && answers(sequence, 'client') === 0 && sequence.at(-1)!.asked?.reply.outcome === 'reused' &&
     sequence.at(-1)!.asked!.by === 'client' && sequence.every(({ step }) => step !== 'h'),
   'lock-step': sequence => answers(sequence, 'thief') === 4 && answers(sequence, 'client') === 4 && sessionOf(sequence.at(-1)!) !== undefined
+}
+
+/** True of at least one sequence in which the thief has copied the token together with the client's key. */
+export const sometimesWithCopiedKey: Record<string, (sequence: Sequence) => boolean> = {
+  'key-late-copy': sequence => {
+    const { user, client, thief, now } = sequence.at(-1)!
+    return now >= 60 && isSame(client, thief) && answers(sequence, 'thief') === 1 && answers(sequence, 'client') === 1 && user !== null
+  }
 }

@@ -18,7 +18,15 @@ export const STEPS = {
 export type Step = keyof typeof STEPS
 export type Holder = 'client' | 'thief'
 
-export interface Asked { by: Holder, with: Token, reply: Refreshed, isLost: boolean }
+/** `key` is the Idempotency-Key. */
+export interface Asked { by: Holder, with: Token, key: string | undefined, reply: Refreshed, isLost: boolean }
+
+/**
+ * The Idempotency-Keys that the two send. With `none`, neither sends one. Otherwise the client sends a new key with each token, and
+ * repeats it with that token. The thief copied the token, but not its key, and sends none (`client`) or keys of its own (`both`); or
+ * it copied the token together with the client's key (`copied`), and sends keys of its own with later tokens.
+ */
+export type Keys = 'none' | 'client' | 'both' | 'copied'
 
 /** One step, and the state after it. */
 export interface Moment {
@@ -58,29 +66,35 @@ export function sessionOf ({ user }: Moment): model.Session | undefined {
   return user?.sessions.find(({ sid }) => sid === SID)
 }
 
+function keyOf (by: Holder, { gen }: Token, keys: Keys): string | undefined {
+  if (keys === 'none' || (by === 'thief' && keys === 'client')) return undefined
+  return by === 'client' || (keys === 'copied' && gen === 1) ? `client ${gen}` : `thief ${gen}`
+}
+
 /** The moment after a step; `undefined` if the holder has no token for it. */
-export function after (moment: Moment, step: Step, rules: Rules): Moment | undefined {
+export function after (moment: Moment, step: Step, rules: Rules, keys: Keys): Moment | undefined {
   switch (step) {
     case 'h': return { ...moment, step, now: moment.now + Math.max(1, rules.retryWindow / 2), asked: undefined }
-    case 'c': return ask(moment, step, 'client', false, rules)
-    case 'l': return ask(moment, step, 'client', true, rules)
-    case 't': return ask(moment, step, 'thief', false, rules)
-    case 'x': return ask(moment, step, 'thief', true, rules)
+    case 'c': return ask(moment, step, 'client', false, rules, keys)
+    case 'l': return ask(moment, step, 'client', true, rules, keys)
+    case 't': return ask(moment, step, 'thief', false, rules, keys)
+    case 'x': return ask(moment, step, 'thief', true, rules, keys)
   }
 }
 
-function ask (moment: Moment, step: Step, by: Holder, isLost: boolean, rules: Rules): Moment | undefined {
+function ask (moment: Moment, step: Step, by: Holder, isLost: boolean, rules: Rules, keys: Keys): Moment | undefined {
   const token = moment[by]
   if (token === undefined) return undefined
-  const { user, reply } = model.refresh(moment.user, rules, moment.now, KEYS, token, DEVICE)
-  const next: Moment = { ...moment, step, user, asked: { by, with: token, reply, isLost } }
+  const key = keyOf(by, token, keys)
+  const { user, reply } = model.refresh(moment.user, rules, moment.now, KEYS, token, DEVICE, key)
+  const next: Moment = { ...moment, step, user, asked: { by, with: token, key, reply, isLost } }
   if (reply.outcome === 'rotated') next.made = [...moment.made, reply.token]
   if (!isLost) next[by] = 'token' in reply ? reply.token : undefined
   return next
 }
 
 /** Runs every sequence of up to `depth` steps, and calls `visit` with each. Returns the number of sequences. */
-export function explore (rules: Rules, depth: number, visit: (sequence: Sequence) => void): number {
+export function explore (rules: Rules, keys: Keys, depth: number, visit: (sequence: Sequence) => void): number {
   const sequence: Moment[] = [theft(rules)]
   let plays = 0
   const go = (left: number): void => {
@@ -90,7 +104,7 @@ export function explore (rules: Rules, depth: number, visit: (sequence: Sequence
     // After the session's end one more step is played; further steps could change nothing.
     if (left === 0 || (sequence.length > 1 && sessionOf(sequence.at(-2)!) === undefined)) return
     for (const step of Object.keys(STEPS) as Step[]) {
-      const next = after(now, step, rules)
+      const next = after(now, step, rules, keys)
       if (next === undefined) continue
       sequence.push(next)
       go(left - 1)

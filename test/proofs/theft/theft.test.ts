@@ -6,21 +6,28 @@ import { START_MS } from '../../support/clock.ts'
 import type { Rules } from '../model/model.ts'
 import { createWorlds } from '../model/world.ts'
 import { isSoak, seeds } from '../../support/soak.ts'
-import { always, shortLived, sometimes, withoutWindow, type Sentence } from './sentences.ts'
-import { after, DEVICE, explore, spell, STEPS, theft, type Step } from './simulation.ts'
+import {
+  always, shortLived, sometimes, sometimesWithCopiedKey, withCopiedKey, withKeys, withKeysAlone, withoutCopiedKey, withoutWindow,
+  type Sentence
+} from './sentences.ts'
+import { after, DEVICE, explore, spell, STEPS, theft, type Keys, type Sequence, type Step } from './simulation.ts'
 
 /** Tests each sentence of docs/theft.md on every sequence of up to eight steps, and random sequences on the real store. */
 
 const DEPTH = 8
+
+/** Maximum steps of a sequence with Idempotency-Keys, of which there are several kinds. */
+const KEY_DEPTH = 7
+
 const rules: Rules = { idleTtl: 2_592_000, absoluteTtl: 31_536_000, retryWindow: 30, maxSessionsPerUser: 50 }
 
 interface Verdict { of: number, against: string | undefined }
 
 /** Checks each sentence on all sequences. Returns how many a sentence applies to, and the first that contradicts it. */
-function evaluate (rules: Rules, sentences: Record<string, Sentence>): Map<string, Verdict> {
+function evaluate (rules: Rules, sentences: Record<string, Sentence>, keys: Keys = 'none', depth = DEPTH): Map<string, Verdict> {
   const verdicts = new Map<string, Verdict>(Object.keys(sentences).map(id => [id, { of: 0, against: undefined }]))
   const all = Object.entries(sentences).map(([id, sentence]) => ({ sentence, verdict: verdicts.get(id)! }))
-  explore(rules, DEPTH, sequence => {
+  explore(rules, keys, depth, sequence => {
     for (const { sentence, verdict } of all) {
       const isTrue = sentence(sequence, rules)
       if (isTrue === undefined) continue
@@ -43,7 +50,10 @@ function assertAll (t: Test, verdicts: Map<string, Verdict>, suffix = ''): void 
 t.test('every sentence of docs/theft.md has a test, and every test a sentence', async t => {
   const page = await readFile('docs/theft.md', 'utf8')
   const documented = [...page.matchAll(/^\| `([a-z-]+)` \|/gm)].map(([, id]) => id!)
-  t.same(documented.sort(), Object.keys({ ...always, ...withoutWindow, ...shortLived, ...sometimes }).sort())
+  const tested = [
+    always, withoutWindow, shortLived, sometimes, withKeys, withoutCopiedKey, withCopiedKey, withKeysAlone, sometimesWithCopiedKey
+  ]
+  t.same(documented.sort(), tested.flatMap(sentences => Object.keys(sentences)).sort())
 })
 
 t.test('sentences that hold with a retry window', async t => {
@@ -62,12 +72,34 @@ t.test('sentences that hold until the absolute end of a session', async t => {
   assertAll(t, evaluate({ ...rules, idleTtl: 100, absoluteTtl: 40 }, shortLived))
 })
 
+t.test('sentences that hold with Idempotency-Keys', async t => {
+  for (const keys of ['client', 'both', 'copied'] as const) {
+    const verdicts = evaluate(rules, { ...always, ...withKeys, ...keys === 'copied' ? withCopiedKey : withoutCopiedKey }, keys, KEY_DEPTH)
+    t.same(verdicts.get('late-repeat'), { of: 0, against: undefined }, `no repeat is late, ${keys}`)
+    verdicts.delete('late-repeat')
+    assertAll(t, verdicts, `, ${keys}`)
+  }
+})
+
+t.test('sentences that hold with Idempotency-Keys and without a retry window', async t => {
+  const { 'late-repeat': _late, 'same-token': _same, 'one-sided': _together, ...rest } = always
+  const noWindow = { ...rules, retryWindow: 0 }
+  for (const keys of ['client', 'both'] as const) {
+    assertAll(t, evaluate(noWindow, { ...rest, ...withKeys, ...withoutCopiedKey, ...withKeysAlone }, keys, KEY_DEPTH), `, window 0, ${keys}`)
+  }
+  assertAll(t, evaluate(noWindow, { ...rest, ...withKeys, ...withCopiedKey }, 'copied', KEY_DEPTH), ', window 0, copied')
+})
+
 t.test('attacks that are possible in at least one sequence', async t => {
-  const shown = new Map<string, string>()
-  explore(rules, DEPTH, sequence => {
-    for (const [id, isShown] of Object.entries(sometimes)) if (!shown.has(id) && isShown(sequence)) shown.set(id, spell(sequence))
-  })
-  for (const id of Object.keys(sometimes)) t.test(id, async t => { t.type(shown.get(id), 'string', shown.get(id)!) })
+  const assertShown = (attacks: Record<string, (sequence: Sequence) => boolean>, keys: Keys): void => {
+    const shown = new Map<string, string>()
+    explore(rules, keys, DEPTH, sequence => {
+      for (const [id, isShown] of Object.entries(attacks)) if (!shown.has(id) && isShown(sequence)) shown.set(id, spell(sequence))
+    })
+    for (const id of Object.keys(attacks)) t.test(id, async t => { t.type(shown.get(id), 'string', shown.get(id)!) })
+  }
+  assertShown(sometimes, 'none')
+  assertShown(sometimesWithCopiedKey, 'copied')
 })
 
 t.test('the real store gives the same answers as the simulation', { timeout: 0 }, async t => {
@@ -75,11 +107,12 @@ t.test('the real store gives the same answers as the simulation', { timeout: 0 }
   const worlds = await createWorlds(t, redis, 'theft:')
   const property = fc.asyncProperty(
     fc.constantFrom(rules, { ...rules, retryWindow: 0 }),
+    fc.constantFrom<Keys>('none', 'client', 'both', 'copied'),
     fc.array(fc.constantFrom(...Object.keys(STEPS) as Step[]), { minLength: DEPTH, maxLength: DEPTH }),
-    async (rules, steps) => {
+    async (rules, keys, steps) => {
       const sequence = [theft(rules)]
       for (const step of steps) {
-        const next = after(sequence.at(-1)!, step, rules)
+        const next = after(sequence.at(-1)!, step, rules, keys)
         if (next !== undefined) sequence.push(next)
       }
       const world = worlds(rules)
@@ -89,13 +122,13 @@ t.test('the real store gives the same answers as the simulation', { timeout: 0 }
       for (const moment of sequence.slice(1)) {
         await world.turn(START_MS + moment.now * 1000)
         if (moment.asked !== undefined) {
-          const { by, reply, isLost } = moment.asked
-          const { refreshed, bytes } = await world.refresh(holds[by]!, DEVICE)
-          if (refreshed.outcome !== reply.outcome) throw new Error(`${spell(sequence)}: ${refreshed.outcome} for ${reply.outcome}`)
+          const { by, key, reply, isLost } = moment.asked
+          const { refreshed, bytes } = await world.refresh(holds[by]!, DEVICE, key)
+          if (refreshed.outcome !== reply.outcome) throw new Error(`${spell(sequence)}, ${keys}: ${refreshed.outcome} for ${reply.outcome}`)
           if (!isLost) holds[by] = bytes
         }
         const isCommon = moment.client !== undefined && JSON.stringify(moment.client) === JSON.stringify(moment.thief)
-        if (isCommon !== (holds.client !== undefined && holds.client === holds.thief)) throw new Error(`${spell(sequence)}: not the same tokens`)
+        if (isCommon !== (holds.client !== undefined && holds.client === holds.thief)) throw new Error(`${spell(sequence)}, ${keys}: not the same tokens`)
       }
     }
   )
