@@ -1,4 +1,4 @@
-import { Type } from '@sinclair/typebox'
+import { Type, type TInteger } from '@sinclair/typebox'
 
 /**
  * Field rules that several bodies share. `formats` below checks each `format`.
@@ -45,6 +45,9 @@ export const Role = Type.String({ pattern: '^[A-Z][A-Z0-9_]{0,31}$', description
 
 /** A name for people ("Pixel 9"), not blank, without control characters: at most 48 bytes, so that it fits a listpack entry of Redis. */
 export const Label = Type.String({ format: 'label', description: 'A name for people: at most 48 bytes of UTF-8, not blank, no control characters' })
+
+/** A lifetime of one session: whole seconds, at most the configured ones, `max`. */
+export const Lifetime = (max: number, description: string): TInteger => Type.Integer({ minimum: 1, maximum: max, description })
 
 /** Unix seconds, not rounded: a whole second means its start. A time too far ahead of Redis's clock is refused. */
 export const AuthenticatedAt = Type.Number({

@@ -1,19 +1,28 @@
 import { type TString, Type } from '@sinclair/typebox'
 import { SessionTokens } from './refresh.ts'
-import { AuthenticatedAt, DeviceId, Email, Label, Role, SessionId, UserId, UserIdParam } from './fields.ts'
+import { AuthenticatedAt, DeviceId, Email, Label, Lifetime, Role, SessionId, UserId, UserIdParam } from './fields.ts'
 import type { SessionSummary } from '#src/sessions/replies'
 
-export const OpenSessionRequest = Type.Object({
+const OpenSession = Type.Object({
   userId: UserId,
   email: Email,
   role: Role,
-  deviceId: DeviceId,
+  deviceId: Type.Optional(DeviceId),
   label: Type.Optional(Label),
   authenticatedAt: Type.Optional(AuthenticatedAt)
 }, {
   title: 'OpenSessionRequest',
   examples: [{ userId: 1, email: 'guest@keygenqt.com', role: 'GUEST', deviceId: 'Unique key', label: 'Pixel 9', authenticatedAt: 1795408528.123 }]
 })
+
+/** The request; its lifetimes are at most the configured ones. */
+export const openSessionRequest = (config: { REFRESH_IDLE_TTL: number, REFRESH_ABSOLUTE_TTL: number }) => Type.Composite([
+  OpenSession,
+  Type.Object({
+    idleTtl: Type.Optional(Lifetime(config.REFRESH_IDLE_TTL, 'Seconds that this session lives without a refresh; at most `REFRESH_IDLE_TTL`')),
+    absoluteTtl: Type.Optional(Lifetime(config.REFRESH_ABSOLUTE_TTL, 'Seconds that this session lives in total; at most `REFRESH_ABSOLUTE_TTL`'))
+  })
+], { title: OpenSession.title!, examples: OpenSession.examples as object[] })
 
 /** The same five keys as a refresh. */
 export const OpenedSession = { ...SessionTokens, description: 'The first tokens of the new session.' }

@@ -33,8 +33,13 @@ export interface CommandOptions {
 
 export interface NewSession extends Profile {
   userId: number
-  deviceId: string
+  /** Without it the session has no device: it replaces no other, and `rotate` refuses every device. */
+  deviceId?: string
   label?: string
+  /** Seconds, if shorter than the configured `idleTtl`. */
+  idleTtl?: number
+  /** Seconds, if shorter than the configured `absoluteTtl`. */
+  absoluteTtl?: number
   /** When the log-in began, in Unix seconds by the caller's clock; fractions allowed. */
   authenticatedAt?: number
 }
@@ -73,8 +78,10 @@ export function createCommands ({ prefix, idleTtl, absoluteTtl, retryWindow, max
     ({ script, keys: [userKey(prefix, userId)], channel, argv: [userId, ...argv] })
 
   return {
-    open: (sid, { userId, deviceId, label = '', email, role, authenticatedAt = '' }) => on(userId, 'open',
-      [sid, hashDevice(deviceId), label, email, role, idleTtl, absoluteTtl, maxSessionsPerUser, authenticatedAt]),
+    open: (sid, { userId, deviceId, label = '', email, role, authenticatedAt = '', ...own }) => on(userId, 'open', [
+      sid, deviceId === undefined ? '-' : hashDevice(deviceId), label, email, role, idleTtl, absoluteTtl, maxSessionsPerUser,
+      authenticatedAt, own.idleTtl ?? '', own.absoluteTtl ?? ''
+    ]),
     rotate (presentations) {
       const keys: string[] = []
       const argv: Command['argv'] = [idleTtl, absoluteTtl, retryWindow]

@@ -25,8 +25,8 @@ export interface SessionStoreOptions extends CommandOptions {
  */
 export interface SessionStore {
   /**
-   * Opens a session, generation 1. Replaces the device's older one; evicts the least recently used over the cap. Sets the
-   * profile, unless it was changed after `authenticatedAt`: then the record keeps its profile.
+   * Opens a session, generation 1. Replaces the device's older one, if the session has a device; evicts the least recently used
+   * over the cap. Sets the profile, unless it was changed after `authenticatedAt`: then the record keeps its profile.
    * @throws LoggedOutSince when the user logged out everywhere after `authenticatedAt`.
    * @throws AuthenticatedAhead when `authenticatedAt` is more than a minute ahead of Redis's clock.
    */

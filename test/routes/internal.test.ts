@@ -46,7 +46,9 @@ t.test('rejects a wrong field and names it', async t => {
     userId: [undefined, 0, -1, 1.5, '1', null, 2 ** 53, [1]],
     email: [undefined, '', 'x', 'a@', '@b', 'a b@c', 'a@b\n', 'a\u202e@b', `${'a'.repeat(250)}@b.de`, 1, null],
     role: [undefined, '', 'guest', '1A', '_A', 'A'.repeat(33), 'A-B', 'A\n', 1, null],
-    deviceId: [undefined, '', '  ', 'x'.repeat(256), 1, null],
+    deviceId: ['', '  ', 'x'.repeat(256), 1, null],
+    idleTtl: [0, -1, 1.5, 2_592_001, 1e300, '60', null, [60]],
+    absoluteTtl: [0, -1, 1.5, 31_536_001, 1e300, '60', null, [60]],
     label: ['', '  ', 'a\u0000', '\u001b[31m', 'x'.repeat(49), 'é'.repeat(25), 1, null]
   }
   for (const [field, values] of Object.entries(wrong)) {
@@ -57,9 +59,21 @@ t.test('rejects a wrong field and names it', async t => {
       t.match(response.json().message, new RegExp(`^Bad Request: body.*${field}`))
     }
   }
-  for (const good of [{ email: `${'a'.repeat(249)}@b.de` }, { role: 'A'.repeat(32) }, { label: 'é'.repeat(24) }, { userId: Number.MAX_SAFE_INTEGER }]) {
+  for (const good of [{ email: `${'a'.repeat(249)}@b.de` }, { role: 'A'.repeat(32) }, { label: 'é'.repeat(24) }, { userId: Number.MAX_SAFE_INTEGER }, { idleTtl: 1, absoluteTtl: 1 }, { idleTtl: 2_592_000, absoluteTtl: 31_536_000 }]) {
     t.equal((await service.call('POST', '/internal/sessions', { ...guest, ...good })).statusCode, 201)
   }
+})
+
+t.test('a session opened without a device has tokens, and the refresh endpoint refuses them', async t => {
+  const [first, second] = [await service.open({ userId: 81, deviceId: undefined }), await service.open({ userId: 81, deviceId: undefined })]
+  const { sessions } = (await service.call('GET', '/internal/users/81/sessions')).json()
+  t.equal(sessions.length, 2, 'none replaces another')
+  for (const { refreshToken } of [first, second]) {
+    service.log.length = 0
+    for (const deviceId of [guest.deviceId, '-', 'undefined']) t.equal((await service.refresh(refreshToken, deviceId)).statusCode, 400)
+    t.match(service.log.map(({ outcome }) => outcome).filter(outcome => outcome !== undefined), Array(3).fill('device_mismatch'))
+  }
+  t.equal((await service.call('GET', '/internal/users/81/sessions')).json().sessions.length, 2, 'a refusal ends none')
 })
 
 t.test('lists a user\'s sessions', async t => {

@@ -93,6 +93,45 @@ t.test('open: the expiry never exceeds the absolute lifetime', async t => {
   t.same([expires, generation.exp], [created! + 50, created! + 50])
 })
 
+t.test('a session\'s own lifetimes are in the record, and hold instead of longer configured ones', async t => {
+  const { store, key, pass, record, prefix } = await setup(t, { REFRESH_IDLE_TTL: '1000', REFRESH_ABSOLUTE_TTL: '10000' })
+  const cases: Array<[own: { idleTtl?: number, absoluteTtl?: number }, rest: string, opened: number, later: number]> = [
+    [{ idleTtl: 100 }, '-:100:-', 100, 150],
+    [{ absoluteTtl: 120 }, '-:-:120', 120, 120],
+    [{ idleTtl: 100, absoluteTtl: 120 }, '-:100:120', 100, 120],
+    [{ idleTtl: 3_153_600_000, absoluteTtl: 3_153_600_000 }, '-:3153600000:3153600000', 1000, 1050]
+  ]
+  for (const [own, rest, opened, later] of cases) {
+    const { generation } = await store.open({ ...guest, ...own })
+    const { sid, iat, exp } = generation
+    t.equal(exp, iat + opened)
+    t.equal(await client.hget(key, `s:${sid}`), `001:${iat}:${iat}:${exp}:${hashDevice(guest.deviceId)}:${rest}`)
+    await pass(sid, 50)
+    await store.rotate(generation, guest.deviceId, 'a')
+    const [, created, rotated, expires] = await record(sid)
+    t.equal(expires, Math.min(created! + later, rotated! + opened), rest)
+    t.match(await client.hget(key, `s:${sid}`), `:${hashIdempotencyKey('a')}${rest.slice(1)}`)
+    t.match(await store.rotate({ ...generation, gen: 2 }, guest.deviceId), { outcome: 'rotated' })
+    t.match(await client.hget(key, `s:${sid}`), new RegExp(`:${rest}$`), 'the lifetimes stay without a key')
+  }
+  const lowered = await setup(t, { REFRESH_IDLE_TTL: '10', REFRESH_ABSOLUTE_TTL: '10000', REDIS_PREFIX: prefix })
+  const { generation } = await store.open({ ...guest, idleTtl: 100 })
+  await lowered.store.rotate(generation, guest.deviceId)
+  const [, , rotated, expires] = await record(generation.sid)
+  t.equal(expires, rotated! + 10, 'never longer than the configured ones')
+})
+
+t.test('a session without a device replaces none and is refreshed from none', async t => {
+  const { store, key } = await setup(t)
+  const { deviceId: _, ...login } = guest
+  const [one, two] = [await store.open(login), await store.open(login)]
+  for (const { generation } of [one, two]) {
+    t.match(await client.hget(key, `s:${generation.sid}`), /^001:.*:-$/)
+    for (const deviceId of ['-', '', guest.deviceId]) t.match(await store.rotate(generation, deviceId), { outcome: 'device_mismatch' })
+  }
+  t.equal((await store.list(guest.userId)).length, 2)
+})
+
 t.test('rotated: the record is kept for a longer session', async t => {
   const long = await setup(t, { REFRESH_IDLE_TTL: '1000' })
   const short = await setup(t, { REFRESH_IDLE_TTL: '100', REDIS_PREFIX: long.prefix })

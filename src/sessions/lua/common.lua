@@ -1,8 +1,9 @@
 -- common.lua: reads and writes a user's record. Included by the other scripts, never run alone.
 --
--- KEYS[1]  the user's record, a hash: email, role, s:<sid> = gen:createdAt:rotatedAt:expiresAt:device[:attempt], l:<sid> = label,
---          loggedOutAt and profileChangedAt, in Unix seconds with three decimals, once they have happened. `attempt` is the hashed
---          Idempotency-Key of the last rotation; '-' or absent: it had none
+-- KEYS[1]  the user's record, a hash: email, role, s:<sid> = gen:createdAt:rotatedAt:expiresAt:device[:attempt[:idle:absolute]],
+--          l:<sid> = label, loggedOutAt and profileChangedAt, in Unix seconds with three decimals, once they have happened.
+--          `device` is '-' for none, `attempt` is the hashed Idempotency-Key of the last rotation, '-' for none; `idle` and
+--          `absolute` are the session's own TTLs in seconds, '-' for the configured ones
 -- ARGV[1]  the channel of announcements
 -- ARGV[2]  deadline: Unix milliseconds after which the caller has given up
 -- ARGV[3]  the user's id, as text: Lua prints large numbers with an exponent. rotate.lua has several records, and sets `key` and
@@ -40,8 +41,11 @@ local function parse (value)
 end
 
 -- Three digits for gen: a record that grew with the generations of its sessions would need another allocation.
-local function format (gen, created, rotated, expires, device, attempt)
+local function format (gen, created, rotated, expires, device, attempt, idle, absolute)
   local value = string.format('%03d:%d:%d:%d:%s', gen, created, rotated, expires, device)
+  if idle or absolute then
+    return value .. ':' .. attempt .. ':' .. (idle or '-') .. ':' .. (absolute or '-')
+  end
   return attempt == '-' and value or value .. ':' .. attempt
 end
 

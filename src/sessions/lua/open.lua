@@ -5,7 +5,7 @@
 --
 -- KEYS, ARGV[1..3]  see common.lua
 -- ARGV[4]  sid
--- ARGV[5]  device, hashed
+-- ARGV[5]  device, hashed, '-' for none
 -- ARGV[6]  label, '' for none
 -- ARGV[7]  email
 -- ARGV[8]  role
@@ -13,6 +13,8 @@
 -- ARGV[10] absolute TTL, seconds
 -- ARGV[11] cap on the user's sessions
 -- ARGV[12] when the log-in began, Unix seconds with or without a fraction, '' if not given
+-- ARGV[13] the session's own idle TTL, seconds, '' for none
+-- ARGV[14] the session's own absolute TTL, seconds, '' for none
 --
 -- Reply: { 'opened', nowMs, gen, createdAt, expiresAt, email, role, replaced, evicted, pruned }
 --     or { 'logged_out' | 'ahead', nowMs }, nothing done: the user has logged out everywhere since, or ARGV[12] is in the future
@@ -22,6 +24,7 @@
 local sid, device, label, email, role = ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[8]
 local idle, absolute, cap = tonumber(ARGV[9]), tonumber(ARGV[10]), tonumber(ARGV[11])
 local authenticatedAt = tonumber(ARGV[12])
+local ownIdle, ownAbsolute = tonumber(ARGV[13]), tonumber(ARGV[14])
 
 if authenticatedAt then
   -- Clocks differ by less than a minute. Milliseconds given as seconds differ by more.
@@ -33,10 +36,10 @@ end
 local live = liveSessions()
 if #live == 0 then settle(live) end
 
--- One session per device: the older one is replaced.
+-- One session per device: the older one is replaced. Sessions without a device have none in common.
 local others, replaced, evicted = {}, 0, 0
 for _, session in ipairs(live) do
-  if session.device == device then
+  if session.device == device and device ~= '-' then
     remove(session.sid, 'replaced')
     replaced = replaced + 1
   else
@@ -57,6 +60,8 @@ while #others >= cap do
 end
 
 local expires = now + math.min(idle, absolute)
+if ownIdle then expires = math.min(expires, now + ownIdle) end
+if ownAbsolute then expires = math.min(expires, now + ownAbsolute) end
 if authenticatedAt and profileChangedAt and authenticatedAt < profileChangedAt then
   local newer = redis.call('HMGET', key, 'email', 'role')
   email, role = newer[1] or email, newer[2] or role
@@ -64,7 +69,7 @@ end
 if setProfile(email, role, #live > 0) then
   rememberChange(math.min(authenticatedAt or nowMs / 1000, nowMs / 1000))
 end
-redis.call('HSET', key, 's:' .. sid, format(1, now, now, expires, device, '-'))
+redis.call('HSET', key, 's:' .. sid, format(1, now, now, expires, device, '-', ownIdle, ownAbsolute))
 if label ~= '' then redis.call('HSET', key, 'l:' .. sid, label) end
 
 others[#others + 1] = { expires = expires }

@@ -36,7 +36,12 @@ local function decide (sid, gen, exp, device, attempt)
   -- Checked first: without the device a stolen token can neither refresh nor end the session.
   if device ~= owner then return { 'device_mismatch' } end
 
-  local isRepeat = attempt ~= '-' and attempt == string.match(rest, '^:([^:]*)')
+  local last, ownIdle, ownAbsolute
+  if rest ~= '' then
+    last, ownIdle, ownAbsolute = string.match(rest, '^:([^:]*):?([^:]*):?([^:]*)')
+    ownIdle, ownAbsolute = tonumber(ownIdle), tonumber(ownAbsolute)
+  end
+  local isRepeat = attempt ~= '-' and attempt == last
   local outcome = rotationOf(gen, exp, current, created, rotated, expires, absolute, window, isRepeat)
   if outcome == 'retried' then
     return { 'retried', current, rotated, expires, record[2], record[3] }
@@ -47,8 +52,11 @@ local function decide (sid, gen, exp, device, attempt)
     return { outcome, pruned }
   end
 
+  -- The session's own TTLs may be longer than the configured ones, if an operator has lowered these since.
   local renewed = math.min(now + idle, created + absolute)
-  redis.call('HSET', key, field, format(gen + 1, created, now, renewed, device, attempt))
+  if ownIdle then renewed = math.min(renewed, now + ownIdle) end
+  if ownAbsolute then renewed = math.min(renewed, created + ownAbsolute) end
+  redis.call('HSET', key, field, format(gen + 1, created, now, renewed, device, attempt, ownIdle, ownAbsolute))
   -- As text: Redis converts a number that a script passes by way of a float.
   local date = string.format('%d', (record[4] or record[5]) and renewed + MEMORY or renewed)
   -- If the session now expires sooner, or the key had no expiry (GT treats that as infinite), the other sessions count too.

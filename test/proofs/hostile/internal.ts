@@ -69,7 +69,9 @@ function opening (random: Random): object {
     userId: [0, -1, 1.5, '1', null, 2 ** 53, [1], {}, undefined],
     email: ['', 'a', '@', 'a@', 'a b@c', 'a@b\n', `${'a'.repeat(251)}@bcd`, 1, null, ['a@b'], 'a@\u200bb', undefined],
     role: ['', 'guest', 'A B', 'A\n', `A${'B'.repeat(32)}`, '1A', 1, null, ['A'], '\u00c4', undefined],
-    deviceId: ['', ' ', '\ud800', 'x'.repeat(256), 1, null, {}, undefined],
+    deviceId: ['', ' ', '\ud800', 'x'.repeat(256), 1, null, {}],
+    idleTtl: [0, -1, 1.5, 2 ** 53, '1', null, [], {}],
+    absoluteTtl: [0, -1, 1.5, 31_536_001, -0, '1', null, [], {}],
     label: ['', ' ', '\u0000', '\ud800', '\u00e9'.repeat(25), 1, null, []]
   }
   const name = pick(random, Object.keys(wrong) as Array<keyof typeof wrong>)

@@ -3,12 +3,12 @@ import fc from 'fast-check'
 import type { SessionSummary } from '#src/sessions/replies'
 import * as model from './model.ts'
 import type { Announcement, Rules, Token, User } from './model.ts'
-import { KEYRINGS, toHash, type Snapshot, type World } from './world.ts'
+import { KEYRINGS, toHash, type Lifetimes, type Snapshot, type World } from './world.ts'
 
 /** Commands on a user. Each runs on the model and on the real store, and compares their answers. */
 
 /** An issued token, and the device it was issued to. */
-export interface Issued { token: Token, bytes: string, device: string }
+export interface Issued { token: Token, bytes: string, device: string | undefined }
 
 /** The model's state during one run. */
 export interface Expected {
@@ -54,12 +54,15 @@ function follow<Reply> (expected: Expected, step: model.Step<Reply>, reply: Repl
 }
 
 /** `ago`: milliseconds since the log-in began, negative if the caller's clock is ahead. Without it, `authenticatedAt` is omitted. */
-export const open = (device: string, label: string, email: string, role: string, ago?: number): Command =>
-  command(`open(${device}, '${label}', ${email}, ${role}, ${ago})`, async (expected, world) => {
+export const open = (
+  device: string | undefined, label: string, email: string, role: string, ago?: number, lifetimes: Lifetimes = {}
+): Command =>
+  command(`open(${device}, '${label}', ${email}, ${role}, ${ago}, ${JSON.stringify(lifetimes)})`, async (expected, world) => {
     const authenticatedAt = ago === undefined ? undefined : Math.max(0, expected.ms - ago) / 1000
-    const { opened, sid, token, bytes } = await world.open(device, label, email, role, authenticatedAt)
+    const { opened, sid, token, bytes } = await world.open(device, label, email, role, authenticatedAt, lifetimes)
     if (token !== undefined) expected.issued.push({ token, bytes: bytes!, device })
-    const step = model.open(expected.user, expected.rules, expected.ms, { sid, device, label, email, role, authenticatedAt })
+    const step = model.open(expected.user, expected.rules, expected.ms, { sid, device, label, email, role, authenticatedAt, ...lifetimes })
+    if (device === undefined && step.reply.outcome === 'opened') count(expected, 'without a device')
     count(expected, step.reply.outcome)
     if (step.reply.outcome === 'opened' && (step.reply.email !== email || step.reply.role !== role)) count(expected, 'a newer profile stays')
     return follow(expected, step, opened)
@@ -68,7 +71,7 @@ export const open = (device: string, label: string, email: string, role: string,
 /** Presents a token, by default as the device it was issued to and without an Idempotency-Key. */
 async function present (
   expected: Expected, world: World, { token, bytes, device }: Issued,
-  { key, asDevice = device }: { key?: string | undefined, asDevice?: string } = {}
+  { key, asDevice = device ?? 'phone' }: { key?: string | undefined, asDevice?: string } = {}
 ): Promise<Announcement[]> {
   const result = await world.refresh(bytes, asDevice, key)
   const now = nowOf(expected)

@@ -13,6 +13,7 @@ const RUNS = isSoak ? 2000 : 200
 /** Every possible outcome, and how often it must at least occur in the runs of one seed. */
 const OUTCOMES: Record<string, number> = {
   opened: 500,
+  'without a device': 50,
   logged_out: 30,
   ahead: 4,
   'a newer profile stays': 30,

@@ -16,7 +16,8 @@ export interface Rules {
 
 export interface Session {
   sid: string
-  device: string
+  /** `undefined` for none. */
+  device: string | undefined
   label: string
   gen: number
   createdAt: number
@@ -24,6 +25,9 @@ export interface Session {
   expiresAt: number
   /** The Idempotency-Key of the last rotation, if it had one. */
   key?: string | undefined
+  /** The session's own lifetimes, seconds. */
+  idleTtl?: number | undefined
+  absoluteTtl?: number | undefined
 }
 
 /** Times of these events in Unix milliseconds, if the record remembers them. */
@@ -86,7 +90,8 @@ export function refresh (
   return isRetry ? answer('retried', session) : end('reused', 'reuse')
 
   function goOn (outcome: 'rotated' | 'recovered'): Step<Refreshed> {
-    const expiresAt = Math.min(now + rules.idleTtl, session!.createdAt + rules.absoluteTtl)
+    const own = lifetimes(rules, session!)
+    const expiresAt = Math.min(now + own.idleTtl, session!.createdAt + own.absoluteTtl)
     // After a lifetime was lowered, the session may already have expired, or the record may have to expire sooner.
     if (now >= expiresAt) return end('expired', 'expired')
     const step = answer(outcome, { ...session!, gen: token.gen + 1, rotatedAt: now, expiresAt, key })
@@ -119,7 +124,7 @@ export type Opened =
 export function open (
   user: User, rules: Rules, nowMs: number,
   { email, role, authenticatedAt, ...session }:
-  { sid: string, device: string, label: string, email: string, role: string, authenticatedAt?: number | undefined }
+  Pick<Session, 'sid' | 'device' | 'label' | 'idleTtl' | 'absoluteTtl'> & { email: string, role: string, authenticatedAt?: number | undefined }
 ): Step<Opened> {
   const now = Math.floor(nowMs / 1000)
   const isBefore = (ms: number | undefined): boolean => authenticatedAt !== undefined && ms !== undefined && authenticatedAt < ms / 1000
@@ -127,12 +132,14 @@ export function open (
   if (isBefore(user?.loggedOutAt)) return { user, events: [], reply: { outcome: 'logged_out' } }
 
   const { user: pruned, events } = prune(user, now)
-  const replaced = pruned?.sessions.filter(({ device }) => device === session.device) ?? []
-  const others = pruned?.sessions.filter(({ device }) => device !== session.device) ?? []
+  const isSame = ({ device }: Session): boolean => device !== undefined && device === session.device
+  const replaced = pruned?.sessions.filter(isSame) ?? []
+  const others = pruned?.sessions.filter(other => !isSame(other)) ?? []
   const excess = Math.max(0, others.length + 1 - rules.maxSessionsPerUser)
   // The sort is stable: of sessions used and opened in the same seconds, the first in the record is evicted.
   const evicted = [...others].sort((a, b) => a.rotatedAt - b.rotatedAt || a.createdAt - b.createdAt).slice(0, excess)
-  const expiresAt = now + Math.min(rules.idleTtl, rules.absoluteTtl)
+  const { idleTtl, absoluteTtl } = lifetimes(rules, session)
+  const expiresAt = now + Math.min(idleTtl, absoluteTtl)
   const opened = { ...session, gen: 1, createdAt: now, rotatedAt: now, expiresAt }
   const profile = isBefore(pruned?.profileChangedAt)
     ? { email: pruned?.email ?? email, role: pruned?.role ?? role }
@@ -147,6 +154,11 @@ export function open (
     events: [...events, ...revoked('replaced', replaced), ...revoked('evicted', evicted), ...profileEvents(pruned, profile)],
     reply: { outcome: 'opened', gen: 1, iat: now, exp: expiresAt, ...profile }
   }
+}
+
+/** The lifetimes of a session: its own, or the configured ones if these are shorter. */
+function lifetimes (rules: Rules, { idleTtl = Infinity, absoluteTtl = Infinity }: Partial<Session>): Pick<Rules, 'idleTtl' | 'absoluteTtl'> {
+  return { idleTtl: Math.min(idleTtl, rules.idleTtl), absoluteTtl: Math.min(absoluteTtl, rules.absoluteTtl) }
 }
 
 /** Ends one session. An expired session ends with the reason `expired`. */

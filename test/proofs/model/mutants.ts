@@ -29,9 +29,16 @@ const rotate: Array<[string, string]> = [
   ['math.min(now + idle, created + absolute)', 'math.max(now + idle, created + absolute)'],
   ['math.min(now + idle, created + absolute)', 'math.min(rotated + idle, created + absolute)'],
   ['math.min(now + idle, created + absolute)', 'math.min(now + idle, now + absolute)'],
-  ["attempt == string.match(rest, '^:([^:]*)')", 'true'],
-  ['renewed, device, attempt))', "renewed, device, '-'))"],
-  ['renewed, device, attempt))', "renewed, device, attempt == '-' and string.match(rest, '^:([^:]*)') or attempt))"],
+  ['attempt == last', 'true'],
+  ["attempt ~= '-' and attempt == last", 'attempt == last'],
+  ['if ownIdle then renewed = math.min(renewed, now + ownIdle) end', ''],
+  ['if ownAbsolute then renewed = math.min(renewed, created + ownAbsolute) end', ''],
+  ['renewed = math.min(renewed, now + ownIdle)', 'renewed = now + ownIdle'],
+  ['renewed = math.min(renewed, created + ownAbsolute)', 'renewed = created + ownAbsolute'],
+  ['attempt, ownIdle, ownAbsolute))', 'attempt))'],
+  ['attempt, ownIdle, ownAbsolute))', 'attempt, ownAbsolute, ownIdle))'],
+  ['renewed, device, attempt,', "renewed, device, '-',"],
+  ['renewed, device, attempt,', "renewed, device, attempt == '-' and last or attempt,"],
   ['format(gen + 1, created, now,', 'format(gen, created, now,'],
   ['format(gen + 1, created, now,', 'format(current + 1, created, now,'],
   ['format(gen + 1, created, now,', 'format(gen + 1, now, now,'],
@@ -80,8 +87,14 @@ const rotationRule: Array<[string, string]> = [
 ]
 
 const open: Array<[string, string]> = [
-  ['if session.device == device then', 'if false then'],
-  ['if session.device == device then', 'if true then'],
+  ['if session.device == device and', 'if false and'],
+  ['if session.device == device and', 'if'],
+  ["session.device == device and device ~= '-'", 'session.device == device'],
+  ['if ownIdle then expires = math.min(expires, now + ownIdle) end', ''],
+  ['if ownAbsolute then expires = math.min(expires, now + ownAbsolute) end', ''],
+  ['expires = math.min(expires, now + ownIdle)', 'expires = now + ownIdle'],
+  ['expires = math.min(expires, now + ownAbsolute)', 'expires = now + ownAbsolute'],
+  ["device, '-', ownIdle, ownAbsolute)", "device, '-', ownAbsolute, ownIdle)"],
   ["remove(session.sid, 'replaced')", ''],
   ["remove(session.sid, 'replaced')", "remove(session.sid, 'evicted')"],
   ['while #others >= cap do', 'while #others > cap do'],
@@ -113,7 +126,7 @@ const open: Array<[string, string]> = [
   ["if label ~= '' then", 'do'],
   ["if label ~= '' then", 'if false then'],
   ['others[#others + 1] = { expires = expires }\n', ''],
-  ["format(1, now, now, expires, device, '-'))\nif", "format(0, now, now, expires, device, '-'))\nif"]
+  ['format(1, now, now,', 'format(0, now, now,']
 ]
 
 const common: Array<[string, string]> = [
@@ -125,6 +138,8 @@ const common: Array<[string, string]> = [
   ["(%d+):([^:]*)(.*)$'", "(%d+):([^:]?[^:]?[^:]?)(.*)$'"],
   ["(%d+):([^:]*)(.*)$'", "(%d+):(.*)()$'"],
   ["attempt == '-' and value or", 'false and value or'],
+  ['if idle or absolute then', 'if idle then'],
+  ['if idle or absolute then', 'if absolute then'],
   ["'%03d:%d:%d:%d:%s', gen, created, rotated", "'%03d:%d:%d:%d:%s', gen, rotated, created"],
   ['if not expires or expires <= now then', 'if not expires or expires < now then'],
   ['if not expires or expires <= now then', 'if false then'],

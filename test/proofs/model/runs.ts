@@ -7,7 +7,7 @@ import {
 } from './commands.ts'
 import { arriveAgain, loseAnswer, loseRotations, outliveLost, pass, passToEnd, passToExpiry, persist, rollBack, save, setBack } from './steps.ts'
 import * as model from './model.ts'
-import { KEYRINGS, type World, type Worlds } from './world.ts'
+import { KEYRINGS, type Lifetimes, type World, type Worlds } from './world.ts'
 
 /** Random runs of commands on one user, and the invariants of a whole run. */
 
@@ -20,6 +20,11 @@ export const RULES: model.Rules[] = [
 
 /** The phone is used more than the others, so that its sessions reach higher generations. */
 const device = fc.constantFrom('phone', 'phone', 'phone', 'laptop', 'laptop', 'tablet', 'watch')
+
+/** Some sessions have no device, and some have lifetimes of their own, also longer ones than a changed configuration. */
+const loginDevice = fc.oneof({ weight: 8, arbitrary: device }, { weight: 1, arbitrary: fc.constant(undefined) })
+const lifetimes = fc.constantFrom<Lifetimes>({}, {}, {}, {}, {}, { idleTtl: 60 }, { absoluteTtl: 80 }, { idleTtl: 70, absoluteTtl: 300 })
+
 const email = fc.constantFrom('one@keygenqt.com', 'two@keygenqt.com')
 const role = fc.constantFrom('GUEST', 'ADMIN')
 
@@ -49,7 +54,7 @@ const key = fc.constantFrom(undefined, undefined, 'one', 'two')
 
 /** Refreshes and openings are the most frequent commands. */
 const command: fc.Arbitrary<Command> = fc.oneof(
-  { weight: 6, arbitrary: fc.tuple(device, fc.constantFrom('', 'Pixel 9'), email, role, ago).map(args => open(...args)) },
+  { weight: 6, arbitrary: fc.tuple(loginDevice, fc.constantFrom('', 'Pixel 9'), email, role, ago, lifetimes).map(args => open(...args)) },
   { weight: 12, arbitrary: fc.tuple(device, fc.constant(0), key).map(args => refresh(...args)) },
   { weight: 4, arbitrary: fc.tuple(device, fc.constant(1), key).map(args => refresh(...args)) },
   { weight: 1, arbitrary: fc.tuple(device, fc.integer({ min: 2, max: 5 }), key).map(args => refresh(...args)) },
@@ -94,9 +99,9 @@ async function checkEveryToken (expected: Expected, world: World): Promise<void>
   const saved = await world.save()
   const now = Math.floor(expected.ms / 1000)
   const rotated = new Map<string, Set<string>>()
-  for (const { token, bytes, device } of new Map(expected.issued.map(issued => [issued.bytes, issued])).values()) {
-    const { refreshed } = await world.refresh(bytes, device)
-    const { user, events, reply } = model.refresh(expected.user, expected.rules, now, KEYRINGS[world.keyring]!, token, device)
+  for (const { token, bytes, device: asDevice = 'phone' } of new Map(expected.issued.map(issued => [issued.bytes, issued])).values()) {
+    const { refreshed } = await world.refresh(bytes, asDevice)
+    const { user, events, reply } = model.refresh(expected.user, expected.rules, now, KEYRINGS[world.keyring]!, token, asDevice)
     assert.deepEqual(refreshed, reply)
     await world.check(user, events)
     if (reply.outcome === 'rotated') {

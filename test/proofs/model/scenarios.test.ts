@@ -55,7 +55,7 @@ const lives: Record<string, Life> = {
   },
   'treats a used token with another key as reuse after the window': {
     commands: [login('phone'), refresh('phone', 0, 'one'), pass(30_000), refresh('phone', 1, 'two')],
-    mutant: { script: 'rotate', from: "attempt == string.match(rest, '^:([^:]*)')", to: 'true' }
+    mutant: { script: 'rotate', from: 'attempt == last', to: 'true' }
   },
   'treats a used token as reuse although its key comes with it, once its successor was used with the same key': {
     commands: [login('phone'), refresh('phone', 0, 'one'), refresh('phone', 0, 'one'), refresh('phone', 2, 'one')],
@@ -63,7 +63,7 @@ const lives: Record<string, Life> = {
   },
   'forgets a key at the next rotation without a key': {
     commands: [login('phone'), refresh('phone', 0, 'one'), refresh('phone', 0), pass(30_000), refresh('phone', 1, 'one')],
-    mutant: { script: 'rotate', from: 'renewed, device, attempt))', to: "renewed, device, attempt == '-' and string.match(rest, '^:([^:]*)') or attempt))" }
+    mutant: { script: 'rotate', from: 'renewed, device, attempt,', to: "renewed, device, attempt == '-' and last or attempt," }
   },
   'accepts a retry within the window without the key, which stays for a later one': {
     commands: [login('phone'), refresh('phone', 0, 'one'), refresh('phone', 1), refresh('phone', 2, 'two'), pass(30_000), refresh('phone', 3, 'one')],

@@ -40,6 +40,9 @@ const deviceHash = (deviceId: string): string => createHash('sha256').update(dev
 /** The hash of an Idempotency-Key in the record. */
 const keyHash = (key: string): string => createHash('sha256').update(key).digest().subarray(0, 6).toString('base64url')
 
+/** A session's own lifetimes, seconds. */
+export interface Lifetimes { idleTtl?: number, absoluteTtl?: number }
+
 /** A saved record, as in a Redis snapshot. */
 export interface Snapshot { dump: Buffer | null, expiresAtMs: number }
 
@@ -55,7 +58,7 @@ export interface World {
   /** `key` is the Idempotency-Key. */
   refresh (bytes: string, deviceId: string, key?: string): Promise<{ refreshed: Refreshed, bytes?: string }>
   open (
-    device: string, label: string, email: string, role: string, authenticatedAt?: number
+    device: string | undefined, label: string, email: string, role: string, authenticatedAt?: number, lifetimes?: Lifetimes
   ): Promise<{ opened: Opened, sid: string, token?: Token, bytes?: string }>
   /** Removes the key's expiry. */
   persist (): Promise<void>
@@ -116,8 +119,9 @@ function createWorld (
       this.store = storeOf(rules)
     },
     turn: async ms => await setClock(client, clockOf(prefix), ms, key),
-    async open (device, label, email, role, authenticatedAt) {
-      const input = { userId, deviceId: device, label, email, role, ...authenticatedAt !== undefined && { authenticatedAt } }
+    async open (device, label, email, role, authenticatedAt, lifetimes) {
+      const optional = { ...device !== undefined && { deviceId: device }, ...authenticatedAt !== undefined && { authenticatedAt } }
+      const input = { userId, label, email, role, ...optional, ...lifetimes }
       const session = await this.store.open(input).catch(refusal)
       if ('outcome' in session) return { opened: session, sid: '' }
       const { sid, gen, iat, exp } = session.generation
@@ -179,9 +183,12 @@ export function toHash (user: User): Record<string, string> {
     ...loggedOutAt !== undefined && { loggedOutAt: seconds(loggedOutAt) },
     ...profileChangedAt !== undefined && { profileChangedAt: seconds(profileChangedAt) }
   }
-  for (const { sid, device, label, gen, createdAt, rotatedAt, expiresAt, key } of user.sessions) {
-    const parts = [String(gen).padStart(3, '0'), createdAt, rotatedAt, expiresAt, deviceHash(device)]
-    fields[`s:${sid}`] = [...parts, ...key === undefined ? [] : [keyHash(key)]].join(':')
+  for (const { sid, device, label, gen, createdAt, rotatedAt, expiresAt, key, idleTtl, absoluteTtl } of user.sessions) {
+    const parts = [String(gen).padStart(3, '0'), createdAt, rotatedAt, expiresAt, device === undefined ? '-' : deviceHash(device)]
+    const hasOwn = idleTtl !== undefined || absoluteTtl !== undefined
+    if (key !== undefined || hasOwn) parts.push(key === undefined ? '-' : keyHash(key))
+    if (hasOwn) parts.push(idleTtl ?? '-', absoluteTtl ?? '-')
+    fields[`s:${sid}`] = parts.join(':')
     if (label !== '') fields[`l:${sid}`] = label
   }
   return fields

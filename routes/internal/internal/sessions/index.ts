@@ -1,6 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { ErrorResponse } from '#src/schemas/error'
-import { OpenedSession, OpenSessionRequest } from '#src/schemas/sessions'
+import { OpenedSession, openSessionRequest } from '#src/schemas/sessions'
 import { sessionTokens } from '#src/schemas/refresh'
 
 const route: FastifyPluginAsyncTypebox = async app => {
@@ -9,10 +9,11 @@ const route: FastifyPluginAsyncTypebox = async app => {
       operationId: 'openSession',
       tags: ['Sessions'],
       summary: 'Open a session',
-      description: 'For the login service, after it has identified the user. Replaces an older session of the same user and device; beyond ' +
+      description: 'For the login service, after it has identified the user. Replaces an older session of the same user and device. A session ' +
+        'without `deviceId` replaces none, and `POST /api/ps/refresh` refuses it. Beyond ' +
         '`MAX_SESSIONS_PER_USER`, ends the least recently used session. Sets the profile that refreshes return; a profile that was ' +
         'changed after `authenticatedAt` stays, and is returned.',
-      body: OpenSessionRequest,
+      body: openSessionRequest(app.config),
       response: {
         201: OpenedSession,
         400: ErrorResponse,
