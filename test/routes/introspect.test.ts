@@ -30,7 +30,7 @@ async function setup (t: Test, overrides: Record<string, string> = {}): Promise<
   const key = `${service.config.REDIS_PREFIX}${guest.userId}`
   const setRecord: Setup['setRecord'] = async (sid, change) => {
     const parts = (await redis.client.hget(key, `s:${sid}`))!.split(':')
-    await redis.client.hset(key, `s:${sid}`, [...change(parts.slice(0, 4).map(Number)), parts[4]].join(':'))
+    await redis.client.hset(key, `s:${sid}`, [...change(parts.slice(0, 4).map(Number)), ...parts.slice(4)].join(':'))
   }
   return {
     ...service,
@@ -157,6 +157,22 @@ const cases: Record<string, { active: boolean, overrides?: Record<string, string
       await s.refresh(refreshToken)
       await s.pass(claimsOf(refreshToken).sid, 30)
       return refreshToken
+    }
+  },
+  'the previous generation after the window, used with an Idempotency-Key': {
+    active: false,
+    prepare: async s => {
+      const { refreshToken } = await s.open({ idleTtl: 100 })
+      await s.refresh(refreshToken, guest.deviceId, { 'idempotency-key': 'a' })
+      await s.pass(claimsOf(refreshToken).sid, 30)
+      return refreshToken
+    }
+  },
+  'the current generation of a session with an Idempotency-Key and lifetimes of its own': {
+    active: true,
+    prepare: async s => {
+      const { refreshToken } = await s.open({ idleTtl: 100, absoluteTtl: 200 })
+      return (await s.refresh(refreshToken, guest.deviceId, { 'idempotency-key': 'a' })).json().refreshToken
     }
   },
   'the previous generation without a window': {
