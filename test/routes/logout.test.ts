@@ -82,6 +82,16 @@ t.test('a stolen token without the device ends nothing, and changes nothing', as
   t.equal((await service.refresh(session.refreshToken)).statusCode, 200)
 })
 
+t.test('a session without a device is not ended by any device', async t => {
+  const session = await service.open({ deviceId: undefined })
+  for (const deviceId of ['-', guest.deviceId]) {
+    const response = await service.logOut(session.refreshToken, deviceId)
+    t.equal(response.statusCode, 400)
+    t.equal(response.body, badRequest)
+  }
+  t.ok(await isLive(session))
+})
+
 t.test('every malformed request and forged token gets the documented 400, and ends nothing', async t => {
   const session = await service.open()
   const { deviceId } = guest

@@ -128,7 +128,7 @@ export const revoke = (n: number): Command =>
 /** Logs out with the session's own device or another. */
 export const logOut = (n: number, device?: string): Command =>
   command(`logOut(${n}, ${device})`, async (expected, world) => {
-    const { token: { sid }, device: own } = expected.issued[n % expected.issued.length]!
+    const { token: { sid }, device: own = 'phone' } = expected.issued[n % expected.issued.length]!
     const reply = await world.store.logOut({ id: world.userId, sid }, device ?? own)
     count(expected, `log-out: ${reply}`)
     return follow(expected, model.logOut(expected.user, nowOf(expected), sid, device ?? own), reply)
