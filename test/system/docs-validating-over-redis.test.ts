@@ -40,7 +40,7 @@ t.test('the commands of the page print the documented output', async t => {
     const [sid] = (await redis.client.hkeys('rt:1')).filter(field => field.startsWith('s:'))
     await redis.client.hset('orders:1', 'total', 5)
 
-    t.match(await reader.hget('rt:1', sid!), /^1(:\d{10}){3}:[\w-]{16}$/)
+    t.match(await reader.hget('rt:1', sid!), /^001(:\d{10}){3}:[\w-]{16}$/)
     t.equal((await reader.hmget('rt:1', 'email', 'role')).length, 2)
     t.equal(await reader.ping(), 'PONG')
     t.equal((await reader.time()).length, 2)
