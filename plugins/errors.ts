@@ -68,7 +68,7 @@ export default fp(async app => {
       const isOneOfMany = counts !== undefined && err instanceof StoreUnavailable && !turnedAway.count('redis')
       if (!isOneOfMany) request.log.error({ err, req: request }, 'request failed')
     } else if (explains && !(err instanceof AccessRefused)) {
-      request.log.info({ code: err.code, req: request }, 'request refused')
+      request.log.info({ code: err.code, caller: request.caller, req: request }, 'request refused')
     } else {
       // Logs only the code: a parser's message may quote the body, and bodies hold tokens.
       refuse(request, err.code)
@@ -77,9 +77,9 @@ export default fp(async app => {
   })
 }, { name: 'errors' })
 
-/** Every client error gets a 400, except for 401, 404 and 409, which have their own entries in the error table. */
+/** Every client error gets a 400, except for these, which have their own entries in the error table. */
 function publicStatus ({ statusCode = 500 }: { statusCode?: number }): ErrorStatus {
-  if (statusCode === 401 || statusCode === 404 || statusCode === 409) return statusCode
+  if (statusCode === 401 || statusCode === 403 || statusCode === 404 || statusCode === 409) return statusCode
   return statusCode >= 400 && statusCode < 500 ? 400 : 500
 }
 
@@ -88,9 +88,12 @@ function isBrokenOff (err: object, { raw: { socket } }: FastifyRequest): boolean
   return 'code' in err && err.code === 'ECONNRESET' && !socket.writableEnded
 }
 
-/** Detail for a trusted caller: which field is wrong and why, without its value, or that a change is made but may be lost. */
+/**
+ * Detail for a trusted caller: which field is wrong and why, without its value; which scope is missing; or that a change is made
+ * but may be lost.
+ */
 function explain ({ validation, validationContext, code, message }: FastifyError): string | undefined {
-  if (code === 'RTS_NOT_REPLICATED' || code === 'RTS_AUTHENTICATED_AHEAD') return message
+  if (code === 'RTS_NOT_REPLICATED' || code === 'RTS_AUTHENTICATED_AHEAD' || code === 'RTS_FORBIDDEN') return message
   const first = validation?.[0]
   return first === undefined ? undefined : `${validationContext}${first.instancePath} ${first.message}`
 }

@@ -4,6 +4,7 @@ import createError from '@fastify/error'
 const messages = {
   400: 'Bad Request',
   401: 'Unauthorized',
+  403: 'Forbidden',
   404: 'Not Found',
   409: 'Conflict',
   429: 'Too Many Requests',
@@ -24,11 +25,14 @@ export function errorBody (status: ErrorStatus, detail?: string): ErrorBody {
   return { code: status, message: detail === undefined ? message : `${message}: ${detail}` }
 }
 
-/** The caller did not present the internal API key. */
+/** The caller did not present an API key. */
 export const Unauthorized = createError('RTS_UNAUTHORIZED', 'The internal API key is missing or wrong', 401)
 
-/** The gateway did not present the internal API key. Operators must repair this, not the gateway's client, so it is no 401. */
-export const GatewayRefused = createError('RTS_GATEWAY_REFUSED', 'The X-Internal-Api-Key of a gateway is missing or wrong', 500)
+/** The caller's API key lacks the scope of the call. The caller sees this message. */
+export const Forbidden = createError('RTS_FORBIDDEN', 'the API key of %s lacks the scope %s', 403)
+
+/** The gateway did not present an API key with the scope. Operators must repair this, not the gateway's client, so it is no 401 or 403. */
+export const GatewayRefused = createError('RTS_GATEWAY_REFUSED', 'The X-Internal-Api-Key of a gateway %s', 500)
 
 /** A gateway's client presented no valid access token. */
 export const AccessRefused = createError('RTS_ACCESS_REFUSED', 'The access token is missing, forged or expired, or its session has ended', 401)

@@ -3,6 +3,7 @@ import { Type, type Static } from '@sinclair/typebox'
 import envSchema from 'env-schema'
 import { StartError } from '#src/errors'
 import { leavesSigningToSecrets, readKeyFiles } from './key-files.ts'
+import { areApiKeys, KEY_PATTERN, parseApiKeys, scopes } from '#src/settings/api-keys'
 import { areOrigins } from '#src/settings/origins'
 import { RATE_PATTERN } from '#src/settings/rate'
 import { tlsMistakes } from '#src/settings/tls-files'
@@ -44,7 +45,12 @@ export const Environment = Type.Object({
   })),
   REFRESH_TOKEN_SECRETS: Type.Optional(Type.String({ description: `secrets of at least ${MIN_SECRET_BYTES} bytes each, separated by commas, no two alike` })),
   JWT_ISSUER: Type.String({ default: 'ktor.io', maxLength: 255, description: 'a text of at most 255 characters' }),
-  INTERNAL_API_KEY: Type.Optional(Type.String({ pattern: '^[A-Za-z0-9._~+/=-]{32,}$', description: 'at least 32 characters of A-Z a-z 0-9 . _ ~ + / = -' })),
+  INTERNAL_API_KEY: Type.Optional(Type.String({ pattern: KEY_PATTERN, description: 'at least 32 characters of A-Z a-z 0-9 . _ ~ + / = -' })),
+  INTERNAL_API_KEYS: Type.Optional(Type.String({
+    format: 'api-keys',
+    description: 'entries name:scope+scope:key, separated by commas: names of a-z 0-9 -, other than default and client; scopes of ' +
+      `${scopes.join(', ')}; keys of at least 32 characters of A-Z a-z 0-9 . _ ~ + / = -, no two alike`
+  })),
   ACCESS_TOKEN_TTL: Type.Integer({ default: 900, minimum: 1, maximum: 31_536_000, description: 'whole seconds from 1 to 31536000' }),
   REFRESH_IDLE_TTL: Type.Integer({ default: 2_592_000, minimum: 1, maximum: 3_153_600_000, description: 'whole seconds from 1 to 3153600000' }),
   REFRESH_ABSOLUTE_TTL: Type.Integer({ default: 31_536_000, minimum: 1, maximum: 3_153_600_000, description: 'whole seconds from 1 to 3153600000' }),
@@ -68,8 +74,11 @@ export const Environment = Type.Object({
 
 export type Config = Static<typeof Environment>
 
-/** `Config` with the secrets that it needs. Either `ACCESS_TOKEN_SECRETS` or `ACCESS_TOKEN_PRIVATE_KEYS` is enough. */
-export type SecretConfig = Config & Required<Pick<Config, Exclude<DevelopmentSecret, 'ACCESS_TOKEN_SECRETS'>>>
+/**
+ * `Config` with the secrets that it needs. Either `ACCESS_TOKEN_SECRETS` or `ACCESS_TOKEN_PRIVATE_KEYS` is enough, and either
+ * `INTERNAL_API_KEY` or `INTERNAL_API_KEYS`.
+ */
+export type SecretConfig = Config & Required<Pick<Config, 'REFRESH_TOKEN_SECRETS'>>
 
 /** `Config` with everything that a running service needs. */
 export type RunnableConfig = SecretConfig & Required<Pick<Config, 'REDIS_URL'>>
@@ -79,16 +88,33 @@ export const developmentSecrets = ['ACCESS_TOKEN_SECRETS', 'REFRESH_TOKEN_SECRET
 
 export type DevelopmentSecret = typeof developmentSecrets[number]
 
-/** The secrets that this configuration lacks. It needs no `ACCESS_TOKEN_SECRETS` when a private key signs access tokens. */
+/**
+ * The secrets that this configuration lacks. It needs no `ACCESS_TOKEN_SECRETS` when a private key signs access tokens, and no
+ * `INTERNAL_API_KEY` when callers have their own keys.
+ */
 export function missingSecrets (config: Config): DevelopmentSecret[] {
-  const { ACCESS_TOKEN_PRIVATE_KEYS: keys } = config
-  const signedByKey = keys !== undefined && !leavesSigningToSecrets(keys)
-  return developmentSecrets.filter(name => config[name] === undefined && !(name === 'ACCESS_TOKEN_SECRETS' && signedByKey))
+  const { ACCESS_TOKEN_PRIVATE_KEYS: keys, INTERNAL_API_KEYS: apiKeys } = config
+  const replaced = {
+    ACCESS_TOKEN_SECRETS: keys !== undefined && !leavesSigningToSecrets(keys),
+    REFRESH_TOKEN_SECRETS: false,
+    INTERNAL_API_KEY: apiKeys !== undefined
+  }
+  return developmentSecrets.filter(name => config[name] === undefined && !replaced[name])
 }
 
-/** The secrets that look like a phrase or a pattern. Production refuses them. */
-export function weakSecrets (config: Config): DevelopmentSecret[] {
-  return developmentSecrets.filter(name => splitSecrets(config[name] ?? '').some(secret => secret !== '' && looksWeak(secret)))
+/** The secrets and keys of the configuration, by variable. */
+export function givenSecrets (config: Config): Array<[name: DevelopmentSecret | 'INTERNAL_API_KEYS', secrets: string[]]> {
+  const keys = parseApiKeys(config.INTERNAL_API_KEYS ?? '')?.map(({ key }) => key)
+  return [
+    ...developmentSecrets.filter(name => config[name] !== undefined)
+      .map(name => [name, splitSecrets(config[name]!)] as [typeof name, string[]]),
+    ...keys === undefined ? [] : [['INTERNAL_API_KEYS', keys] as ['INTERNAL_API_KEYS', string[]]]
+  ]
+}
+
+/** The variables with a secret that looks like a phrase or a pattern. Production refuses them. */
+export function weakSecrets (config: Config): string[] {
+  return givenSecrets(config).filter(([, secrets]) => secrets.some(secret => secret !== '' && looksWeak(secret))).map(([name]) => name)
 }
 
 /**
@@ -106,7 +132,14 @@ export function loadConfig (environment: NodeJS.ProcessEnv = process.env): Confi
     .map(([name]) => mustBe(name)))
   let config = data as unknown as Config
   try {
-    config = envSchema<Config>({ schema: Environment, data, env: false, ajv: { customOptions: ajv => ajv.addFormat('trust-proxy', isTrustProxy).addFormat('origins', areOrigins) } })
+    config = envSchema<Config>({
+      schema: Environment,
+      data,
+      env: false,
+      ajv: {
+        customOptions: ajv => ajv.addFormat('trust-proxy', isTrustProxy).addFormat('origins', areOrigins).addFormat('api-keys', areApiKeys)
+      }
+    })
   } catch (err) {
     for (const { instancePath } of (err as { errors: Array<{ instancePath: string }> }).errors) {
       wrong.add(mustBe(instancePath.slice(1)))
@@ -194,8 +227,12 @@ function * contradictions (config: Config): Generator<string> {
     }
     for (const secret of secrets) seen.add(secret)
   }
-  if (config.INTERNAL_API_KEY !== undefined && seen.has(config.INTERNAL_API_KEY)) {
-    yield 'INTERNAL_API_KEY must be no secret of tokens: otherwise a caller of the internal API could forge them.'
+  for (const [name, keys] of givenSecrets(config)) {
+    if (!name.startsWith('INTERNAL_')) continue
+    if (keys.some(key => seen.has(key))) yield `${name} must be no secret of tokens: otherwise a caller of the internal API could forge them.`
+    if (name === 'INTERNAL_API_KEYS' && keys.includes(config.INTERNAL_API_KEY!)) {
+      yield 'INTERNAL_API_KEYS must not have the INTERNAL_API_KEY: that key has every scope.'
+    }
   }
 
   if (!isProduction(config)) return

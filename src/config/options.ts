@@ -1,5 +1,6 @@
 import { parseRate } from '#src/settings/rate'
 import { readTlsFiles } from '#src/settings/tls-files'
+import { DEFAULT_CALLER, parseApiKeys, scopes, type ApiKey } from '#src/settings/api-keys'
 import type { Config, RunnableConfig } from './environment.ts'
 
 /** The part of the configuration with Redis's address, our login, and the features that need Redis. */
@@ -32,4 +33,10 @@ export function sessionOptions (config: Config) {
     retryWindow: config.REFRESH_RETRY_WINDOW,
     maxSessionsPerUser: config.MAX_SESSIONS_PER_USER
   }
+}
+
+/** The keys of the internal API. `INTERNAL_API_KEY` has every scope. */
+export function apiKeys ({ INTERNAL_API_KEY: key, INTERNAL_API_KEYS: list }: Pick<Config, 'INTERNAL_API_KEY' | 'INTERNAL_API_KEYS'>): ApiKey[] {
+  const all = key === undefined ? [] : [{ name: DEFAULT_CALLER, scopes, key }]
+  return list === undefined ? all : [...all, ...parseApiKeys(list)!]
 }

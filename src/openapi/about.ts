@@ -35,13 +35,14 @@ export const securitySchemes = {
   internalApiKey: {
     type: 'http',
     scheme: 'bearer',
-    description: '`INTERNAL_API_KEY` of the configuration (RFC 6750, section 2.1). `npm start` makes one and keeps it in `.data/secrets.env`.'
+    description: 'A key of `INTERNAL_API_KEYS` with the scope that the operation needs, or `INTERNAL_API_KEY`, which has every scope (RFC 6750, ' +
+      'section 2.1). `npm start` makes an `INTERNAL_API_KEY` and keeps it in `.data/secrets.env`.'
   },
   gatewayApiKey: {
     type: 'apiKey',
     in: 'header',
     name: 'X-Internal-Api-Key',
-    description: 'The same key, sent by a gateway, whose `Authorization` header belongs to its client.'
+    description: 'A key with the scope `introspect`, sent by a gateway, whose `Authorization` header belongs to its client.'
   }
 } as const
 
@@ -59,6 +60,7 @@ export const headers = {
 export const errorDescriptions: Record<number, string> = {
   400: 'The request is invalid; the message names the first invalid field.',
   401: 'The API key is missing or wrong.',
+  403: 'The API key lacks the scope that the message names.',
   404: 'There is no such thing.',
   500: 'Redis could not be used, or the service failed. The request has no later effect; try again.'
 }

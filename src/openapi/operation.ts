@@ -4,6 +4,9 @@ import { errorBody, type ErrorStatus } from '#src/errors'
 import { ErrorResponse } from '#src/schemas/error'
 import { errorDescriptions } from './about.ts'
 
+/** Details of error answers, by status. */
+type Details = Partial<Record<ErrorStatus, string | undefined>>
+
 type ResponseSchemas = Record<string, { title?: string, description?: string, examples?: unknown[] }>
 
 /**
@@ -12,9 +15,10 @@ type ResponseSchemas = Record<string, { title?: string, description?: string, ex
  */
 export const describeOperation: SwaggerTransform = ({ schema, url, route }) => {
   const { response = {} } = schema as { response?: ResponseSchemas }
-  const detail = route.config?.explains === true ? complaint(schema) : undefined
+  const { explains, scope } = route.config ?? {}
+  const details: Details = { 400: explains === true ? complaint(schema) : undefined, 403: `the API key of gateway lacks the scope ${scope}` }
   const responses = Object.entries(response).map(([status, body]) =>
-    [status, body.title === ErrorResponse.title ? describeError(Number(status) as ErrorStatus, body, detail) : body])
+    [status, body.title === ErrorResponse.title ? describeError(Number(status) as ErrorStatus, body, details) : body])
   return { url: url.replace(/\/$/, ''), schema: { ...schema, response: Object.fromEntries(responses) } }
 }
 
@@ -24,10 +28,10 @@ function complaint ({ body, params }: FastifySchema): string | undefined {
   return params === undefined ? undefined : 'params/userId must match format "user-id"'
 }
 
-function describeError (status: ErrorStatus, schema: ResponseSchemas[string], detail: string | undefined): object {
+function describeError (status: ErrorStatus, schema: ResponseSchemas[string], details: Details): object {
   return {
     ...schema,
     description: schema.description ?? errorDescriptions[status]!,
-    examples: [errorBody(status, status === 400 ? detail : undefined)]
+    examples: [errorBody(status, details[status])]
   }
 }

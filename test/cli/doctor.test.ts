@@ -4,7 +4,7 @@ import { pino } from 'pino'
 import t, { type Test } from 'tap'
 import { loadConfig } from '#src/config/environment'
 import { planEmbeddedRedis, startEmbeddedRedis } from '#src/embedded/embedded'
-import { connectionChecks, lifetimeChecks, secretChecks } from '#src/cli/doctor/configuration'
+import { callerChecks, connectionChecks, lifetimeChecks, secretChecks } from '#src/cli/doctor/configuration'
 import { replicationChecks } from '#src/cli/doctor/replicas'
 import { readFacts, serverChecks, type Facts } from '#src/cli/doctor/server'
 import { clockChecks, latencyCheck } from '#src/cli/doctor/timing'
@@ -44,7 +44,7 @@ t.test('finds no failure in a Sentinel group from deploy/redis, as its user ops'
   t.match(named(checks, 'persistence'), [{ message: /^append-only file, appendfsync unknown;/ }])
   t.match(named(checks, 'min-replicas'), [{ message: '2 good replicas, an unknown number needed' }])
   t.same([...new Set(checks.map(({ name }: Line) => name))], [
-    'configuration', 'secrets', 'connection', 'lifetimes', 'redis', 'version', 'role', 'policy', 'persistence', 'memory', 'evictions',
+    'configuration', 'secrets', 'callers', 'connection', 'lifetimes', 'redis', 'version', 'role', 'policy', 'persistence', 'memory', 'evictions',
     'listpack', 'replicas', 'min-replicas', 'permissions', 'latency', 'clock', 'issuer', 'keys'
   ])
   t.equal(named(checks, 'replicas').length, 2)
@@ -169,6 +169,9 @@ t.test('checks secrets for randomness, shared use and development values', async
   t.match(named(shared.checks, 'configuration')[0], { status: 'fail', message: /^INTERNAL_API_KEY must be no secret of tokens: .* could forge them/ })
   t.match(check({}, { REFRESH_TOKEN_SECRETS: given.REFRESH_TOKEN_SECRETS }), [{ status: 'fail', message: /^REFRESH_TOKEN_SECRETS holds what npm start made/ }])
   t.same(secretChecks(loadConfig({}), {}), [], 'a development machine has made none yet')
+  const key = secret()
+  t.match(check({ INTERNAL_API_KEYS: `a:open:${secret()},b:open:${key}` }, { INTERNAL_API_KEY: key }), [{ status: 'fail', message: /^INTERNAL_API_KEYS holds what npm start made/ }])
+  t.match(check({ INTERNAL_API_KEYS: `a:open:${'abcdefgh'.repeat(8)}` }), [{ status: 'warn', message: 'INTERNAL_API_KEYS holds a text that does not look random' }])
 
   const DATA_DIR = await tempFolder(t)
   await mkdir(DATA_DIR, { recursive: true })
@@ -182,6 +185,13 @@ t.test('checks secrets for randomness, shared use and development values', async
     const { json } = await run(['doctor'], { ...env, REDIS_URL: url, DATA_DIR })
     t.match(named(json.checks, 'secrets').at(-1), { status: 'fail', message: /secrets\.env can be read or changed by other users/ })
   }
+})
+
+t.test('lists the callers of the internal API with their scopes, without their keys', async t => {
+  t.same(callerChecks(loadConfig({})), [])
+  t.same(callerChecks(loadConfig({ INTERNAL_API_KEY: secret(), INTERNAL_API_KEYS: `login:open+revoke:${secret()}` })), [
+    { name: 'callers', status: 'ok', message: 'the internal API has 2 keys: default (open, read, revoke, profile, introspect, console); login (open, revoke)' }
+  ])
 })
 
 t.test('checks the security of connections and the lifetimes', async t => {

@@ -1,7 +1,9 @@
 import { randomBytes } from 'node:crypto'
 import t from 'tap'
-import { loadConfig, trustProxy } from '#src/config/environment'
+import { loadConfig, missingSecrets, trustProxy } from '#src/config/environment'
+import { apiKeys } from '#src/config/options'
 import { StartError } from '#src/errors'
+import { scopes } from '#src/settings/api-keys'
 import { apiKey, secret } from '../support/helper.ts'
 
 function sentences (env: Record<string, string>): string[] {
@@ -91,6 +93,12 @@ t.test('an invalid value is reported with its rule, without the value', async t 
     ACCESS_TOKEN_SECRETS: ['short', `${secret()},short`, `${secret()},`],
     REFRESH_TOKEN_SECRETS: ['x'.repeat(63)],
     INTERNAL_API_KEY: ['x'.repeat(31), `${'x'.repeat(32)} x`],
+    INTERNAL_API_KEYS: [
+      apiKey, `a:${apiKey}`, `a:open:${'x'.repeat(31)}`, `a:open:${apiKey}:x`, `a:open:${apiKey} x`, `a:open:${apiKey},`, `a:open:${apiKey},x`,
+      `a:open:${apiKey},b:read:${apiKey}`, `a:open:${apiKey},a:open:${apiKey}`,
+      `a:opens:${apiKey}`, `a:Open:${apiKey}`, `a::${apiKey}`, `a:open+:${apiKey}`, `a:open,read:${apiKey}`, `a:open++read:${apiKey}`, `a:*:${apiKey}`,
+      `:open:${apiKey}`, `A:open:${apiKey}`, `1:open:${apiKey}`, `a b:open:${apiKey}`, `default:open:${apiKey}`, `client:open:${apiKey}`, `${'a'.repeat(33)}:open:${apiKey}`
+    ],
     ACCESS_TOKEN_TTL: ['0', '1.5', 'x'],
     REFRESH_IDLE_TTL: ['0'],
     REFRESH_ABSOLUTE_TTL: ['0'],
@@ -123,7 +131,30 @@ t.test('rejects a secret that is used twice', async t => {
   t.match(sentences({ ACCESS_TOKEN_SECRETS: `${shared}, ${shared}` }), [/^ACCESS_TOKEN_SECRETS must be .* no two alike/])
   for (const name of ['ACCESS_TOKEN_SECRETS', 'REFRESH_TOKEN_SECRETS']) {
     t.match(sentences({ [name]: `${secret()},${shared}`, INTERNAL_API_KEY: shared }), [/^INTERNAL_API_KEY must be no secret of tokens/])
+    const keys = `a:open:${apiKey},b:open:${shared}`
+    t.match(sentences({ [name]: `${secret()},${shared}`, INTERNAL_API_KEYS: keys }), [/^INTERNAL_API_KEYS must be no secret of tokens/])
   }
+  t.same(sentences({ INTERNAL_API_KEY: apiKey, INTERNAL_API_KEYS: `a:open:${apiKey}` }), [
+    'INTERNAL_API_KEYS must not have the INTERNAL_API_KEY: that key has every scope.'
+  ])
+})
+
+t.test('reads the keys of callers; INTERNAL_API_KEY has every scope', async t => {
+  const [one, two] = [secret(), secret()]
+  t.same(apiKeys(loadConfig({ INTERNAL_API_KEYS: `login:open+revoke:${one}, login:open:${two}` })), [
+    { name: 'login', scopes: ['open', 'revoke'], key: one }, { name: 'login', scopes: ['open'], key: two }
+  ])
+  t.same(apiKeys(loadConfig({ INTERNAL_API_KEY: apiKey, INTERNAL_API_KEYS: `${'a'.repeat(32)}:console:${one}` })), [
+    { name: 'default', scopes, key: apiKey }, { name: 'a'.repeat(32), scopes: ['console'], key: one }
+  ])
+  t.same(apiKeys(loadConfig({})), [])
+})
+
+t.test('needs no INTERNAL_API_KEY beside INTERNAL_API_KEYS', async t => {
+  const production = { NODE_ENV: 'production', REDIS_URL: 'redis://r', ACCESS_TOKEN_SECRETS: secret(), REFRESH_TOKEN_SECRETS: secret() }
+  t.same(sentences({ ...production, INTERNAL_API_KEYS: `login:open:${apiKey}` }), [])
+  t.match(sentences({ ...production, INTERNAL_API_KEYS: `login:open:${'abcdefgh'.repeat(8)}` }), [/^INTERNAL_API_KEYS must look random when NODE_ENV is production/])
+  t.same(missingSecrets(loadConfig({ INTERNAL_API_KEYS: `login:open:${apiKey}` })), ['ACCESS_TOKEN_SECRETS', 'REFRESH_TOKEN_SECRETS'])
 })
 
 t.test('accepts origins of web and app pages', async t => {

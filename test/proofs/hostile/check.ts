@@ -10,7 +10,10 @@ const ERRORS: Record<number, string> = {
   500: '{"code":500,"message":"Internal Error"}'
 }
 
-const EXPLAINED = /^\{"code":400,"message":"Bad Request: (body|params|querystring)[\w/]* must .+"\}$/
+const EXPLAINED: Record<number, RegExp> = {
+  400: /^\{"code":400,"message":"Bad Request: (body|params|querystring)[\w/]* must .+"\}$/,
+  403: /^\{"code":403,"message":"Forbidden: the API key of gateway lacks the scope (open|read|revoke|profile)"\}$/
+}
 
 /** Describes an undocumented answer to an attack; `undefined` if all are as documented. After a 200, stores the session's new token. */
 export function checkAnswers (attack: Attack, answers: Answer[]): string | undefined {
@@ -39,5 +42,5 @@ function checkAnswer ({ listener, own, bodiless }: Attack, { status, headers, bo
     const { id, ...rest } = JSON.parse(body)
     return id === own?.userId && Object.keys(rest).join() === 'email,role,token,refreshToken' ? undefined : 'another body'
   }
-  return body === ERRORS[status] || (listener === 'internal' && status === 400 && EXPLAINED.test(body)) ? undefined : `the body ${body}`
+  return body === ERRORS[status] || (listener === 'internal' && EXPLAINED[status]?.test(body)) ? undefined : `the body ${body}`
 }

@@ -6,7 +6,7 @@ import { isSoak, seeds } from '../../support/soak.ts'
 import type { Attack, Kinds } from './attack.ts'
 import { json, sizes, unicode } from './bodies.ts'
 import { http, idle, late, raws } from './framing.ts'
-import { internal } from './internal.ts'
+import { gatewayKey, internal } from './internal.ts'
 import { idempotencyKeys } from './keys.ts'
 import { logouts } from './logouts.ts'
 import { checkAnswers } from './check.ts'
@@ -95,7 +95,9 @@ const seed = seeds([1])[0]!
 
 t.test(`hostile requests, seed ${seed}`, { timeout: 0 }, async t => {
   const redis = await startRedis(t)
-  const env = environment(redis.url, { NODE_ENV: 'production', SHUTDOWN_DELAY: '0', REFRESH_RETRY_WINDOW: '3600', ...measurable })
+  const env = environment(redis.url, {
+    NODE_ENV: 'production', SHUTDOWN_DELAY: '0', REFRESH_RETRY_WINDOW: '3600', INTERNAL_API_KEYS: `gateway:introspect:${gatewayKey}`, ...measurable
+  })
   const service = await startService(t, env)
   const port = (url: string): number => Number(new URL(url).port)
   const place: Place = {

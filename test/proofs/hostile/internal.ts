@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import { apiKey } from '../../support/helper.ts'
 import { between, pick, type Random } from '../../support/random.ts'
 import { ask, type Attack, type Kinds } from './attack.ts'
@@ -8,6 +9,9 @@ import { JSON_TYPE, request } from './wire.ts'
 /** Attacks on the internal listener: requests without the API key, and nonsense from a caller with the key. */
 
 const WITH_KEY = `Authorization: Bearer ${apiKey}`
+
+/** The key of a gateway, with the scope `introspect` alone. */
+export const gatewayKey = randomBytes(32).toString('base64url')
 
 const FORM = 'Content-Type: application/x-www-form-urlencoded'
 
@@ -87,6 +91,11 @@ export const internal: Kinds = {
     const [method, path] = pick(random, CALLS)
     const body = pick(random, ['', '{}', '{', JSON.stringify(opening(random)), 'x'.repeat(40_000)])
     return inside({ ...ask(request(method, path, [JSON_TYPE, ...pick(random, KEYS)], body)), may: [401], exactly: 1 })
+  },
+  'a call that the key does not permit': random => {
+    const [method, path] = pick(random, CALLS.filter(([, path]) => path !== '/internal/introspect'))
+    const body = pick(random, ['', '{', JSON.stringify(opening(random)), '{"role":"ADMIN"}', 'x'.repeat(40_000)])
+    return inside({ ...ask(request(method, path, [JSON_TYPE, `Authorization: Bearer ${gatewayKey}`], body)), may: [403], exactly: 1 })
   },
   'a path that is none, without the key': random => inside({ ...ask(request('GET', pick(random, PATHS))), may: [400, 401, 404] }),
   'a user that is none': random => {

@@ -11,6 +11,7 @@ const route: FastifyPluginAsyncTypebox = async app => {
   await app.register(formbody)
 
   app.post('/', {
+    config: { scope: 'introspect' },
     schema: {
       operationId: 'introspectToken',
       tags: ['Tokens'],

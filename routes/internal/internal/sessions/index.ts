@@ -5,6 +5,7 @@ import { sessionTokens } from '#src/schemas/refresh'
 
 const route: FastifyPluginAsyncTypebox = async app => {
   app.post('/', {
+    config: { scope: 'open' },
     schema: {
       operationId: 'openSession',
       tags: ['Sessions'],

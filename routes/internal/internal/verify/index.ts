@@ -46,7 +46,7 @@ const routes: FastifyPluginAsyncTypebox = async app => {
   }
 
   app.get('/', {
-    config: { gateway: true },
+    config: { gateway: true, scope: 'introspect' },
     // Envoy uses the path with a slash, when its client asks for the root.
     prefixTrailingSlash: 'no-slash',
     exposeHeadRoute: false,
@@ -65,7 +65,7 @@ const routes: FastifyPluginAsyncTypebox = async app => {
 
   // Envoy appends its client's path, keeps the method, and accepts only a 200 as permission.
   app.all('/*', {
-    config: { gateway: true },
+    config: { gateway: true, scope: 'introspect' },
     // The appended path belongs to another service, and may hold secrets that no log should have.
     logSerializers: { req: ({ method }: FastifyRequest) => ({ method, url: '/internal/verify/*' }) },
     schema: { hide: true, response: { 200: Type.Literal(''), ...errors } }

@@ -8,6 +8,7 @@ const errors = { 400: ErrorResponse, 401: ErrorResponse, 500: ErrorResponse }
 
 const route: FastifyPluginAsyncTypebox = async app => {
   app.get('/', {
+    config: { scope: 'read' },
     schema: {
       operationId: 'readUser',
       tags: ['Users'],
@@ -24,6 +25,7 @@ const route: FastifyPluginAsyncTypebox = async app => {
   })
 
   app.delete('/', {
+    config: { scope: 'revoke' },
     schema: {
       operationId: 'eraseUser',
       tags: ['Users'],
@@ -40,6 +42,7 @@ const route: FastifyPluginAsyncTypebox = async app => {
   })
 
   app.patch('/', {
+    config: { scope: 'profile' },
     schema: {
       operationId: 'updateProfile',
       tags: ['Users'],

@@ -8,6 +8,7 @@ const errors = { 400: ErrorResponse, 401: ErrorResponse, 500: ErrorResponse }
 
 const routes: FastifyPluginAsyncTypebox = async app => {
   app.get('/', {
+    config: { scope: 'read' },
     schema: {
       operationId: 'listSessions',
       tags: ['Sessions'],
@@ -21,6 +22,7 @@ const routes: FastifyPluginAsyncTypebox = async app => {
   })
 
   app.delete('/:sid', {
+    config: { scope: 'revoke' },
     schema: {
       operationId: 'endSession',
       tags: ['Sessions'],
@@ -36,6 +38,7 @@ const routes: FastifyPluginAsyncTypebox = async app => {
   })
 
   app.delete('/', {
+    config: { scope: 'revoke' },
     schema: {
       operationId: 'endAllSessions',
       tags: ['Sessions'],
