@@ -10,6 +10,7 @@ const rooms = [
   ['deployment', '^src/deployment/'],
   ['introspection', '^src/introspection/'],
   ['metrics', '^src/metrics/'],
+  ['audit', '^src/audit/'],
   ['overload', '^src/overload/'],
   ['openapi', '^src/openapi/'],
   ['schemas', '^src/schemas/'],

@@ -60,8 +60,13 @@ export default fp(async app => {
       const { outcome, userId, sid } = err
       const refusal = counts === 'logouts' ? 'log-out refused' : 'refresh refused'
       const message = status === 400 ? refusal : `${refusal}; too few replicas have the end of its session`
-      if (sid === undefined) refuse(request, outcome)
-      else request.log[outcome === 'reused' ? 'warn' : 'info']({ outcome, userId, sid }, message)
+      if (sid === undefined) {
+        refuse(request, outcome)
+      } else {
+        app.audit.refused({ userId: userId!, sid, reason: outcome, reqId: request.id })
+        // `reused` comes once for a session, because it ends; the audit trail limits the lines of the others.
+        request.log[outcome === 'reused' ? 'warn' : 'debug']({ outcome, userId, sid }, message)
+      }
       return reply.code(status).send(errorBody(status))
     }
     if (status === 500) {

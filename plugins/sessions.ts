@@ -7,14 +7,17 @@ export default fp(async app => {
   const store = createSessionStore(app.redis, {
     ...sessionOptions(app.config),
     waitForReplicas: app.waitForReplicas,
-    observe: app.metrics.observeScript
+    observe: (command, seconds, result, reply) => {
+      app.metrics.observeScript(command, seconds, result, reply)
+      app.audit.observe(command, reply)
+    }
   })
   // Not fatal: Redis may soon accept writes, and /readyz reports it until then. Ops still need the warning.
   await store.probe().catch(err => app.log.warn({ err }, 'Redis would not run a refresh now'))
   app.decorate('sessions', store)
   app.health.probes.push(store.probe)
   app.metrics.clocks.set(app.listener, store.takeClockAhead)
-}, { name: 'sessions', dependencies: ['redis'] })
+}, { name: 'sessions', dependencies: ['redis', 'audit'] })
 
 declare module 'fastify' {
   interface FastifyInstance {

@@ -1,5 +1,5 @@
 import { Counter, type Registry } from 'prom-client'
-import { countEnds, isOpened } from '#src/sessions/replies'
+import { eachEnd, isOpened, type EndObserver } from '#src/sessions/replies'
 import type { ScriptObserver, ScriptResult } from '#src/sessions/runner'
 import type { ScriptName } from '#src/sessions/scripts'
 import { definitions } from './definitions.ts'
@@ -15,11 +15,13 @@ export function createScriptObserver (registry: Registry): ScriptObserver {
   const endedTotals = createCounts(registry, ended)
   const histogram = createHistogram(registry, scripts)
   const all: Partial<Record<ScriptName, Partial<Record<ScriptResult, Series>>>> = {}
-  return ({ script, keys }, seconds, result, reply) => {
+  const countEnd: EndObserver = reason => { endedTotals[reason]++ }
+  return (command, seconds, result, reply) => {
+    const { script, keys } = command
     const byResult = all[script] ??= {}
     observe(byResult[result] ??= addSeries(histogram, { script, result }), seconds, keys.length)
     if (reply === undefined) return
     if (isOpened(reply)) openedTotal.inc()
-    countEnds(endedTotals, script, reply)
+    eachEnd(command, reply, countEnd)
   }
 }

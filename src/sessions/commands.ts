@@ -1,7 +1,8 @@
 import type { Generation } from '#src/tokens/claims'
 import { eventsChannel, hashDevice, hashIdempotencyKey, issuerKey, signingKeysKey, userKey } from '#src/redis/records'
-import type { Profile, Reply } from './replies.ts'
+import type { Call, Profile, Reply } from './replies.ts'
 import { sources, type ScriptName, type Scripts } from './scripts.ts'
+import { CLIENT } from '#src/settings/api-keys'
 
 /** The keys and arguments of every script, in the order that its header in lua/ documents. */
 
@@ -9,8 +10,9 @@ import { sources, type ScriptName, type Scripts } from './scripts.ts'
 export type EvalArguments = [source: string, keys: 1, key: string, ...argv: Array<string | number>]
 
 /** A script to run on records that one server holds. */
-export interface Command {
-  script: ScriptName
+export interface Command extends Call {
+  /** The session that the script opens. */
+  opens?: string
   /** The records: one, except for `rotate`. */
   keys: string[]
   channel: string
@@ -72,26 +74,34 @@ export interface Commands {
   updateProfile (userId: number, profile: Partial<Profile>): Command
 }
 
-export function createCommands ({ prefix, idleTtl, absoluteTtl, retryWindow, maxSessionsPerUser }: CommandOptions): Commands {
+/** `caller` is for the observers of the commands. */
+export function createCommands (
+  { prefix, idleTtl, absoluteTtl, retryWindow, maxSessionsPerUser }: CommandOptions, caller = CLIENT
+): Commands {
   const channel = eventsChannel(prefix)
   const on = (userId: number, script: ScriptName, argv: Array<string | number>): Command =>
-    ({ script, keys: [userKey(prefix, userId)], channel, argv: [userId, ...argv] })
+    ({ script, keys: [userKey(prefix, userId)], channel, argv: [userId, ...argv], users: [userId], caller })
 
   return {
-    open: (sid, { userId, deviceId, label = '', email, role, authenticatedAt = '', ...own }) => on(userId, 'open', [
-      sid, deviceId === undefined ? '-' : hashDevice(deviceId), label, email, role, idleTtl, absoluteTtl, maxSessionsPerUser,
-      authenticatedAt, own.idleTtl ?? '', own.absoluteTtl ?? ''
-    ]),
+    open: (sid, { userId, deviceId, label = '', email, role, authenticatedAt = '', ...own }) => ({
+      ...on(userId, 'open', [
+        sid, deviceId === undefined ? '-' : hashDevice(deviceId), label, email, role, idleTtl, absoluteTtl, maxSessionsPerUser,
+        authenticatedAt, own.idleTtl ?? '', own.absoluteTtl ?? ''
+      ]),
+      opens: sid
+    }),
     rotate (presentations) {
       const keys: string[] = []
+      const users: number[] = []
       const argv: Command['argv'] = [idleTtl, absoluteTtl, retryWindow]
       for (const { token: { id, sid, gen, exp }, deviceId, idempotencyKey } of presentations) {
         keys.push(userKey(prefix, id))
+        users.push(id)
         const attempt = idempotencyKey === undefined ? '-' : hashIdempotencyKey(idempotencyKey)
         // One text: six arguments would take Redis longer to receive than Lua takes to split them.
         argv.push(`${id}:${sid}:${gen}:${exp}:${hashDevice(deviceId)}:${attempt}`)
       }
-      return { script: 'rotate', keys, channel, argv }
+      return { script: 'rotate', keys, channel, argv, users, caller }
     },
     revoke: (userId, sid, reason = 'logout') => on(userId, 'revoke', [sid, reason]),
     logOut: ({ id, sid }, deviceId) => on(id, 'revoke', [sid, 'logout', hashDevice(deviceId)]),

@@ -78,6 +78,21 @@ export type EndReason = typeof endReasons[number]
 /** A reply of a script on a record: a word, Redis's clock in Unix milliseconds, and what the script's header documents. */
 export type Reply = [word: string, nowMs: number, ...rest: unknown[]]
 
+/** `NotReplicated` with the reply of the script. */
+export interface UnreplicatedError extends Error { reply: Reply }
+
+/** The sessions that a script ended. */
+type Ended = Array<[reason: EndReason, sid: string]>
+
+/** The part of a command that its reply does not repeat. */
+export interface Call {
+  script: ScriptName
+  /** The user of each record. */
+  users: number[]
+  /** The name of the caller's API key, or `CLIENT`. */
+  caller: string
+}
+
 /** Whether the script ran after its deadline and did nothing. */
 export function isLate ([word]: Reply): boolean {
   return word === 'late'
@@ -95,7 +110,7 @@ export function toOpened (reply: Reply, id: number, sid: string): LiveSession {
 }
 
 /** One refresh in the reply of rotate.lua: its outcome, and what the script's header documents; or an error that concerns it alone. */
-type Decision = [outcome: Rotation['outcome'], gen: number, iat: number, exp: number, email: string, role: string, pruned?: number] | Error
+type Decision = [outcome: Rotation['outcome'], gen: number, iat: number, exp: number, email: string, role: string, ended?: Ended] | Error
 
 /** The reply of rotate.lua: a rotation for each presentation, or `StoreUnavailable` for a damaged record. */
 export function toRotations (
@@ -130,7 +145,7 @@ export function toRevoked ([word]: Reply): boolean {
 
 /** The reply of revoke-all.lua: the ids of the sessions that were live. */
 export function toRevokedIds (reply: Reply): string[] {
-  return reply[3] as string[]
+  return (reply[2] as Ended).filter(([reason]) => reason === 'logout').map(([, sid]) => sid)
 }
 
 /** The reply of list.lua: the live sessions, most recently used first. */
@@ -177,39 +192,21 @@ export function isOpened ([word]: Reply): boolean {
   return word === 'opened'
 }
 
+/** Receives a session that a script ended. */
+export type EndObserver = (reason: EndReason, sid: string, userId: number, caller: string) => void
+
 /**
- * Adds the sessions that a script ended to the counts. Only the reply of the script that removed a session reports it, so
- * each session is counted once however many replicas run. Allocates nothing: every refresh runs this.
+ * Reports each session that a script ended. Only the reply of the script that removed a session has it, so each is reported once
+ * however many replicas run. Allocates nothing unless sessions ended: every refresh runs this.
  */
-export function countEnds (counts: Record<EndReason, number>, script: ScriptName, reply: Reply): void {
-  switch (script) {
-    case 'rotate':
-      for (let i = 2; i < reply.length; i++) countEndsOf(counts, reply[i] as Decision)
-      return
-    case 'find':
-      return
-    case 'open':
-      if (!isOpened(reply)) return
-      counts.replaced += reply[7] as number
-      counts.evicted += reply[8] as number
-      break
-    case 'revoke':
-      if (reply[0] === 'revoked') counts.logout++
-      break
-    case 'revoke-all':
-    case 'erase':
-      counts.logout += reply[2] as number
-  }
-  // The last element of every reply is the number of expired sessions that the script pruned.
-  counts.expired += reply.at(-1) as number
+export function eachEnd (call: Call, reply: Reply, report: EndObserver): void {
+  if (call.script !== 'rotate') return reportEnds(call, 0, reply, report)
+  for (let i = 2; i < reply.length; i++) reportEnds(call, i - 2, reply[i], report)
 }
 
-function countEndsOf (counts: Record<EndReason, number>, decision: Decision): void {
-  if (!Array.isArray(decision)) return
-  const [outcome] = decision
-  if (outcome === 'reused') counts.reuse++
-  else if (outcome === 'expired') counts.expired++
-  // A successful refresh has a seventh element only if it pruned other sessions; the other outcomes end none.
-  else if (decision.length < 7) return
-  counts.expired += decision.at(-1) as number
+/** In the parts of a reply that can have the list of ended sessions, the list is the last element, and no other array is. */
+function reportEnds ({ users, caller }: Call, i: number, part: unknown, report: EndObserver): void {
+  const ended = Array.isArray(part) ? part.at(-1) : undefined
+  if (!Array.isArray(ended)) return
+  for (const [reason, sid] of ended as Ended) report(reason, sid, users[i]!, caller)
 }

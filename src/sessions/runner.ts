@@ -6,7 +6,7 @@ import { userKey } from '#src/redis/records'
 import { NoConnectionError, sendUntilRun } from '#src/redis/redirects'
 import { withTimeout } from '#src/timeout'
 import { checkWritable, send, type Command } from './commands.ts'
-import { isLate, type Reply } from './replies.ts'
+import { isLate, type Reply, type UnreplicatedError } from './replies.ts'
 import type { Server, Servers } from './servers.ts'
 
 /** Milliseconds that Redis has to answer a call. The public endpoint promises its 500 within a second. */
@@ -17,7 +17,7 @@ export const scriptResults = ['ok', 'late', 'timeout', 'unreplicated', 'error'] 
 
 export type ScriptResult = typeof scriptResults[number]
 
-/** Called once for every settled command, with its total duration in seconds, and the reply if the result is `ok`. */
+/** Called once for every settled command, with its total duration in seconds, and the reply if the result is `ok` or `unreplicated`. */
 export type ScriptObserver = (command: Command, seconds: number, result: ScriptResult, reply?: Reply) => void
 
 /** Runs commands on records. Rejects only with `StoreUnavailable` or `NotReplicated`, within `TIMEOUT`. */
@@ -68,7 +68,7 @@ export function createRunner (servers: Servers, prefix: string, observe: ScriptO
         observe(command, (performance.now() - startedAt) / 1000, 'ok', reply)
         return reply
       } catch (err) {
-        observe(command, (performance.now() - startedAt) / 1000, resultOf(err))
+        observe(command, (performance.now() - startedAt) / 1000, resultOf(err), replyOf(err))
         throw toStoreError(err as Error)
       }
     },
@@ -115,6 +115,11 @@ function resultOf (err: unknown): ScriptResult {
   if (err instanceof LateError) return 'late'
   if (err instanceof NotReplicated) return 'unreplicated'
   return err instanceof TimeoutError ? 'timeout' : 'error'
+}
+
+/** The reply of a script that has done its work, on too few replicas. */
+function replyOf (err: unknown): Reply | undefined {
+  return err instanceof NotReplicated ? (err as Error as UnreplicatedError).reply : undefined
 }
 
 function toStoreError (err: Error): Error {

@@ -9,6 +9,7 @@ import {
 } from './replies.ts'
 import { createRunner, TIMEOUT, type Runner, type ScriptObserver } from './runner.ts'
 import { createServers, type RedisClock } from './servers.ts'
+import { CLIENT } from '#src/settings/api-keys'
 import { createConfirm, defineWaitingScripts, type Confirm } from './wait-for-replicas.ts'
 
 export interface SessionStoreOptions extends CommandOptions {
@@ -24,6 +25,8 @@ export interface SessionStoreOptions extends CommandOptions {
  * `revoke`, `logOut`, `revokeAll`, `erase` and `updateProfile` also reject with `NotReplicated`.
  */
 export interface SessionStore {
+  /** Returns this store for another caller. Observers learn the caller of each command, by default `CLIENT`. */
+  as (caller: string): SessionStore
   /**
    * Opens a session, generation 1. Replaces the device's older one, if the session has a device; evicts the least recently used
    * over the cap. Sets the profile, unless it was changed after `authenticatedAt`: then the record keeps its profile.
@@ -85,7 +88,24 @@ export function createSessionStore (redis: RedisClient, options: SessionStoreOpt
     return { ...createRunner(servers, prefix, observe), confirm }
   }
 
+  return forCaller(CLIENT, { options, run, runAndWait, confirm, rotateInBatch, probe, takeClockAhead: servers.takeAhead })
+}
+
+/** The parts of a store that all callers share. */
+interface Shared extends Runner, Pick<SessionStore, 'takeClockAhead'> {
+  options: CommandOptions
+  runAndWait: Runner['run']
+  confirm: Confirm | undefined
+  rotateInBatch: (presentation: Presentation) => Promise<Rotation>
+}
+
+function forCaller (caller: string, shared: Shared): SessionStore {
+  const { options, run, runAndWait, confirm, rotateInBatch, probe, takeClockAhead } = shared
+  const commands = createCommands(options, caller)
+
   return {
+    as: caller => forCaller(caller, shared),
+
     async open (session) {
       const sid = newSessionId()
       return toOpened(await runAndWait(commands.open(sid, session)), session.userId, sid)
@@ -136,6 +156,6 @@ export function createSessionStore (redis: RedisClient, options: SessionStoreOpt
 
     probe,
 
-    takeClockAhead: servers.takeAhead
+    takeClockAhead
   }
 }

@@ -23,7 +23,7 @@ interface Call {
  * Scripts that resolve once `replicas` replicas have their writes, by WAIT. WAIT blocks its connection and covers the writes
  * of that connection, so use this connection for nothing else. Calls made during one WAIT are sent together after it, like a
  * database's group commit: a lost replica delays only the answers.
- * @throws NotReplicated from a script that has done its work, when too few replicas have its writes in time.
+ * @throws UnreplicatedError from a script that has done its work, when too few replicas have its writes in time.
  */
 export function defineWaitingScripts (redis: Redis, replicas: number): ServerScripts {
   /** Calls made during the current WAIT; `undefined` when none is under way. */
@@ -63,7 +63,7 @@ async function sendAndWait (redis: Redis, replicas: number, calls: Call[]): Prom
     const [err, reply] = results.shift()!
     if (err !== null || waitError !== null) reject((err ?? waitError)!)
     // A `late` script has written nothing that a replica could lack.
-    else if (reached < replicas && !isLate(reply as Reply)) reject(new NotReplicated(reached, replicas))
+    else if (reached < replicas && !isLate(reply as Reply)) reject(Object.assign(new NotReplicated(reached, replicas), { reply }))
     else resolve(reply)
   }
 }

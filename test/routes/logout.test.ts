@@ -78,7 +78,7 @@ t.test('a stolen token without the device ends nothing, and changes nothing', as
   t.equal(response.headers['cache-control'], 'no-store')
   t.same(await redis.client.hgetall(key), before)
   t.match(service.log.filter(({ outcome }) => outcome !== undefined),
-    [{ msg: 'log-out refused', level: 30, outcome: 'device_mismatch', userId: 1, sid: claimsOf(session.refreshToken).sid }])
+    [{ msg: 'log-out refused', level: 20, outcome: 'device_mismatch', userId: 1, sid: claimsOf(session.refreshToken).sid }])
   t.equal((await service.refresh(session.refreshToken)).statusCode, 200)
 })
 

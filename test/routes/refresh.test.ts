@@ -118,7 +118,7 @@ t.test('every client error has the same answer', async t => {
     t.match(response.headers, { 'cache-control': 'no-store', 'content-type': 'application/json; charset=utf-8' })
     const lines = service.log.filter(({ msg }) => /^(refresh|request) refused$/.test(String(msg)))
     if (outcome === 'forged') t.match(lines, [{ reason: outcome, level: 20, reqId: String }], 'a debug line names the reason')
-    else t.match(lines, [{ outcome, level: outcome === 'reused' ? 40 : 30, reqId: String, userId: 1, sid: claimsOf(token).sid }], 'one line names the outcome')
+    else t.match(lines, [{ outcome, level: outcome === 'reused' ? 40 : 20, reqId: String, userId: 1, sid: claimsOf(token).sid }], 'one line names the outcome')
   }
   t.equal((await service.refresh(refreshToken)).statusCode, 200)
 })

@@ -4,11 +4,14 @@ import { bearerToken } from '#src/http/bearer'
 import { createCallers } from '#src/http/callers'
 import { Forbidden, GatewayRefused, Unauthorized } from '#src/errors'
 import { ErrorResponse } from '#src/schemas/error'
+import type { SessionStore } from '#src/sessions/store'
 import type { Scope } from '#src/settings/api-keys'
 
 /** Every route under /internal requires an API key with the route's scope (RFC 6750 sections 2.1 and 3.1). */
 const hooks: FastifyPluginAsync = async app => {
-  const findCaller = createCallers(apiKeys(app.config))
+  const keys = apiKeys(app.config)
+  const findCaller = createCallers(keys)
+  const stores = new Map(keys.map(({ name }) => [name, app.sessions.as(name)]))
 
   app.addHook('onRequest', async (request, reply) => {
     const { gateway = false, scope } = request.routeOptions.config
@@ -20,6 +23,7 @@ const hooks: FastifyPluginAsync = async app => {
       throw new Unauthorized()
     }
     request.caller = caller.name
+    request.sessions = stores.get(caller.name)!
     if (caller.scopes.includes(scope!)) return
     if (gateway) throw new GatewayRefused(`lacks the scope ${scope}`)
     reply.header('www-authenticate', `Bearer error="insufficient_scope", scope="${scope}"`)
@@ -46,6 +50,8 @@ declare module 'fastify' {
   interface FastifyRequest {
     /** The name of the API key; `undefined` on the public listener, and without a known key. */
     caller?: string
+    /** The session store for this caller, under /internal: the audit trail names who opened or ended a session. */
+    sessions: SessionStore
   }
   interface FastifyContextConfig {
     /**

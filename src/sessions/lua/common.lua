@@ -10,8 +10,8 @@
 --          `user` for each
 --
 -- All times are Redis's own, in seconds unless the name says otherwise. Every reply begins { word, nowMs }; a script
--- that runs after its deadline does nothing and replies { 'late', nowMs }. Replies end with the number of sessions that
--- the script ended, by reason if there are several; a refresh that succeeds carries the number only if it is not 0.
+-- that runs after its deadline does nothing and replies { 'late', nowMs }. Replies end with `ended`, the sessions that the
+-- script ended, as { { reason, sid }, … }; a refresh that succeeds carries the list only if it is not empty.
 local channel, deadline, key, user = ARGV[1], tonumber(ARGV[2]), KEYS[1], ARGV[3]
 
 local time = redis.call('TIME')
@@ -21,10 +21,14 @@ local nowMs = now * 1000 + math.floor(tonumber(time[2]) / 1000)
 -- A command delayed by a frozen server or a stalled socket can run long after its caller answered 500.
 if nowMs > deadline then return { 'late', nowMs } end
 
--- Tells subscribers that a session ended, in the same atomic step as its removal.
+-- The sessions that this run has ended.
+local ended = {}
+
+-- Tells subscribers and the caller that a session ended, in the same atomic step as its removal.
 local function announce (reason, sid)
   redis.call('PUBLISH', channel,
     '{"type":"revoked","reason":"' .. reason .. '","id":' .. user .. ',"sid":"' .. sid .. '"}')
+  ended[#ended + 1] = { reason, sid }
 end
 
 -- Removes an existing session, and announces its end.
@@ -49,9 +53,6 @@ local function format (gen, created, rotated, expires, device, attempt, idle, ab
   return attempt == '-' and value or value .. ':' .. attempt
 end
 
--- Number of sessions that `liveSessions` has ended in this run.
-local pruned = 0
-
 -- Seconds that a record outlives its last session, to remember the two times below. A log-in under way (its password was
 -- checked earlier) opens its session within that time.
 local MEMORY = 600
@@ -72,7 +73,6 @@ local function liveSessions ()
       local gen, created, rotated, expires, device = parse(fields[i + 1])
       if not expires or expires <= now then
         remove(sid, 'expired')
-        pruned = pruned + 1
       else
         live[#live + 1] =
           { place = i, sid = sid, gen = gen, created = created, rotated = rotated, expires = expires, device = device }

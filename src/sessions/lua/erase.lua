@@ -4,14 +4,13 @@
 --
 -- KEYS, ARGV[1..3]  see common.lua
 --
--- Reply: { 'erased', nowMs, count, pruned }
+-- Reply: { 'erased', nowMs, ended }
 
 -- include common.lua
 
-local live = liveSessions()
-for _, session in ipairs(live) do announce('logout', session.sid) end
+for _, session in ipairs(liveSessions()) do announce('logout', session.sid) end
 -- The field makes this call write even if nothing is stored: a replica may still lack an earlier call's removal, and WAIT
 -- counts from the connection's own last write.
 redis.call('HSET', key, 'w', '')
 redis.call('DEL', key)
-return { 'erased', nowMs, #live, pruned }
+return { 'erased', nowMs, ended }

@@ -4,7 +4,7 @@
 -- KEYS, ARGV[1..3]  see common.lua
 -- ARGV[4]  'record' for the fields too, '' for none
 --
--- Reply: { 'listed', nowMs, { { sid, label, gen, createdAt, rotatedAt, expiresAt }, … }, { field, value, … }, pruned }
+-- Reply: { 'listed', nowMs, { { sid, label, gen, createdAt, rotatedAt, expiresAt }, … }, { field, value, … }, ended }
 
 -- include common.lua
 
@@ -15,4 +15,4 @@ for i, session in ipairs(live) do
   rows[i] = { session.sid, session.label, session.gen, session.created, session.rotated, session.expires }
 end
 local fields = ARGV[4] == 'record' and redis.call('HGETALL', key) or {}
-return { 'listed', nowMs, rows, fields, pruned }
+return { 'listed', nowMs, rows, fields, ended }

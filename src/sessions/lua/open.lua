@@ -16,7 +16,7 @@
 -- ARGV[13] the session's own idle TTL, seconds, '' for none
 -- ARGV[14] the session's own absolute TTL, seconds, '' for none
 --
--- Reply: { 'opened', nowMs, gen, createdAt, expiresAt, email, role, replaced, evicted, pruned }
+-- Reply: { 'opened', nowMs, gen, createdAt, expiresAt, email, role, ended }
 --     or { 'logged_out' | 'ahead', nowMs }, nothing done: the user has logged out everywhere since, or ARGV[12] is in the future
 
 -- include profile.lua
@@ -37,11 +37,10 @@ local live = liveSessions()
 if #live == 0 then settle(live) end
 
 -- One session per device: the older one is replaced. Sessions without a device have none in common.
-local others, replaced, evicted = {}, 0, 0
+local others = {}
 for _, session in ipairs(live) do
   if session.device == device and device ~= '-' then
     remove(session.sid, 'replaced')
-    replaced = replaced + 1
   else
     others[#others + 1] = session
   end
@@ -56,7 +55,6 @@ table.sort(others, function (a, b)
 end)
 while #others >= cap do
   remove(table.remove(others).sid, 'evicted')
-  evicted = evicted + 1
 end
 
 local expires = now + math.min(idle, absolute)
@@ -74,4 +72,4 @@ if label ~= '' then redis.call('HSET', key, 'l:' .. sid, label) end
 
 others[#others + 1] = { expires = expires }
 settle(others)
-return { 'opened', nowMs, 1, now, expires, email, role, replaced, evicted, pruned }
+return { 'opened', nowMs, 1, now, expires, email, role, ended }

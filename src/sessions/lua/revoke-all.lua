@@ -5,17 +5,16 @@
 -- KEYS, ARGV[1..3]  see common.lua
 -- ARGV[4]  sid of the session to keep, '' for none
 --
--- Reply: { 'revoked', nowMs, count, { sid, … }, pruned }
+-- Reply: { 'revoked', nowMs, ended }
 
 -- include common.lua
 
-local kept, sids = {}, {}
+local kept = {}
 for _, session in ipairs(liveSessions()) do
   if session.sid == ARGV[4] then
     kept[1] = session
   else
     remove(session.sid, 'logout')
-    sids[#sids + 1] = session.sid
   end
 end
 -- Without a session deletes the profile as well: log-ins older than the log-out are refused, and newer ones bring their own.
@@ -23,4 +22,4 @@ if #kept == 0 then redis.call('DEL', key) end
 loggedOutAt = nowMs / 1000
 redis.call('HSET', key, 'loggedOutAt', string.format('%.3f', loggedOutAt))
 settle(kept)
-return { 'revoked', nowMs, #sids, sids, pruned }
+return { 'revoked', nowMs, ended }

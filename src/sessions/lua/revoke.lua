@@ -8,14 +8,14 @@
 -- ARGV[5]  reason to announce
 -- ARGV[6]  device, hashed; absent to end the session of any device
 --
--- Reply: { 'revoked' | 'absent', nowMs, pruned }; an expired session counts as pruned
---     or { 'device_mismatch', nowMs, 0 }, nothing done
+-- Reply: { 'revoked' | 'absent', nowMs, ended }; an expired session is absent
+--     or { 'device_mismatch', nowMs }, nothing done
 
 -- include common.lua
 
 local record = ARGV[6] and redis.call('HMGET', key, 's:' .. ARGV[4])[1]
 local device = record and select(5, parse(record))
-if device and device ~= ARGV[6] then return { 'device_mismatch', nowMs, 0 } end
+if device and device ~= ARGV[6] then return { 'device_mismatch', nowMs } end
 
 local others, revoked = {}, false
 for _, session in ipairs(liveSessions()) do
@@ -34,4 +34,4 @@ if not revoked then
   redis.call('HSET', key, 'w', '')
   redis.call('HDEL', key, 'w')
 end
-return { revoked and 'revoked' or 'absent', nowMs, pruned }
+return { revoked and 'revoked' or 'absent', nowMs, ended }

@@ -13,9 +13,9 @@
 --            hashed Idempotency-Key, '-' for none
 --
 -- Reply: { 'decided', nowMs, ... } with the decision of each refresh, in their order:
---        { 'rotated' | 'retried' | 'recovered', gen, rotatedAt, expiresAt, email, role }, then pruned unless it is 0
+--        { 'rotated' | 'retried' | 'recovered', gen, rotatedAt, expiresAt, email, role }, then ended unless it is empty
 --     or { 'unknown' | 'device_mismatch' }
---     or { 'expired' | 'reused', pruned }; pruned does not count this session
+--     or { 'expired' | 'reused', ended }
 --     or an error, which concerns this refresh alone
 
 -- include rotation-rule.lua
@@ -49,7 +49,7 @@ local function decide (sid, gen, exp, device, attempt)
   if outcome == 'expired' or outcome == 'reused' then
     remove(sid, outcome == 'reused' and 'reuse' or 'expired')
     settle(liveSessions())
-    return { outcome, pruned }
+    return { outcome, ended }
   end
 
   -- The session's own TTLs may be longer than the configured ones, if an operator has lowered these since.
@@ -64,7 +64,7 @@ local function decide (sid, gen, exp, device, attempt)
     settle(liveSessions())
   end
   local reply = { outcome, gen + 1, now, renewed, record[2], record[3] }
-  if pruned > 0 then reply[7] = pruned end
+  if #ended > 0 then reply[7] = ended end
   return reply
 end
 
@@ -72,7 +72,7 @@ local reply = { 'decided', nowMs }
 for i = 1, #KEYS do
   local sid, gen, exp, device, attempt
   user, sid, gen, exp, device, attempt = string.match(ARGV[5 + i], '^([^:]+):([^:]+):(%d+):(%d+):([^:]+):(.+)$')
-  key, pruned, loggedOutAt, profileChangedAt = KEYS[i], 0, nil, nil
+  key, ended, loggedOutAt, profileChangedAt = KEYS[i], {}, nil, nil
   local _, decision = pcall(decide, sid, tonumber(gen), tonumber(exp), device, attempt)
   reply[2 + i] = decision
 end

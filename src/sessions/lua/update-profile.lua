@@ -6,7 +6,7 @@
 -- ARGV[4]  email, '' to keep
 -- ARGV[5]  role, '' to keep
 --
--- Reply: { 'updated' | 'absent', nowMs, pruned }
+-- Reply: { 'updated' | 'absent', nowMs, ended }
 
 -- include profile.lua
 
@@ -17,7 +17,7 @@ setProfile(ARGV[4], ARGV[5], #live > 0)
 rememberChange(nowMs / 1000)
 if #live == 0 then
   redis.call('EXPIREAT', key, now + MEMORY)
-  return { 'absent', nowMs, pruned }
+  return { 'absent', nowMs, ended }
 end
 settle(live)
-return { 'updated', nowMs, pruned }
+return { 'updated', nowMs, ended }

@@ -54,6 +54,8 @@ const rotate: Array<[string, string]> = [
   ['if renewed < expires or', 'if'],
   ["    remove(sid, outcome == 'reused' and 'reuse' or 'expired')\n", "    redis.call('DEL', key) announce(outcome == 'reused' and 'reuse' or 'expired', sid)\n"],
   ['    settle(liveSessions())\n    return { outcome', '    return { outcome'],
+  ['return { outcome, ended }', 'return { outcome }'],
+  ['if #ended > 0 then reply[7] = ended end', ''],
   ['{ outcome, gen + 1, now,', '{ outcome, gen + 1, rotated,'],
   ['{ outcome, gen + 1, now,', '{ outcome, current + 1, now,'],
   ['renewed, record[2], record[3] }\n  if', 'renewed, record[3], record[2] }\n  if']
@@ -126,6 +128,7 @@ const open: Array<[string, string]> = [
   ["if label ~= '' then", 'do'],
   ["if label ~= '' then", 'if false then'],
   ['others[#others + 1] = { expires = expires }\n', ''],
+  ['email, role, ended }', 'email, role, {} }'],
   ['format(1, now, now,', 'format(0, now, now,']
 ]
 
@@ -134,6 +137,9 @@ const common: Array<[string, string]> = [
   ["redis.call('HDEL', key, 's:' .. sid, 'l:' .. sid)", "redis.call('HDEL', key, 'l:' .. sid)"],
   ["redis.call('HDEL', key, 's:' .. sid, 'l:' .. sid)", "redis.call('HDEL', key, 's:' .. sid)"],
   ['  announce(reason, sid)\nend', 'end'],
+  ['ended[#ended + 1] = { reason, sid }', ''],
+  ['ended[#ended + 1] = { reason, sid }', "ended[#ended + 1] = { 'logout', sid }"],
+  ['ended[#ended + 1] = { reason, sid }', 'ended[1] = { reason, sid }'],
   ['  announce(reason, sid)\nend', '  announce(reason, sid) announce(reason, sid)\nend'],
   ["(%d+):([^:]*)(.*)$'", "(%d+):([^:]?[^:]?[^:]?)(.*)$'"],
   ["(%d+):([^:]*)(.*)$'", "(%d+):(.*)()$'"],
@@ -182,6 +188,7 @@ const others: Record<string, Array<[string, string]>> = {
     ['remove(session.sid, ARGV[5])', "remove(session.sid, 'expired')"],
     ['remove(session.sid, ARGV[5])', ''],
     ['if session.sid == ARGV[4] then', 'if true then'],
+    ["'absent', nowMs, ended }", "'absent', nowMs, {} }"],
     ['settle(others)\n', ''],
     ['settle(others)\n', 'settle({})\n'],
     ['if device and device ~= ARGV[6] then', 'if false then'],
@@ -190,6 +197,7 @@ const others: Record<string, Array<[string, string]>> = {
     ['select(5, parse(record))', 'select(4, parse(record))']
   ],
   'revoke-all': [
+    ['nowMs, ended }', 'nowMs, {} }'],
     ["if #kept == 0 then redis.call('DEL', key) end\n", ''],
     ["if #kept == 0 then redis.call('DEL', key) end\n", "redis.call('DEL', key)\n"],
     ["redis.call('HSET', key, 'loggedOutAt', string.format('%.3f', loggedOutAt))\n", ''],
@@ -205,12 +213,14 @@ const others: Record<string, Array<[string, string]>> = {
     ["remove(session.sid, 'logout')", "remove(session.sid, 'evicted')"]
   ],
   erase: [
+    ['nowMs, ended }', 'nowMs, {} }'],
     ["redis.call('DEL', key)\nreturn", 'return'],
     ["redis.call('HSET', key, 'w', '')\nredis.call('DEL', key)", "redis.call('HDEL', key, 'email', 'role')"],
     ["announce('logout', session.sid)", ''],
     ["announce('logout', session.sid)", "announce('expired', session.sid)"]
   ],
   list: [
+    ['fields, ended }', 'fields, {} }'],
     ["redis.call('HGETALL', key) or {}", '{}'],
     ['settle(live)\nlocal rows', 'local rows'],
     ['session.label, session.gen', "'', session.gen"],
@@ -222,6 +232,8 @@ const others: Record<string, Array<[string, string]>> = {
     ['current, created, rotated, expires, record', 'current, rotated, created, expires, record']
   ],
   'update-profile': [
+    ["{ 'updated', nowMs, ended }", "{ 'updated', nowMs, {} }"],
+    ["return { 'absent', nowMs, ended }", "return { 'absent', nowMs, {} }"],
     ['settle(live)\nsetProfile', 'setProfile'],
     ['settle(live)\nreturn', 'return'],
     ['if #live == 0 then', 'if false then'],

@@ -6,6 +6,8 @@ import type { Test } from 'tap'
 import jwt from '../../../plugins/jwt.ts'
 import { loadConfig, type RunnableConfig } from '#src/config/environment'
 import { sessionTokens } from '#src/schemas/refresh'
+import { eachEnd } from '#src/sessions/replies'
+import type { ScriptObserver } from '#src/sessions/runner'
 import { createSessionStore, type SessionStore } from '#src/sessions/store'
 import type { Tokens } from '#src/tokens/tokens'
 import { claimsOf, environment, secret, type PrivateRedis } from '../../support/helper.ts'
@@ -64,7 +66,7 @@ export interface World {
   persist (): Promise<void>
   save (): Promise<Snapshot>
   restore (snapshot: Snapshot): Promise<void>
-  /** Asserts that the record and the announcements since the last call equal the model's. */
+  /** Asserts that the record, and the announcements and the ended sessions in replies since the last call, equal the model's. */
   check (user: User, events: Announcement[]): Promise<void>
 }
 
@@ -86,19 +88,27 @@ export async function createWorlds (t: Test, redis: PrivateRedis, prefix: string
     return heard.splice(0)
   }
 
+  const ended: string[] = []
+  const observe: ScriptObserver = (command, _seconds, _result, reply) => {
+    if (reply !== undefined) eachEnd(command, reply, (reason, sid, id) => { ended.push(revoked(reason, sid, id)) })
+  }
   const stores = new Map<string, SessionStore>()
   const storeOf = (rules: Rules): SessionStore => {
     const name = JSON.stringify(rules)
-    const store = stores.get(name) ?? createSessionStore(client, { prefix, ...rules })
+    const store = stores.get(name) ?? createSessionStore(client, { prefix, ...rules, observe })
     stores.set(name, store)
     return store
   }
   let users = 0
-  return rules => createWorld(client, storeOf, rules, events, prefix, ++users)
+  return rules => createWorld(client, storeOf, rules, events, () => ended.splice(0), prefix, ++users)
 }
 
+const revoked = (reason: string, sid: string, userId: number): string =>
+  `{"type":"revoked","reason":"${reason}","id":${userId},"sid":"${sid}"}`
+
 function createWorld (
-  client: Redis, storeOf: (rules: Rules) => SessionStore, rules: Rules, events: () => Promise<string[]>, prefix: string, userId: number
+  client: Redis, storeOf: (rules: Rules) => SessionStore, rules: Rules, events: () => Promise<string[]>, ended: () => string[],
+  prefix: string, userId: number
 ): World {
   const key = `${prefix}${userId}`
   const spelled = new Map<string, string>()
@@ -157,8 +167,9 @@ function createWorld (
       assert.equal(expiresAt, expiry(user) ?? (user === null ? -2 : -1), 'the key expires with its last session or its last remembered time')
       const texts = expected.map(event => event.type === 'profile'
         ? `{"type":"profile","id":${userId}}`
-        : `{"type":"revoked","reason":"${event.reason}","id":${userId},"sid":"${event.sid}"}`)
+        : revoked(event.reason, event.sid, userId))
       assert.deepEqual(announced.sort(), texts.sort(), 'the announcements')
+      assert.deepEqual(ended().sort(), texts.filter(text => text.includes('revoked')), 'the ended sessions in the replies')
     }
   }
 }

@@ -24,7 +24,7 @@ const route: FastifyPluginAsyncTypebox = async app => {
       }
     }
   }, async (request, reply) => {
-    const session = await app.sessions.open(request.body)
+    const session = await request.sessions.open(request.body)
     return reply.code(201).send(sessionTokens(app.tokens, session))
   })
 }

@@ -19,7 +19,7 @@ const route: FastifyPluginAsyncTypebox = async app => {
     }
   }, async request => {
     const userId = Number(request.params.userId)
-    const stored = await app.sessions.read(userId)
+    const stored = await request.sessions.read(userId)
     if (stored === undefined) throw new UserNotFound()
     return toUserData(userId, stored)
   })
@@ -37,7 +37,7 @@ const route: FastifyPluginAsyncTypebox = async app => {
       response: { 204: Type.Null({ description: 'Nothing is stored about the user.' }), ...errors }
     }
   }, async (request, reply) => {
-    await app.sessions.erase(Number(request.params.userId))
+    await request.sessions.erase(Number(request.params.userId))
     return reply.code(204).send(null)
   })
 
@@ -54,7 +54,7 @@ const route: FastifyPluginAsyncTypebox = async app => {
       response: { 204: Type.Null({ description: 'Changed.' }), 400: ErrorResponse, 401: ErrorResponse, 404: { ...ErrorResponse, description: 'The user has no session.' }, 500: ErrorResponse }
     }
   }, async (request, reply) => {
-    if (!await app.sessions.updateProfile(Number(request.params.userId), request.body)) throw new UserNotFound()
+    if (!await request.sessions.updateProfile(Number(request.params.userId), request.body)) throw new UserNotFound()
     return reply.code(204).send(null)
   })
 }

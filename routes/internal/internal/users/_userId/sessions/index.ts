@@ -18,7 +18,7 @@ const routes: FastifyPluginAsyncTypebox = async app => {
       response: { 200: SessionList, ...errors }
     }
   }, async request => {
-    return { sessions: (await app.sessions.list(Number(request.params.userId))).map(toListed) }
+    return { sessions: (await request.sessions.list(Number(request.params.userId))).map(toListed) }
   })
 
   app.delete('/:sid', {
@@ -33,7 +33,7 @@ const routes: FastifyPluginAsyncTypebox = async app => {
       response: { 204: Ended, ...errors }
     }
   }, async (request, reply) => {
-    await app.sessions.revoke(Number(request.params.userId), request.params.sid)
+    await request.sessions.revoke(Number(request.params.userId), request.params.sid)
     return reply.code(204).send(null)
   })
 
@@ -50,7 +50,7 @@ const routes: FastifyPluginAsyncTypebox = async app => {
       response: { 204: Ended, ...errors }
     }
   }, async (request, reply) => {
-    await app.sessions.revokeAll(Number(request.params.userId), request.query.except)
+    await request.sessions.revokeAll(Number(request.params.userId), request.query.except)
     return reply.code(204).send(null)
   })
 }
