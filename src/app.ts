@@ -38,6 +38,9 @@ const REQUEST_TIMEOUT = 10_000
 /** Maximum size of a request's headers, bytes. Requests from pages of the same site carry cookies of other services. */
 const MAX_HEADER_SIZE = 16 * 1024
 
+/** Characters of a value in a path. The schemas of routes refuse shorter ones that are too long, with their name. */
+const MAX_PARAM_LENGTH = 1024
+
 /** Milliseconds for a plugin to start. Plugins give up on Redis earlier, so that their error is reported and not Fastify's time-out. */
 const PLUGIN_TIMEOUT = 20_000
 
@@ -110,6 +113,7 @@ function serverOptions (listener: Listener, { config, logger, metrics }: AppOpti
     logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: BODY_LIMIT,
     requestTimeout: REQUEST_TIMEOUT,
+    routerOptions: { maxParamLength: MAX_PARAM_LENGTH },
     http: {
       // Lets the route answer a request without `Host`; Node would answer with an empty body.
       requireHostHeader: false,
@@ -125,7 +129,7 @@ function serverOptions (listener: Listener, { config, logger, metrics }: AppOpti
     genReqId: createRequestIds(trustPeers(listener === 'internal' || trustProxy(config))),
     ajv: {
       // Bodies are taken as sent: no string becomes a number, no default is filled in, no field is removed.
-      customOptions: { coerceTypes: false, useDefaults: false, removeAdditional: false },
+      customOptions: { coerceTypes: false, useDefaults: false, removeAdditional: false, allowUnionTypes: true },
       onCreate: ajv => { for (const [name, check] of Object.entries(formats)) ajv.addFormat(name, check) }
     },
     clientErrorHandler: answerBrokenHttp,

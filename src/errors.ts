@@ -73,10 +73,10 @@ export type RefusalOutcome = 'malformed' | 'forged' | 'unknown' | 'device_mismat
 export class RefreshRefused extends Error {
   readonly statusCode: 400 | 500
   readonly outcome: RefusalOutcome
-  readonly userId: number | undefined
+  readonly userId: number | string | undefined
   readonly sid: string | undefined
 
-  constructor (outcome: RefusalOutcome, session?: { id: number, sid: string }, statusCode: 400 | 500 = 400) {
+  constructor (outcome: RefusalOutcome, session?: { id: number | string, sid: string }, statusCode: 400 | 500 = 400) {
     super(`refresh refused: ${outcome}`)
     this.name = 'RefreshRefused'
     this.statusCode = statusCode

@@ -1,3 +1,4 @@
+import type { UserId } from '#src/tokens/user-id'
 import type { FastifyBaseLogger } from 'fastify'
 import type { Command } from '#src/sessions/commands'
 import { eachEnd, isOpened, type EndReason, type Reply } from '#src/sessions/replies'
@@ -11,7 +12,7 @@ const MAX_HELD = 10_000
 
 /** An authentic token that was refused: its session, the outcome, and the id of the request. */
 export interface RefusedToken {
-  userId: number
+  userId: UserId
   sid: string
   reason: string
   reqId: string
@@ -36,7 +37,7 @@ export function createAudit (logger: FastifyBaseLogger, maxHeld = MAX_HELD): Aud
   const log = logger.child({ log: 'audit' })
   const held = new Map<string, { timer: NodeJS.Timeout, last: RefusedToken, count: number }>()
 
-  function logEnd (reason: EndReason, sid: string, userId: number, caller: string): void {
+  function logEnd (reason: EndReason, sid: string, userId: UserId, caller: string): void {
     log.info({ audit: 'session.ended', userId, sid, caller, reason }, 'session ended')
   }
 

@@ -1,4 +1,5 @@
-import { SessionId, formats } from '#src/schemas/fields'
+import { SessionId } from '#src/schemas/fields'
+import { parseUserId, type UserId } from '#src/tokens/user-id'
 import type { Screen, Terminal } from './output.ts'
 
 /** The input of a verb. */
@@ -29,10 +30,11 @@ export class UsageError extends Error {
   }
 }
 
-/** @throws UsageError when the text is not a positive safe integer. */
-export function toUserId (text: string): number {
-  if (!formats['user-id']!(text)) throw new UsageError(`The user id must be a whole number from 1 to ${Number.MAX_SAFE_INTEGER}.`)
-  return Number(text)
+/** @throws UsageError when the text is no user id. */
+export function toUserId (text: string): UserId {
+  const id = parseUserId(text)
+  if (id !== undefined) return id
+  throw new UsageError(`The user id must be a whole number from 1 to ${Number.MAX_SAFE_INTEGER}, or at most 128 characters of A-Z a-z 0-9 . _ ~ @ | - that begin with a letter or a digit.`)
 }
 
 /** @throws UsageError when the text does not have the form of a session id. */

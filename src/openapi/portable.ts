@@ -1,4 +1,5 @@
 import { DeviceId, Email } from '#src/schemas/fields'
+import { TEXT_ID } from '#src/tokens/user-id'
 
 /**
  * Replacements for rules that need our own validator (Unicode properties, lengths in bytes); any JSON Schema validator
@@ -10,7 +11,7 @@ const patterns: Record<string, string> = {
 }
 
 const formats: Record<string, object> = {
-  'user-id': { pattern: '^[1-9][0-9]{0,15}$' },
+  'user-id': { pattern: `^[1-9][0-9]{0,15}$|${TEXT_ID}` },
   label: { minLength: 1, maxLength: 48, pattern: '\\S' }
 }
 

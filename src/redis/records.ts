@@ -1,9 +1,10 @@
 import { hash, randomBytes } from 'node:crypto'
+import type { UserId } from '#src/tokens/user-id'
 
 /** The names of keys and channels in Redis, and the fields of a user's record. They are public: other services use them. */
 
 /** The hash that holds a user's profile and sessions. */
-export function userKey (prefix: string, userId: number): string {
+export function userKey (prefix: string, userId: UserId): string {
   return `${prefix}${userId}`
 }
 

@@ -1,16 +1,23 @@
 import { Type, type TInteger } from '@sinclair/typebox'
+import { parseUserId, TEXT_ID, type UserId as Id } from '#src/tokens/user-id'
 
 /**
  * Field rules that several bodies share. `formats` below checks each `format`.
  * Nothing is coerced: a number in a string is refused.
  */
 
-/** A user's id: a positive safe integer, so that it survives JSON, Lua and JavaScript unchanged. */
-export const UserId = Type.Integer({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER, description: 'The user\'s id' })
+/** The limits hold for numbers, the pattern for texts; one schema, because answers with `anyOf` are slow to write. */
+export const UserId = Type.Unsafe<Id>({
+  type: ['integer', 'string'],
+  minimum: 1,
+  maximum: Number.MAX_SAFE_INTEGER,
+  pattern: TEXT_ID,
+  description: 'The user\'s id: a positive integer, or a text that is not digits alone. Every answer, token and event has it as it was given'
+})
 
 /** A user's id in a path, where all values are strings. */
 export const UserIdParam = Type.String({
-  format: 'user-id', description: 'The user\'s id: a decimal number from 1 to 9007199254740991', examples: ['1']
+  format: 'user-id', description: 'The user\'s id: a decimal number from 1 to 9007199254740991 is an integer, anything else a text', examples: ['1']
 })
 
 /** 128 random bits, base64url. */
@@ -61,6 +68,6 @@ export const AuthenticatedAt = Type.Number({
  * lengths in bytes, and numbers in strings.
  */
 export const formats: Record<string, (value: string) => boolean> = {
-  'user-id': value => /^[1-9]\d{0,15}$/.test(value) && Number.isSafeInteger(Number(value)),
+  'user-id': value => parseUserId(value) !== undefined,
   label: value => Buffer.byteLength(value) <= 48 && /\S/.test(value) && !/[\p{Cc}\p{Cs}]/u.test(value)
 }

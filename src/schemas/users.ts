@@ -2,6 +2,7 @@ import { type Static, type TNull, type TString, type TUnion, Type } from '@sincl
 import { UserId } from './fields.ts'
 import { iso, SessionList, Time, toListed } from './sessions.ts'
 import type { StoredUser } from '#src/sessions/replies'
+import type { UserId as Id } from '#src/tokens/user-id'
 
 /** The caller confirms the erasure with `?erase` or `?erase=true`: a call that should have ended sessions must not erase. */
 export const EraseQuery = Type.Object({ erase: Type.String({ pattern: '^(true)?$', description: 'Empty, or `true`' }) })
@@ -40,7 +41,7 @@ export const UserData = Type.Object({
   }]
 })
 
-export function toUserData (userId: number, { record, sessions }: StoredUser): Static<typeof UserData> {
+export function toUserData (userId: Id, { record, sessions }: StoredUser): Static<typeof UserData> {
   const { email = null, role = null, loggedOutAt, profileChangedAt } = record
   const times = { loggedOutAt: timeOf(loggedOutAt), profileChangedAt: timeOf(profileChangedAt) }
   return { userId, email, role, ...times, sessions: sessions.map(toListed), record }

@@ -1,4 +1,5 @@
 import type { Generation } from '#src/tokens/claims'
+import { userIdJson, type UserId } from '#src/tokens/user-id'
 import { eventsChannel, hashDevice, hashIdempotencyKey, issuerKey, signingKeysKey, userKey } from '#src/redis/records'
 import type { Call, Profile, Reply } from './replies.ts'
 import { sources, type ScriptName, type Scripts } from './scripts.ts'
@@ -34,7 +35,7 @@ export interface CommandOptions {
 }
 
 export interface NewSession extends Profile {
-  userId: number
+  userId: UserId
   /** Without it the session has no device: it replaces no other, and `rotate` refuses every device. */
   deviceId?: string
   label?: string
@@ -61,17 +62,17 @@ export interface Commands {
   open (sid: string, session: NewSession): Command
   /** In a Cluster, of one presentation: the others' records may be on other servers. */
   rotate (presentations: Presentation[]): Command
-  revoke (userId: number, sid: string, reason?: 'logout' | 'reuse'): Command
+  revoke (userId: UserId, sid: string, reason?: 'logout' | 'reuse'): Command
   /** Ends the session of a token, if the device is its own. */
   logOut (token: Pick<PresentedToken, 'id' | 'sid'>, deviceId: string): Command
-  revokeAll (userId: number, except?: string): Command
-  erase (userId: number): Command
-  list (userId: number): Command
+  revokeAll (userId: UserId, except?: string): Command
+  erase (userId: UserId): Command
+  list (userId: UserId): Command
   /** As `list`, and the whole record. */
-  read (userId: number): Command
-  find (userId: number, sid: string): Command
+  read (userId: UserId): Command
+  find (userId: UserId, sid: string): Command
   findRefreshable (token: PresentedToken): Command
-  updateProfile (userId: number, profile: Partial<Profile>): Command
+  updateProfile (userId: UserId, profile: Partial<Profile>): Command
 }
 
 /** `caller` is for the observers of the commands. */
@@ -79,8 +80,8 @@ export function createCommands (
   { prefix, idleTtl, absoluteTtl, retryWindow, maxSessionsPerUser }: CommandOptions, caller = CLIENT
 ): Commands {
   const channel = eventsChannel(prefix)
-  const on = (userId: number, script: ScriptName, argv: Array<string | number>): Command =>
-    ({ script, keys: [userKey(prefix, userId)], channel, argv: [userId, ...argv], users: [userId], caller })
+  const on = (userId: UserId, script: ScriptName, argv: Array<string | number>): Command =>
+    ({ script, keys: [userKey(prefix, userId)], channel, argv: [userIdJson(userId), ...argv], users: [userId], caller })
 
   return {
     open: (sid, { userId, deviceId, label = '', email, role, authenticatedAt = '', ...own }) => ({
@@ -92,14 +93,14 @@ export function createCommands (
     }),
     rotate (presentations) {
       const keys: string[] = []
-      const users: number[] = []
+      const users: UserId[] = []
       const argv: Command['argv'] = [idleTtl, absoluteTtl, retryWindow]
       for (const { token: { id, sid, gen, exp }, deviceId, idempotencyKey } of presentations) {
         keys.push(userKey(prefix, id))
         users.push(id)
         const attempt = idempotencyKey === undefined ? '-' : hashIdempotencyKey(idempotencyKey)
         // One text: six arguments would take Redis longer to receive than Lua takes to split them.
-        argv.push(`${id}:${sid}:${gen}:${exp}:${hashDevice(deviceId)}:${attempt}`)
+        argv.push(`${userIdJson(id)}:${sid}:${gen}:${exp}:${hashDevice(deviceId)}:${attempt}`)
       }
       return { script: 'rotate', keys, channel, argv, users, caller }
     },

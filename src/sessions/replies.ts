@@ -1,6 +1,7 @@
 import { AuthenticatedAhead, LoggedOutSince, StoreUnavailable } from '#src/errors'
 import { withoutArguments } from '#src/log/redact'
 import type { Generation } from '#src/tokens/claims'
+import type { UserId } from '#src/tokens/user-id'
 import type { ScriptName } from './scripts.ts'
 
 /** The user's data that a refresh returns beside the tokens. */
@@ -88,7 +89,7 @@ type Ended = Array<[reason: EndReason, sid: string]>
 export interface Call {
   script: ScriptName
   /** The user of each record. */
-  users: number[]
+  users: UserId[]
   /** The name of the caller's API key, or `CLIENT`. */
   caller: string
 }
@@ -102,7 +103,7 @@ export function isLate ([word]: Reply): boolean {
  * The reply of open.lua. The profile comes from the record.
  * @throws LoggedOutSince, AuthenticatedAhead when the script opened no session.
  */
-export function toOpened (reply: Reply, id: number, sid: string): LiveSession {
+export function toOpened (reply: Reply, id: UserId, sid: string): LiveSession {
   if (reply[0] === 'logged_out') throw new LoggedOutSince()
   if (reply[0] === 'ahead') throw new AuthenticatedAhead()
   const [, nowMs, gen, iat, exp, email, role] = reply as [string, number, number, number, number, string, string]
@@ -193,7 +194,7 @@ export function isOpened ([word]: Reply): boolean {
 }
 
 /** Receives a session that a script ended. */
-export type EndObserver = (reason: EndReason, sid: string, userId: number, caller: string) => void
+export type EndObserver = (reason: EndReason, sid: string, userId: UserId, caller: string) => void
 
 /**
  * Reports each session that a script ended. Only the reply of the script that removed a session has it, so each is reported once

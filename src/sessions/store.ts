@@ -2,6 +2,7 @@ import type { RedisClient } from '#src/redis/client'
 import { inBatches } from './batches.ts'
 import { createCommands, type CommandOptions, type NewSession, type Presentation, type PresentedToken } from './commands.ts'
 import { newSessionId } from '#src/redis/records'
+import type { UserId } from '#src/tokens/user-id'
 import {
   toFound, toLogOut, toOpened, toRevoked, toRevokedIds, toRotations, toStoredUser, toSummaries, toUpdated,
   type FoundSession, type LiveSession, type LogOut, type Profile, type RefreshableSession, type Rotation, type SessionSummary,
@@ -41,29 +42,29 @@ export interface SessionStore {
    */
   rotate (token: PresentedToken, deviceId: string, idempotencyKey?: string): Promise<Rotation>
   /** Ends one session. Resolves to whether it was live. */
-  revoke (userId: number, sid: string): Promise<boolean>
+  revoke (userId: UserId, sid: string): Promise<boolean>
   /** Ends the session of an authentic refresh token of any generation, if the device is its own. */
   logOut (token: Pick<PresentedToken, 'id' | 'sid'>, deviceId: string): Promise<LogOut>
   /**
    * Ends every session of a user but `except`, and refuses log-ins that began before. Resolves to the ids of the live sessions
    * it ended.
    */
-  revokeAll (userId: number, except?: string): Promise<string[]>
+  revokeAll (userId: UserId, except?: string): Promise<string[]>
   /** Removes everything stored about a user. Remembers nothing, so it refuses no log-in. */
-  erase (userId: number): Promise<void>
+  erase (userId: UserId): Promise<void>
   /** Lists the live sessions of a user, most recently used first. */
-  list (userId: number): Promise<SessionSummary[]>
+  list (userId: UserId): Promise<SessionSummary[]>
   /** Reads everything stored about a user, the sessions as `list` gives them; `undefined` if nothing is stored. */
-  read (userId: number): Promise<StoredUser | undefined>
+  read (userId: UserId): Promise<StoredUser | undefined>
   /** Finds one live session; `undefined` if there is none. Writes nothing: works on a full or read-only Redis too. */
-  find (userId: number, sid: string): Promise<FoundSession | undefined>
+  find (userId: UserId, sid: string): Promise<FoundSession | undefined>
   /**
    * Finds the session of an authentic refresh token; `undefined` unless a refresh with it, from its own device and without an
    * `Idempotency-Key`, would succeed now. Writes nothing, like `find`.
    */
   findRefreshable (token: PresentedToken): Promise<RefreshableSession | undefined>
   /** Changes the profile. False if the user has no session; the change still overrides log-ins that began before. */
-  updateProfile (userId: number, profile: Partial<Profile>): Promise<boolean>
+  updateProfile (userId: UserId, profile: Partial<Profile>): Promise<boolean>
   /** Resolves when Redis would run a refresh now; in a Cluster, when at least one master would. */
   probe (): Promise<void>
   /** For metrics: seconds that Redis's clock is ahead of this machine's, including a step forward since the last call. */

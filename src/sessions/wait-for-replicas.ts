@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Redis } from 'ioredis'
 import { NotReplicated } from '#src/errors'
+import type { UserId } from '#src/tokens/user-id'
 import { isLate, type Reply } from './replies.ts'
 import { TIMEOUT } from './runner.ts'
 import { eachScript, sources, type ServerScripts } from './scripts.ts'
@@ -79,10 +80,10 @@ const confirmLimits = {
 }
 
 /** Ends a session in which reuse was detected. Rejects unless replicas have the end within `ms` milliseconds. */
-export type EndReused = (userId: number, sid: string, ms: number) => Promise<unknown>
+export type EndReused = (userId: UserId, sid: string, ms: number) => Promise<unknown>
 
 /** Resolves to whether enough replicas have the end of a session within `ms` milliseconds. If not, keeps trying in the background. */
-export type Confirm = (userId: number, sid: string, ms: number) => Promise<boolean>
+export type Confirm = (userId: UserId, sid: string, ms: number) => Promise<boolean>
 
 /**
  * Confirms that replicas have the end of a reused session, which the master has just removed. `endReused` always writes after
@@ -90,10 +91,10 @@ export type Confirm = (userId: number, sid: string, ms: number) => Promise<boole
  * The client can't be asked to repeat its request: it may be a thief, and an `unknown` answer waits for no replica.
  */
 export function createConfirm (endReused: EndReused, { pause, giveUpAfter, maxPending } = confirmLimits): Confirm {
-  const pending = new Map<string, { userId: number, until: number }>()
+  const pending = new Map<string, { userId: UserId, until: number }>()
   let isTrying = false
 
-  async function end (userId: number, sid: string, ms: number): Promise<boolean> {
+  async function end (userId: UserId, sid: string, ms: number): Promise<boolean> {
     return await endReused(userId, sid, ms).then(() => true, () => false)
   }
 

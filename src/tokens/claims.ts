@@ -3,10 +3,11 @@
  * `gen`. Times are Unix seconds by Redis's clock.
  */
 
+import { isUserId, type UserId } from './user-id.ts'
+
 /** One generation of one session. Together with the signing key it determines the refresh token, byte for byte. */
 export interface Generation {
-  /** User id: a positive safe integer. */
-  id: number
+  id: UserId
   /** Session id: 128 random bits, base64url. */
   sid: string
   /** 1 when the session is opened, +1 at every rotation. */
@@ -25,7 +26,7 @@ export interface RefreshClaims extends Generation {
 export interface AccessClaims {
   sub: 'Authentication'
   iss: string
-  id: number
+  id: UserId
   sid: string
   iat: number
   exp: number
@@ -39,14 +40,14 @@ const SID = /^[A-Za-z0-9_-]{22}$/
  */
 export function isRefreshClaims (payload: unknown, issuer: string): payload is RefreshClaims {
   const { sub, iss, id, sid, gen, iat, exp } = Object(payload)
-  return sub === 'Refresh' && iss === issuer && isPositiveInteger(id) && isPositiveInteger(gen) && isPositiveInteger(iat) &&
+  return sub === 'Refresh' && iss === issuer && isUserId(id) && isPositiveInteger(gen) && isPositiveInteger(iat) &&
     isPositiveInteger(exp) && isSid(sid)
 }
 
 /** Checks that verified claims are those of an access token: an older one without `sid` belongs to no session. */
 export function isAccessClaims (payload: unknown): payload is AccessClaims {
   const { id, sid, iat, exp } = Object(payload)
-  return isPositiveInteger(id) && isPositiveInteger(iat) && isPositiveInteger(exp) && isSid(sid)
+  return isUserId(id) && isPositiveInteger(iat) && isPositiveInteger(exp) && isSid(sid)
 }
 
 function isSid (value: unknown): boolean {

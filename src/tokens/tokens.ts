@@ -1,5 +1,6 @@
 import { isAccessClaims, isRefreshClaims, type AccessClaims, type Generation, type RefreshClaims } from './claims.ts'
 import { isCanonical } from './signature.ts'
+import type { UserId } from './user-id.ts'
 
 /** Signs and verifies with one key. */
 export interface KeyedJwt {
@@ -27,7 +28,7 @@ export interface Tokens {
   /** Signs the refresh token of a generation. The same generation gives the same bytes on every replica. */
   signRefresh (generation: Generation): string
   /** Signs an access token for a session; `now` is in Unix seconds. */
-  signAccess (session: { id: number, sid: string }, now: number): string
+  signAccess (session: { id: UserId, sid: string }, now: number): string
   /**
    * Returns the claims of an authentic refresh token, else `undefined`. Does not check `exp`: the session's record decides,
    * by Redis's clock, so that an expired ancestor still counts as reuse and no replica's clock can log a user out.

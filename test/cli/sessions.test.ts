@@ -38,6 +38,13 @@ t.test('a user without sessions has an empty list', async t => {
   t.same(json, { userId: 2, email: null, role: null, sessions: [] })
 })
 
+t.test('a user id may be a text', async t => {
+  const { generation: { sid } } = await storeOn(redis.client, prefix).open({ ...guest, userId: 'user_01' })
+  t.match((await run(['sessions', 'user_01'], env)).json, { userId: 'user_01', sessions: [{ sid }] })
+  const { json, text } = await run(['revoke', 'user_01', sid], env)
+  t.same([json, text], [{ userId: 'user_01', revoked: [sid] }, `Ended 1 session of user user_01:\n  ${sid}\n`])
+})
+
 t.test('labels and e-mail addresses can\'t send control characters to the terminal', async t => {
   await storeOn(redis.client, prefix).open({ ...guest, userId: 3, label: '\u001b]0;root\u0007\u202eevil', email: 'a\u009b2J@b' })
   const { text } = await run(['sessions', '3'], env)

@@ -9,6 +9,7 @@ import { createHealth, type Health } from '#src/health'
 import { createLogger } from '#src/log/log'
 import { createMetrics, type Metrics } from '#src/metrics/metrics'
 import type { Listeners } from '#src/http/listeners'
+import type { UserId } from '#src/tokens/user-id'
 import { apiKey, guest, type TokensBody } from './processes.ts'
 import type { PrivateRedis } from './redis/index.ts'
 
@@ -116,6 +117,6 @@ export async function recordKeys ({ client }: Pick<PrivateRedis, 'client'>): Pro
 }
 
 /** The claims of a JWT, unverified. */
-export function claimsOf (token: string): { id: number, sid: string, gen: number, iat: number, exp: number, iss: string, sub: string } {
+export function claimsOf (token: string): { id: UserId, sid: string, gen: number, iat: number, exp: number, iss: string, sub: string } {
   return JSON.parse(Buffer.from(token.split('.')[1]!, 'base64url').toString())
 }

@@ -7,7 +7,7 @@ import type { Test } from 'tap'
 export const apiKey = randomBytes(32).toString('base64url')
 
 export interface TokensBody {
-  id: number
+  id: number | string
   email: string
   role: string
   token: string

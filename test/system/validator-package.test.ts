@@ -76,7 +76,7 @@ t.test('the plain function installs twelve packages, which all support this Node
 
     const validator = createSessionValidator({ redisUrl: process.env.REDIS_URL, prefix: process.env.PREFIX!, secrets: process.env.SECRETS })
     const session: ValidSession = await validator.validate(process.env.TOKEN!)
-    const id: number = session.id
+    const id: number | string = session.id
     const code: string = await validator.validate('x').then(() => 'none', err => err instanceof SessionValidationError ? err.code : 'other')
     console.log(id, code)
     await validator.close()

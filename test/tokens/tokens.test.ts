@@ -51,6 +51,14 @@ t.test('the claims are the documented ones, with sid and gen', async t => {
   t.same(header, { alg: 'HS512', typ: 'JWT', kid: parseKeys(secretA)[0].kid })
 })
 
+t.test('a text id keeps its type', async t => {
+  const tokens = await tokensWith(t)
+  const text = { ...generation, id: 'user_01' }
+  t.match(tokens.verifyRefresh(tokens.signRefresh(text)), text)
+  t.match(tokens.verifyAccess(tokens.signAccess(text, 100)), { id: 'user_01', sid: text.sid })
+  t.equal(tokens.verifyRefresh(handmade(secretA, { ...refreshClaims, id: 'a:b' })), undefined)
+})
+
 t.test('the first secret signs, all secrets verify, a removed one does not', async t => {
   const [old, both, renewed] = [await tokensWith(t),
     await tokensWith(t, { REFRESH_TOKEN_SECRETS: `${secretB},${secretA}` }), await tokensWith(t, { REFRESH_TOKEN_SECRETS: secretB })]

@@ -100,6 +100,15 @@ t.test('a refresh, and the log-out of another user, drop nothing', async t => {
   t.equal(await fromRedis(validator, tokens.token), false)
 })
 
+t.test('an event about a user with a text id drops the answers of this user alone', async t => {
+  const { service, validator, tokens } = await setup(t)
+  const other = await service.open({ userId: 'user_01' })
+  await validator.validate(other.token)
+  await service.call('DELETE', '/internal/users/user_01/sessions')
+  await until(async () => await codeOf(validator.validate(other.token)) === 'revoked')
+  t.equal(await fromRedis(validator, tokens.token), false)
+})
+
 t.test('a changed profile takes effect at once', async t => {
   const { service, validator, tokens } = await setup(t)
   const changes: Array<[expected: { email?: string, role: string }, change: () => Promise<unknown>]> = [

@@ -111,6 +111,7 @@ t.test('anything but an access token of the service is malformed, and Redis is n
     'an exp of a half': handmade(key, { ...claims, exp: exp + 0.5 }),
     'no id': handmade(key, { ...claims, id: undefined }),
     'an id in a text': handmade(key, { ...claims, id: '1' }),
+    'an id with a colon': handmade(key, { ...claims, id: 'a:1' }),
     'an id of zero': handmade(key, { ...claims, id: 0 }),
     'an unsafe id': handmade(key, { ...claims, id: 2 ** 53 }),
     'no sid': handmade(key, { ...claims, sid: undefined }),

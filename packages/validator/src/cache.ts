@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
+import type { UserId } from '../../../src/tokens/user-id.ts'
 import type { Settings } from './options.ts'
 import type { ValidSession } from './session.ts'
 
@@ -10,9 +11,9 @@ export interface SessionCache {
    * Call this before looking up a session of a user. Returns the function that caches the answer; it does nothing after an
    * event about the user or a pause, because the answer may be older.
    */
-  startLookup (id: number): (token: string, session: ValidSession) => void
+  startLookup (id: UserId): (token: string, session: ValidSession) => void
   /** Drops the answers of a user after an event about that user. */
-  dropUser (id: number): void
+  dropUser (id: UserId): void
   /** Drops all answers after an event about an unknown user. */
   clear (): void
   /** Starts caching: the events arrive from now on. Idempotent. */
@@ -39,10 +40,10 @@ interface Entry {
 export function createSessionCache ({ max, maxStaleness }: NonNullable<Settings['cache']>, now = () => performance.now()): SessionCache {
   const entries = new LRUCache<string, Entry>({ max })
   // Every lease that leaves this map ends, whether deleted, evicted or cleared.
-  const leases = new LRUCache<number, Lease>({ max, dispose: lease => { lease.ended = true } })
+  const leases = new LRUCache<UserId, Lease>({ max, dispose: lease => { lease.ended = true } })
   let subscribed = false
 
-  const leaseOf = (id: number): Lease => {
+  const leaseOf = (id: UserId): Lease => {
     let lease = leases.get(id)
     if (lease === undefined) leases.set(id, lease = { ended: false })
     return lease

@@ -4,13 +4,14 @@ import { expiryOf, userKey } from '../../../src/redis/records.ts'
 import { clusterRoutes, sendUntilRun } from '../../../src/redis/redirects.ts'
 import { createTopology } from '../../../src/redis/topology.ts'
 import type { AccessClaims } from '../../../src/tokens/claims.ts'
+import type { UserId } from '../../../src/tokens/user-id.ts'
 import { isCluster } from './connection.ts'
 import { orUnavailable, SessionValidationError } from './errors.ts'
 
 /** A session that was live at its last look-up. Frozen, because the cache returns the same object to every caller. */
 export interface ValidSession {
-  /** User id. */
-  readonly id: number
+  /** User id: an integer or a text, as the login service gave it. */
+  readonly id: UserId
   /** Session id: the same from log-in to log-out, however often the session is refreshed. */
   readonly sid: string
   /** From the record, not from the token, so a change takes effect at once. */

@@ -1,5 +1,6 @@
 import type { Redis } from 'ioredis'
 import { connectionOptions, type RedisClient } from '../../../src/redis/client.ts'
+import { isUserId, type UserId } from '../../../src/tokens/user-id.ts'
 import type { SessionCache } from './cache.ts'
 import { disconnect, isCluster, readerOptions } from './connection.ts'
 
@@ -82,10 +83,10 @@ function receive (redis: Redis, channel: string, cache: SessionCache, onSubscrib
  * Returns the user id of an event of any type: an unknown type still means that something changed. Returns `undefined` when
  * the event can't be parsed.
  */
-function userOf (text: string): number | undefined {
+function userOf (text: string): UserId | undefined {
   try {
     const { id } = JSON.parse(text)
-    return Number.isSafeInteger(id) ? id : undefined
+    return isUserId(id) ? id : undefined
   } catch {
     return undefined
   }

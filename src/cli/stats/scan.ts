@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Redis } from 'ioredis'
 import { expiryOf } from '#src/redis/records'
+import { parseUserId } from '#src/tokens/user-id'
 
 /** Measurements of one user's record. */
 export interface RecordFacts {
@@ -33,7 +34,7 @@ export async function * scanRecords (redis: Redis, prefix: string, signal: Abort
   do {
     const start = performance.now()
     const [next, keys] = await redis.scan(cursor, 'MATCH', `${prefix}*`, 'COUNT', BATCH)
-    yield await readRecords(redis, keys.filter(key => /^[1-9]\d*$/.test(key.slice(prefix.length))))
+    yield await readRecords(redis, keys.filter(key => parseUserId(key.slice(prefix.length)) !== undefined))
     cursor = next
     await delay(Math.max(MIN_PAUSE, performance.now() - start), undefined, { signal }).catch(() => {})
   } while (cursor !== '0' && !signal.aborted)

@@ -6,8 +6,8 @@
 --          `absolute` are the session's own TTLs in seconds, '-' for the configured ones
 -- ARGV[1]  the channel of announcements
 -- ARGV[2]  deadline: Unix milliseconds after which the caller has given up
--- ARGV[3]  the user's id, as text: Lua prints large numbers with an exponent. rotate.lua has several records, and sets `key` and
---          `user` for each
+-- ARGV[3]  the user's id in JSON, never a number of Lua, which prints large ones with an exponent. rotate.lua has several records,
+--          and sets `key` and `user` for each
 --
 -- All times are Redis's own, in seconds unless the name says otherwise. Every reply begins { word, nowMs }; a script
 -- that runs after its deadline does nothing and replies { 'late', nowMs }. Replies end with `ended`, the sessions that the

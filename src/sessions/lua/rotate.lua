@@ -9,8 +9,8 @@
 -- ARGV[3]    idle TTL, seconds
 -- ARGV[4]    absolute TTL, seconds
 -- ARGV[5]    retry window, seconds
--- ARGV[6..]  for each refresh: user:sid:gen:exp:device:attempt; gen and exp of the presented token, the device hashed, and the
---            hashed Idempotency-Key, '-' for none
+-- ARGV[6..]  for each refresh: user:sid:gen:exp:device:attempt; the user's id in JSON, gen and exp of the presented token, the
+--            device hashed, and the hashed Idempotency-Key, '-' for none
 --
 -- Reply: { 'decided', nowMs, ... } with the decision of each refresh, in their order:
 --        { 'rotated' | 'retried' | 'recovered', gen, rotatedAt, expiresAt, email, role }, then ended unless it is empty

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import t from 'tap'
+import { parseUserId, type UserId } from '#src/tokens/user-id'
 import { claimsOf, environment, recordKeys, startRedis, startService, type PrivateRedis } from '../../support/helper.ts'
 import { createRandom, pick, type Random } from '../../support/random.ts'
 import { isSoak, seeds } from '../../support/soak.ts'
@@ -11,7 +12,7 @@ import { idempotencyKeys } from './keys.ts'
 import { logouts } from './logouts.ts'
 import { checkAnswers } from './check.ts'
 import { measurable, measure } from '../../support/memory.ts'
-import { call, openTargets, refresh, type Place, type Targets } from './targets.ts'
+import { call, nameOf, openTargets, OWN, refresh, type Place, type Targets } from './targets.ts'
 import { tokens } from './tokens.ts'
 import { exchange, request } from './wire.ts'
 
@@ -77,13 +78,13 @@ async function attackOften (place: Place, targets: Targets, random: Random, requ
 }
 
 /** The number of all records, and a digest of all records except those of unusual clients. */
-async function stored (redis: PrivateRedis, prefix: string, except: Set<number>): Promise<string> {
+async function stored (redis: PrivateRedis, prefix: string, except: Set<UserId>): Promise<string> {
   const { client } = redis
   const keys = await recordKeys(redis)
   const hash = createHash('sha256')
   for (const key of keys) {
     hash.update(key)
-    if (except.has(Number(key.slice(prefix.length)))) continue
+    if (except.has(parseUserId(key.slice(prefix.length))!)) continue
     hash.update(JSON.stringify([Object.entries(await client.hgetall(key)).sort(), await client.expiretime(key)]))
   }
   return `${keys.length} ${hash.digest('hex')}`
@@ -107,7 +108,7 @@ t.test(`hostile requests, seed ${seed}`, { timeout: 0 }, async t => {
     accessSecret: env.ACCESS_TOKEN_SECRETS!
   }
   const targets = await openTargets(place)
-  const odd = new Set(targets.bystanders.map(({ userId }) => 1000 + userId))
+  const odd = new Set(targets.bystanders.map((_, i) => nameOf(OWN + i)))
   const before = await stored(redis, env.REDIS_PREFIX!, odd)
   const report: Report = { counts: {}, wrong: [] }
 

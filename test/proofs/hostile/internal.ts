@@ -58,7 +58,7 @@ const TRACES = [
 
 /** Path segments that are not a user id. */
 const NO_USERS = [
-  '0', '-1', '1.0', '1e3', '0x1', '01', '9007199254740992', '9'.repeat(90), '%31x', '*', '1%00', '1%0a', '__proto__', 'NaN',
+  '0', '-1', '01', '9007199254740992', '9'.repeat(90), '*', '1%00', '1%0a', '__proto__', 'a:b', '%7Ba%7D', 'a%20b', 'a%2fb', 'a'.repeat(129),
   '%F0%9F%98%80', '1;DROP', '{1}', '..%2f1', '%', 'a'.repeat(2000)
 ]
 
@@ -70,7 +70,7 @@ const NO_SESSIONS = [
 function opening (random: Random): object {
   const right = { userId: 1, email: 'a@example.com', role: 'GUEST', deviceId: 'a' }
   const wrong = {
-    userId: [0, -1, 1.5, '1', null, 2 ** 53, [1], {}, undefined],
+    userId: [0, -1, 1.5, '1', '007', '', 'a:b', '{a}', ' a', 'a\u0000', '_a', 'a'.repeat(129), null, 2 ** 53, [1], {}, undefined],
     email: ['', 'a', '@', 'a@', 'a b@c', 'a@b\n', `${'a'.repeat(251)}@bcd`, 1, null, ['a@b'], 'a@\u200bb', undefined],
     role: ['', 'guest', 'A B', 'A\n', `A${'B'.repeat(32)}`, '1A', 1, null, ['A'], '\u00c4', undefined],
     deviceId: ['', ' ', '\ud800', 'x'.repeat(256), 1, null, {}],

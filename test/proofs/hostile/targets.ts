@@ -1,3 +1,4 @@
+import type { UserId } from '#src/tokens/user-id'
 import { apiKey, type TokensBody } from '../../support/helper.ts'
 import { exchange, JSON_TYPE, refreshing, request } from './wire.ts'
 
@@ -13,7 +14,7 @@ export interface Place {
 
 /** A session that its client does not use during the attacks. */
 export interface Bystander {
-  userId: number
+  userId: UserId
   deviceId: string
   /** The access token. */
   token: string
@@ -24,7 +25,7 @@ export interface Bystander {
 }
 
 /** A session of an unusual client, used by one request at a time. */
-export interface Own { userId: number, deviceId: string, refreshToken: string }
+export interface Own { userId: UserId, deviceId: string, refreshToken: string }
 
 export interface Targets extends Pick<Place, 'refreshSecret' | 'accessSecret'> {
   bystanders: Bystander[]
@@ -55,7 +56,7 @@ export async function refresh (port: number, { deviceId, refreshToken }: Pick<Ow
   return JSON.parse(body)
 }
 
-async function open (place: Place, userId: number, deviceId: string): Promise<TokensBody> {
+async function open (place: Place, userId: UserId, deviceId: string): Promise<TokensBody> {
   const session = { userId, deviceId, email: 'guest@keygenqt.com', role: 'GUEST' }
   const lines = [JSON_TYPE, `Authorization: Bearer ${apiKey}`]
   const { status, body } = await call(place.internal, request('POST', '/internal/sessions', lines, JSON.stringify(session)))
@@ -63,21 +64,28 @@ async function open (place: Place, userId: number, deviceId: string): Promise<To
   return JSON.parse(body)
 }
 
+/** Number of the first user whose session an unusual client uses. */
+export const OWN = 1001
+
+/** Users with integers and with texts as ids, in turn. */
+export const nameOf = (n: number): UserId => n % 2 === 0 ? n : `user_${n}`
+
 /** Opens all sessions; each bystander ends at generation one, two, three or four. */
 export async function openTargets (place: Place): Promise<Targets> {
   const bystanders: Bystander[] = []
   const own: Own[] = []
   for (let i = 0; i < SESSIONS; i++) {
     const deviceId = devices[i % devices.length]!
-    const [userId, ancestors] = [i + 1, [] as string[]]
+    const [userId, ancestors] = [nameOf(i + 1), [] as string[]]
     let tokens = await open(place, userId, deviceId)
     for (let generation = 1; generation <= i % 4; generation++) {
       ancestors.push(tokens.refreshToken)
       tokens = await refresh(place.public, { deviceId, refreshToken: tokens.refreshToken })
     }
     bystanders.push({ userId, deviceId, token: tokens.token, refreshToken: tokens.refreshToken, ancestors })
-    const { refreshToken } = await open(place, 1000 + userId, deviceId)
-    own.push({ userId: 1000 + userId, deviceId, refreshToken })
+    const ownUser = nameOf(OWN + i)
+    const { refreshToken } = await open(place, ownUser, deviceId)
+    own.push({ userId: ownUser, deviceId, refreshToken })
   }
   const { refreshSecret, accessSecret } = place
   return { bystanders, refreshSecret, accessSecret, take: () => own.shift()!, giveBack: session => { own.push(session) } }

@@ -32,7 +32,7 @@ const FAR: object[] = [
 
 type MakeToken = (random: Random, target: Bystander, targets: Targets) => string
 
-const NUMBERS = [0, -1, 1.5, 2 ** 53, 2 ** 53 + 2, -(2 ** 63), 1e308, '1', '', null, true, [], [1], {}, undefined]
+const NUMBERS = [0, -1, 1.5, 2 ** 53, 2 ** 53 + 2, -(2 ** 63), 1e308, '1', '', 'a:b', 'a'.repeat(129), null, true, [], [1], {}, undefined]
 const TEXTS = ['', ' ', 1, 0, null, true, [], {}, undefined, 'x'.repeat(2000), '\u0000', 's:*']
 
 /** Sends an invalid token from the session's own device. */

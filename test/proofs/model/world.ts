@@ -10,6 +10,7 @@ import { eachEnd } from '#src/sessions/replies'
 import type { ScriptObserver } from '#src/sessions/runner'
 import { createSessionStore, type SessionStore } from '#src/sessions/store'
 import type { Tokens } from '#src/tokens/tokens'
+import type { UserId } from '#src/tokens/user-id'
 import { claimsOf, environment, secret, type PrivateRedis } from '../../support/helper.ts'
 import { setClock, turnClock, type Edit } from '../../support/clock.ts'
 import { expiry, type Announcement, type Opened, type Refreshed, type Rules, type Token, type User } from './model.ts'
@@ -33,8 +34,8 @@ async function tokensOf (keyring: string[]): Promise<Tokens> {
 
 const tokensByKeyring = await Promise.all(KEYRINGS.map(tokensOf))
 
-/** Key of the clock. It can't be a user's key, because those end in a number. */
-const clockOf = (prefix: string): string => `${prefix}clock`
+/** Key of the clock. It can't be a user's key, because of its second colon. */
+const clockOf = (prefix: string): string => `${prefix}test:clock`
 
 /** The device hash in the record, as design.md defines it. */
 const deviceHash = (deviceId: string): string => createHash('sha256').update(deviceId).digest().subarray(0, 12).toString('base64url')
@@ -50,7 +51,7 @@ export interface Snapshot { dump: Buffer | null, expiresAtMs: number }
 
 export interface World {
   store: SessionStore
-  userId: number
+  userId: UserId
   /** Index of the keyring in use. */
   keyring: number
   /** Switches to a store with other rules. */
@@ -100,15 +101,16 @@ export async function createWorlds (t: Test, redis: PrivateRedis, prefix: string
     return store
   }
   let users = 0
-  return rules => createWorld(client, storeOf, rules, events, () => ended.splice(0), prefix, ++users)
+  // Users with integers and with texts as ids, in turn.
+  return rules => createWorld(client, storeOf, rules, events, () => ended.splice(0), prefix, ++users % 2 === 0 ? users : `user_${users}`)
 }
 
-const revoked = (reason: string, sid: string, userId: number): string =>
-  `{"type":"revoked","reason":"${reason}","id":${userId},"sid":"${sid}"}`
+const revoked = (reason: string, sid: string, userId: UserId): string =>
+  `{"type":"revoked","reason":"${reason}","id":${JSON.stringify(userId)},"sid":"${sid}"}`
 
 function createWorld (
   client: Redis, storeOf: (rules: Rules) => SessionStore, rules: Rules, events: () => Promise<string[]>, ended: () => string[],
-  prefix: string, userId: number
+  prefix: string, userId: UserId
 ): World {
   const key = `${prefix}${userId}`
   const spelled = new Map<string, string>()
@@ -166,7 +168,7 @@ function createWorld (
       assert.deepEqual({ ...fields }, toHash(user), 'the record')
       assert.equal(expiresAt, expiry(user) ?? (user === null ? -2 : -1), 'the key expires with its last session or its last remembered time')
       const texts = expected.map(event => event.type === 'profile'
-        ? `{"type":"profile","id":${userId}}`
+        ? `{"type":"profile","id":${JSON.stringify(userId)}}`
         : revoked(event.reason, event.sid, userId))
       assert.deepEqual(announced.sort(), texts.sort(), 'the announcements')
       assert.deepEqual(ended().sort(), texts.filter(text => text.includes('revoked')), 'the ended sessions in the replies')

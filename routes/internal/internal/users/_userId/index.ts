@@ -3,6 +3,7 @@ import { UserNotFound } from '#src/errors'
 import { ErrorResponse } from '#src/schemas/error'
 import { UserParams, ProfilePatch } from '#src/schemas/sessions'
 import { EraseQuery, toUserData, UserData } from '#src/schemas/users'
+import { parseUserId } from '#src/tokens/user-id'
 
 const errors = { 400: ErrorResponse, 401: ErrorResponse, 500: ErrorResponse }
 
@@ -18,7 +19,7 @@ const route: FastifyPluginAsyncTypebox = async app => {
       response: { 200: UserData, ...errors, 404: { ...ErrorResponse, description: 'Nothing is stored about the user.' } }
     }
   }, async request => {
-    const userId = Number(request.params.userId)
+    const userId = parseUserId(request.params.userId)!
     const stored = await request.sessions.read(userId)
     if (stored === undefined) throw new UserNotFound()
     return toUserData(userId, stored)
@@ -37,7 +38,7 @@ const route: FastifyPluginAsyncTypebox = async app => {
       response: { 204: Type.Null({ description: 'Nothing is stored about the user.' }), ...errors }
     }
   }, async (request, reply) => {
-    await request.sessions.erase(Number(request.params.userId))
+    await request.sessions.erase(parseUserId(request.params.userId)!)
     return reply.code(204).send(null)
   })
 
@@ -54,7 +55,7 @@ const route: FastifyPluginAsyncTypebox = async app => {
       response: { 204: Type.Null({ description: 'Changed.' }), 400: ErrorResponse, 401: ErrorResponse, 404: { ...ErrorResponse, description: 'The user has no session.' }, 500: ErrorResponse }
     }
   }, async (request, reply) => {
-    if (!await request.sessions.updateProfile(Number(request.params.userId), request.body)) throw new UserNotFound()
+    if (!await request.sessions.updateProfile(parseUserId(request.params.userId)!, request.body)) throw new UserNotFound()
     return reply.code(204).send(null)
   })
 }

@@ -1,6 +1,7 @@
 import { Type, type FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { EndQuery, toListed, SessionList, SessionParams, UserParams } from '#src/schemas/sessions'
 import { ErrorResponse } from '#src/schemas/error'
+import { parseUserId } from '#src/tokens/user-id'
 
 const Ended = Type.Null({ description: 'The session, or every session, has ended.' })
 
@@ -18,7 +19,7 @@ const routes: FastifyPluginAsyncTypebox = async app => {
       response: { 200: SessionList, ...errors }
     }
   }, async request => {
-    return { sessions: (await request.sessions.list(Number(request.params.userId))).map(toListed) }
+    return { sessions: (await request.sessions.list(parseUserId(request.params.userId)!)).map(toListed) }
   })
 
   app.delete('/:sid', {
@@ -33,7 +34,7 @@ const routes: FastifyPluginAsyncTypebox = async app => {
       response: { 204: Ended, ...errors }
     }
   }, async (request, reply) => {
-    await request.sessions.revoke(Number(request.params.userId), request.params.sid)
+    await request.sessions.revoke(parseUserId(request.params.userId)!, request.params.sid)
     return reply.code(204).send(null)
   })
 
@@ -50,7 +51,7 @@ const routes: FastifyPluginAsyncTypebox = async app => {
       response: { 204: Ended, ...errors }
     }
   }, async (request, reply) => {
-    await request.sessions.revokeAll(Number(request.params.userId), request.query.except)
+    await request.sessions.revokeAll(parseUserId(request.params.userId)!, request.query.except)
     return reply.code(204).send(null)
   })
 }
