@@ -22,6 +22,7 @@ export default fp(async app => {
   app.decorate('tokens', createTokens({
     issuer: config.JWT_ISSUER,
     accessTtl: config.ACCESS_TOKEN_TTL,
+    profileClaims: (config.ACCESS_TOKEN_CLAIMS?.split(/ *, */) ?? []) as Array<'email' | 'role'>,
     refresh: keys.refresh.map(({ kid, secret }) => keyed('HS512', kid, createHs512(kid, secret))) as Keys,
     access: access as Keys
   }))

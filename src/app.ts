@@ -16,7 +16,7 @@ import { splitOrigins } from '#src/settings/origins'
 import { parseRate } from '#src/settings/rate'
 import { protect, type ProtectOptions } from '#src/overload/protect'
 import { createRequestIds, identify, identifyRequests, trustPeers } from '#src/http/request-ids'
-import { formats } from '#src/schemas/fields'
+import { claimsKeyword, formats } from '#src/schemas/fields'
 import type { Listener, Listeners } from '#src/http/listeners'
 
 /** Options of `buildApp`. All but the logger are decorated on the app under these names, for plugins and routes. */
@@ -130,7 +130,10 @@ function serverOptions (listener: Listener, { config, logger, metrics }: AppOpti
     ajv: {
       // Bodies are taken as sent: no string becomes a number, no default is filled in, no field is removed.
       customOptions: { coerceTypes: false, useDefaults: false, removeAdditional: false, allowUnionTypes: true },
-      onCreate: ajv => { for (const [name, check] of Object.entries(formats)) ajv.addFormat(name, check) }
+      onCreate: ajv => {
+        for (const [name, check] of Object.entries(formats)) ajv.addFormat(name, check)
+        ajv.addKeyword(claimsKeyword)
+      }
     },
     clientErrorHandler: answerBrokenHttp,
     frameworkErrors: (err, request, reply) => {

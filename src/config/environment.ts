@@ -51,6 +51,7 @@ export const Environment = Type.Object({
     description: 'entries name:scope+scope:key, separated by commas: names of a-z 0-9 -, other than default and client; scopes of ' +
       `${scopes.join(', ')}; keys of at least 32 characters of A-Z a-z 0-9 . _ ~ + / = -, no two alike`
   })),
+  ACCESS_TOKEN_CLAIMS: Type.Optional(Type.String({ pattern: '^(email|role)( *, *(email|role))*$', description: 'email, role, or both, separated by a comma' })),
   ACCESS_TOKEN_TTL: Type.Integer({ default: 900, minimum: 1, maximum: 31_536_000, description: 'whole seconds from 1 to 31536000' }),
   REFRESH_IDLE_TTL: Type.Integer({ default: 2_592_000, minimum: 1, maximum: 3_153_600_000, description: 'whole seconds from 1 to 3153600000' }),
   REFRESH_ABSOLUTE_TTL: Type.Integer({ default: 31_536_000, minimum: 1, maximum: 3_153_600_000, description: 'whole seconds from 1 to 3153600000' }),

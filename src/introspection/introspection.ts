@@ -56,15 +56,22 @@ export async function introspect (app: Dependencies, token: string, hint?: strin
   // Access and refresh tokens differ in key and subject, so a token is at most one of them and Redis is asked at most once.
   const access = await activeAccess(app, token)
   // RFC 6750's name for a token that may be presented as `Authorization: Bearer`.
-  if (access !== undefined) return { active: true, token_type: 'Bearer', token_use: 'access', ...describe(access) }
+  if (access !== undefined) return describe(access, { token_type: 'Bearer', token_use: 'access' })
   const refresh = hint === ASKS_FOR_REFRESH ? await activeRefresh(app, token) : undefined
   // RFC 8693 section 2.2.1: `N_A` for a token that gives access to no resource.
-  if (refresh !== undefined) return { active: true, token_type: 'N_A', token_use: 'refresh', ...describe(refresh) }
+  if (refresh !== undefined) return describe(refresh, { token_type: 'N_A', token_use: 'refresh' })
   return { active: false }
 }
 
-function describe ({ claims, session, expiresAt }: ActiveToken<AccessClaims | RefreshClaims>) {
+function describe (
+  { claims, session, expiresAt }: ActiveToken<AccessClaims | RefreshClaims>,
+  use: { token_type: 'Bearer' | 'N_A', token_use: 'access' | 'refresh' }
+) {
   return {
+    // First, so that no claim of a login service replaces a member below.
+    ...session.claims,
+    active: true as const,
+    ...use,
     // In RFC 7662 `sub` is the resource owner. In our JWTs `sub` is the kind of token, as documented, so it is not copied:
     // every consumer would take "Authentication" for a user.
     sub: String(claims.id),

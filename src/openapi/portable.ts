@@ -1,4 +1,5 @@
 import { DeviceId, Email } from '#src/schemas/fields'
+import { reservedClaims } from '#src/tokens/custom-claims'
 import { TEXT_ID } from '#src/tokens/user-id'
 
 /**
@@ -20,7 +21,8 @@ export function toPortable<T> (node: T): T {
   if (typeof node !== 'object' || node === null) return node
   if (Array.isArray(node)) return node.map(toPortable) as T
   const copy = Object.fromEntries(Object.entries(node).map(([key, value]) => [key, toPortable(value)]))
-  const { pattern, format, ...rest } = copy
+  const { pattern, format, isClaims, ...rest } = copy
+  if (isClaims === true) return { ...rest, propertyNames: { not: { enum: reservedClaims } } } as T
   if (typeof format === 'string' && format in formats) return { ...rest, ...formats[format] } as T
   if (typeof pattern === 'string' && pattern in patterns) return { ...copy, pattern: patterns[pattern] } as T
   return copy as T

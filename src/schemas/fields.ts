@@ -1,4 +1,5 @@
 import { Type, type TInteger } from '@sinclair/typebox'
+import { claimsMistake, MAX_CLAIMS_BYTES, MAX_CLAIMS_DEPTH, type Claims } from '#src/tokens/custom-claims'
 import { parseUserId, TEXT_ID, type UserId as Id } from '#src/tokens/user-id'
 
 /**
@@ -62,6 +63,26 @@ export const AuthenticatedAt = Type.Number({
   description: 'When the log-in began, before the login service read the user: Unix seconds, with a fraction (`Date.now() / 1000`). Recommended: ' +
     'a log-out everywhere or a change of the profile during the log-in is then not undone. At most a minute in the future'
 })
+
+const claims = (description: string) => Type.Unsafe<Claims>({ type: 'object', isClaims: true, description })
+
+const limits = `At most ${MAX_CLAIMS_BYTES} bytes of JSON, ${MAX_CLAIMS_DEPTH} levels deep, without the names that the service sets itself`
+
+export const UserClaims = claims(`Claims of the user, for the access tokens of all its sessions. Replaces all earlier ones. ${limits}`)
+
+export const SessionClaims = claims(`Claims of this session, for its access tokens, such as auth_time, amr and acr. ${limits}`)
+
+/** The keyword of Ajv that checks claims: their limits are not those of a JSON Schema. */
+export const claimsKeyword = {
+  keyword: 'isClaims',
+  type: 'object' as const,
+  schema: false,
+  validate: function check (value: object): boolean {
+    const message = claimsMistake(value)
+    Object.assign(check, { errors: message === undefined ? null : [{ message }] })
+    return message === undefined
+  }
+}
 
 /**
  * String formats for Ajv that a JSON Schema pattern can't express:

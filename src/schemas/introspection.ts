@@ -27,14 +27,14 @@ const Active = Type.Object({
   id: UserId,
   sid: SessionId,
   role: Role
-})
+}, { additionalProperties: true })
 
 /** The answer for an inactive token has no other fields. */
 const Inactive = Type.Object({ active: Type.Literal(false) })
 
 export const Introspection = Type.Union([Active, Inactive], {
   title: 'Introspection',
-  description: 'The claims of an active token; only `active: false` for every other token.',
+  description: 'The claims of an active token, and the claims of its user and session that the login service set; only `active: false` for every other token.',
   examples: [
     {
       active: true,

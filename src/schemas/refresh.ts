@@ -40,12 +40,12 @@ export const SessionTokens = Type.Object({
 })
 
 /** Builds the five documented keys from the current state of a session. */
-export function sessionTokens (tokens: Tokens, { generation, profile, now }: LiveSession): Static<typeof SessionTokens> {
+export function sessionTokens (tokens: Tokens, { generation, profile, claims, now }: LiveSession): Static<typeof SessionTokens> {
   return {
     id: generation.id,
     email: profile.email,
     role: profile.role,
-    token: tokens.signAccess(generation, now),
+    token: tokens.signAccess(generation, now, profile, claims),
     refreshToken: tokens.signRefresh(generation)
   }
 }

@@ -1,6 +1,6 @@
 import { type TString, Type } from '@sinclair/typebox'
 import { SessionTokens } from './refresh.ts'
-import { AuthenticatedAt, DeviceId, Email, Label, Lifetime, Role, SessionId, UserId, UserIdParam } from './fields.ts'
+import { AuthenticatedAt, DeviceId, Email, Label, Lifetime, Role, SessionClaims, SessionId, UserClaims, UserId, UserIdParam } from './fields.ts'
 import type { SessionSummary } from '#src/sessions/replies'
 
 const OpenSession = Type.Object({
@@ -9,10 +9,21 @@ const OpenSession = Type.Object({
   role: Role,
   deviceId: Type.Optional(DeviceId),
   label: Type.Optional(Label),
-  authenticatedAt: Type.Optional(AuthenticatedAt)
+  authenticatedAt: Type.Optional(AuthenticatedAt),
+  userClaims: Type.Optional(UserClaims),
+  sessionClaims: Type.Optional(SessionClaims)
 }, {
   title: 'OpenSessionRequest',
-  examples: [{ userId: 1, email: 'guest@keygenqt.com', role: 'GUEST', deviceId: 'Unique key', label: 'Pixel 9', authenticatedAt: 1795408528.123 }]
+  examples: [{
+    userId: 1,
+    email: 'guest@keygenqt.com',
+    role: 'GUEST',
+    deviceId: 'Unique key',
+    label: 'Pixel 9',
+    authenticatedAt: 1795408528.123,
+    userClaims: { plan: 'gold' },
+    sessionClaims: { auth_time: 1795408528, amr: ['pwd', 'otp'] }
+  }]
 })
 
 /** The request; its lifetimes are at most the configured ones. */
@@ -60,10 +71,14 @@ export const SessionList = Type.Object({
 /** The session to keep when all others end. An empty value is refused: it would end every session. */
 export const EndQuery = Type.Object({ except: Type.Optional({ ...SessionId, description: 'The session that lives on' }) })
 
-/** Requires at least one of the two fields. */
+/** Requires at least one of the fields. */
 export const ProfilePatch = Type.Object(
-  { email: Type.Optional(Email), role: Type.Optional(Role) },
-  { title: 'ProfilePatch', anyOf: [{ required: ['email'] }, { required: ['role'] }], examples: [{ role: 'ADMIN' }] }
+  { email: Type.Optional(Email), role: Type.Optional(Role), userClaims: Type.Optional(UserClaims) },
+  {
+    title: 'ProfilePatch',
+    anyOf: [{ required: ['email'] }, { required: ['role'] }, { required: ['userClaims'] }],
+    examples: [{ role: 'ADMIN', userClaims: { plan: 'gold' } }]
+  }
 )
 
 /** A session as the internal API and the command line list it; times in ISO 8601. */

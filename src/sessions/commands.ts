@@ -1,4 +1,5 @@
 import type { Generation } from '#src/tokens/claims'
+import type { Claims } from '#src/tokens/custom-claims'
 import { userIdJson, type UserId } from '#src/tokens/user-id'
 import { eventsChannel, hashDevice, hashIdempotencyKey, issuerKey, signingKeysKey, userKey } from '#src/redis/records'
 import type { Call, Profile, Reply } from './replies.ts'
@@ -34,6 +35,12 @@ export interface CommandOptions {
   maxSessionsPerUser: number
 }
 
+/** The fields of a profile to change. */
+export interface ProfileChange extends Partial<Profile> {
+  /** Replaces all claims of the user. */
+  userClaims?: Claims
+}
+
 export interface NewSession extends Profile {
   userId: UserId
   /** Without it the session has no device: it replaces no other, and `rotate` refuses every device. */
@@ -45,6 +52,9 @@ export interface NewSession extends Profile {
   absoluteTtl?: number
   /** When the log-in began, in Unix seconds by the caller's clock; fractions allowed. */
   authenticatedAt?: number
+  /** Replaces all claims of the user; without it, they stay. */
+  userClaims?: Claims
+  sessionClaims?: Claims
 }
 
 /** The part of a verified refresh token that decides a refresh. */
@@ -72,7 +82,7 @@ export interface Commands {
   read (userId: UserId): Command
   find (userId: UserId, sid: string): Command
   findRefreshable (token: PresentedToken): Command
-  updateProfile (userId: UserId, profile: Partial<Profile>): Command
+  updateProfile (userId: UserId, profile: ProfileChange): Command
 }
 
 /** `caller` is for the observers of the commands. */
@@ -87,7 +97,7 @@ export function createCommands (
     open: (sid, { userId, deviceId, label = '', email, role, authenticatedAt = '', ...own }) => ({
       ...on(userId, 'open', [
         sid, deviceId === undefined ? '-' : hashDevice(deviceId), label, email, role, idleTtl, absoluteTtl, maxSessionsPerUser,
-        authenticatedAt, own.idleTtl ?? '', own.absoluteTtl ?? ''
+        authenticatedAt, own.idleTtl ?? '', own.absoluteTtl ?? '', claimsText(own.userClaims), claimsText(own.sessionClaims)
       ]),
       opens: sid
     }),
@@ -112,8 +122,14 @@ export function createCommands (
     read: userId => on(userId, 'list', ['record']),
     find: (userId, sid) => on(userId, 'find', [sid]),
     findRefreshable: ({ id, sid, gen, exp }) => on(id, 'find', [sid, gen, exp, absoluteTtl, retryWindow]),
-    updateProfile: (userId, { email = '', role = '' }) => on(userId, 'update-profile', [email, role])
+    updateProfile: (userId, { email = '', role = '', userClaims }) =>
+      on(userId, 'update-profile', [email, role, claimsText(userClaims)])
   }
+}
+
+/** Claims as the record has them; '' if none are given. */
+function claimsText (claims?: Claims): string {
+  return claims === undefined ? '' : JSON.stringify(claims)
 }
 
 /** Sends a command once; `deadline` is in Unix milliseconds by Redis's clock. */

@@ -1,6 +1,7 @@
 import { AuthenticatedAhead, LoggedOutSince, StoreUnavailable } from '#src/errors'
 import { withoutArguments } from '#src/log/redact'
 import type { Generation } from '#src/tokens/claims'
+import { readClaims, type Claims } from '#src/tokens/custom-claims'
 import type { UserId } from '#src/tokens/user-id'
 import type { ScriptName } from './scripts.ts'
 
@@ -14,6 +15,8 @@ export interface Profile {
 export interface LiveSession {
   generation: Generation
   profile: Profile
+  /** Claims of the user and the session; absent if the record has none. */
+  claims?: Claims
   now: number
 }
 
@@ -57,6 +60,7 @@ export interface StoredUser {
 
 /** A live session as it stands; times in Unix seconds, `now` is Redis's clock when it was read. */
 export interface FoundSession extends Profile {
+  claims: Claims
   gen: number
   createdAt: number
   rotatedAt: number
@@ -103,15 +107,31 @@ export function isLate ([word]: Reply): boolean {
  * The reply of open.lua. The profile comes from the record.
  * @throws LoggedOutSince, AuthenticatedAhead when the script opened no session.
  */
-export function toOpened (reply: Reply, id: UserId, sid: string): LiveSession {
+export function toOpened (
+  reply: Reply, { userId: id, sessionClaims }: { userId: UserId, sessionClaims?: Claims }, sid: string
+): LiveSession {
   if (reply[0] === 'logged_out') throw new LoggedOutSince()
   if (reply[0] === 'ahead') throw new AuthenticatedAhead()
   const [, nowMs, gen, iat, exp, email, role] = reply as [string, number, number, number, number, string, string]
-  return { generation: { id, sid, gen, iat, exp }, profile: { email, role }, now: Math.floor(nowMs / 1000) }
+  const claims = claimsIn(reply[7] as string, sessionClaims && JSON.stringify(sessionClaims))
+  return { generation: { id, sid, gen, iat, exp }, profile: { email, role }, ...claims, now: Math.floor(nowMs / 1000) }
 }
 
 /** One refresh in the reply of rotate.lua: its outcome, and what the script's header documents; or an error that concerns it alone. */
-type Decision = [outcome: Rotation['outcome'], gen: number, iat: number, exp: number, email: string, role: string, ended?: Ended] | Error
+type Decision = Error | [
+  outcome: Rotation['outcome'], gen: number, iat: number, exp: number, email: string, role: string,
+  userClaims?: string, sessionClaims?: string, ended?: Ended
+]
+
+/** The claims in a reply; none if both texts are empty. @throws StoreUnavailable for a damaged record. */
+function claimsIn (user?: string, session?: string): { claims?: Claims } {
+  if (!user && !session) return {}
+  try {
+    return { claims: readClaims(user, session) }
+  } catch {
+    throw new StoreUnavailable('the claims of a record are damaged')
+  }
+}
 
 /** The reply of rotate.lua: a rotation for each presentation, or `StoreUnavailable` for a damaged record. */
 export function toRotations (
@@ -120,13 +140,18 @@ export function toRotations (
   const now = Math.floor(nowMs / 1000)
   return (decisions as Decision[]).map((decision, i) => {
     if (!Array.isArray(decision)) return new StoreUnavailable(withoutArguments(String(decision)))
-    const [outcome, gen, iat, exp, email, role] = decision
+    const [outcome, gen, iat, exp, email, role, userClaims, sessionClaims] = decision
     switch (outcome) {
       case 'rotated':
       case 'retried':
       case 'recovered': {
         const { token: { id, sid } } = presentations[i]!
-        return { outcome, session: { generation: { id, sid, gen, iat, exp }, profile: { email, role }, now } }
+        try {
+          const claims = claimsIn(userClaims, sessionClaims)
+          return { outcome, session: { generation: { id, sid, gen, iat, exp }, profile: { email, role }, ...claims, now } }
+        } catch (err) {
+          return err as Error
+        }
       }
       default:
         return { outcome }
@@ -167,10 +192,11 @@ export function toStoredUser (reply: Reply): StoredUser | undefined {
 
 /** The reply of find.lua, asked with a refresh token or without. */
 export function toFound (reply: Reply): RefreshableSession | undefined {
-  const [word, nowMs, gen, createdAt, rotatedAt, expiresAt, email, role, refreshableUntil] =
-    reply as [string, number, number, number, number, number, string, string, number]
+  const [word, nowMs, gen, createdAt, rotatedAt, expiresAt, email, role, refreshableUntil, userClaims, sessionClaims] =
+    reply as [string, number, number, number, number, number, string, string, number, string, string]
   if (word === 'absent') return undefined
-  return { session: { gen, createdAt, rotatedAt, expiresAt, email, role, now: Math.floor(nowMs / 1000) }, refreshableUntil }
+  const { claims = {} } = claimsIn(userClaims, sessionClaims)
+  return { session: { gen, createdAt, rotatedAt, expiresAt, email, role, claims, now: Math.floor(nowMs / 1000) }, refreshableUntil }
 }
 
 /** The reply of update-profile.lua: whether the user has a session. */

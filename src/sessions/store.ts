@@ -1,11 +1,11 @@
 import type { RedisClient } from '#src/redis/client'
 import { inBatches } from './batches.ts'
-import { createCommands, type CommandOptions, type NewSession, type Presentation, type PresentedToken } from './commands.ts'
+import { createCommands, type CommandOptions, type NewSession, type Presentation, type PresentedToken, type ProfileChange } from './commands.ts'
 import { newSessionId } from '#src/redis/records'
 import type { UserId } from '#src/tokens/user-id'
 import {
   toFound, toLogOut, toOpened, toRevoked, toRevokedIds, toRotations, toStoredUser, toSummaries, toUpdated,
-  type FoundSession, type LiveSession, type LogOut, type Profile, type RefreshableSession, type Rotation, type SessionSummary,
+  type FoundSession, type LiveSession, type LogOut, type RefreshableSession, type Rotation, type SessionSummary,
   type StoredUser
 } from './replies.ts'
 import { createRunner, TIMEOUT, type Runner, type ScriptObserver } from './runner.ts'
@@ -30,7 +30,8 @@ export interface SessionStore {
   as (caller: string): SessionStore
   /**
    * Opens a session, generation 1. Replaces the device's older one, if the session has a device; evicts the least recently used
-   * over the cap. Sets the profile, unless it was changed after `authenticatedAt`: then the record keeps its profile.
+   * over the cap. Sets the profile and the user's claims, unless they were changed after `authenticatedAt`: then the record keeps
+   * its own.
    * @throws LoggedOutSince when the user logged out everywhere after `authenticatedAt`.
    * @throws AuthenticatedAhead when `authenticatedAt` is more than a minute ahead of Redis's clock.
    */
@@ -63,8 +64,8 @@ export interface SessionStore {
    * `Idempotency-Key`, would succeed now. Writes nothing, like `find`.
    */
   findRefreshable (token: PresentedToken): Promise<RefreshableSession | undefined>
-  /** Changes the profile. False if the user has no session; the change still overrides log-ins that began before. */
-  updateProfile (userId: UserId, profile: Partial<Profile>): Promise<boolean>
+  /** Changes the profile or the user's claims. False if the user has no session; the change still overrides log-ins that began before. */
+  updateProfile (userId: UserId, profile: ProfileChange): Promise<boolean>
   /** Resolves when Redis would run a refresh now; in a Cluster, when at least one master would. */
   probe (): Promise<void>
   /** For metrics: seconds that Redis's clock is ahead of this machine's, including a step forward since the last call. */
@@ -109,7 +110,7 @@ function forCaller (caller: string, shared: Shared): SessionStore {
 
     async open (session) {
       const sid = newSessionId()
-      return toOpened(await runAndWait(commands.open(sid, session)), session.userId, sid)
+      return toOpened(await runAndWait(commands.open(sid, session)), session, sid)
     },
 
     async rotate (token, deviceId, idempotencyKey) {

@@ -1,4 +1,5 @@
 import { isAccessClaims, isRefreshClaims, type AccessClaims, type Generation, type RefreshClaims } from './claims.ts'
+import type { Claims } from './custom-claims.ts'
 import { isCanonical } from './signature.ts'
 import type { UserId } from './user-id.ts'
 
@@ -18,6 +19,8 @@ export interface TokensOptions {
   issuer: string
   /** Lifetime of an access token in seconds. */
   accessTtl: number
+  /** The fields of the profile that access tokens carry. */
+  profileClaims?: Array<'email' | 'role'>
   /** The first key signs, all verify; each has its own algorithm. */
   access: [KeyedJwt, ...KeyedJwt[]]
   /** The first key signs, all verify. */
@@ -27,8 +30,11 @@ export interface TokensOptions {
 export interface Tokens {
   /** Signs the refresh token of a generation. The same generation gives the same bytes on every replica. */
   signRefresh (generation: Generation): string
-  /** Signs an access token for a session; `now` is in Unix seconds. */
-  signAccess (session: { id: UserId, sid: string }, now: number): string
+  /**
+   * Signs an access token for a session; `now` is in Unix seconds. After the registered claims it has those of the profile, then
+   * `claims`, which replace none of them.
+   */
+  signAccess (session: { id: UserId, sid: string }, now: number, profile?: { email: string, role: string }, claims?: Claims): string
   /**
    * Returns the claims of an authentic refresh token, else `undefined`. Does not check `exp`: the session's record decides,
    * by Redis's clock, so that an expired ancestor still counts as reuse and no replica's clock can log a user out.
@@ -41,7 +47,7 @@ export interface Tokens {
 /** Compact serialization (RFC 7515 section 7.1). */
 const COMPACT = /^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.([A-Za-z0-9_-]+)$/
 
-export function createTokens ({ issuer, accessTtl, access, refresh }: TokensOptions): Tokens {
+export function createTokens ({ issuer, accessTtl, profileClaims = [], access, refresh }: TokensOptions): Tokens {
   const refreshByHeader = new Map(refresh.map(key => [key.header, key]))
   const accessByHeader = new Map(access.map(key => [key.header, key]))
 
@@ -51,9 +57,10 @@ export function createTokens ({ issuer, accessTtl, access, refresh }: TokensOpti
       return refresh[0].sign(claims)
     },
 
-    signAccess ({ id, sid }, now) {
-      const claims: AccessClaims = { sub: 'Authentication', iss: issuer, id, sid, iat: now, exp: now + accessTtl }
-      return access[0].sign(claims)
+    signAccess ({ id, sid }, now, profile, claims) {
+      const own: AccessClaims = { sub: 'Authentication', iss: issuer, id, sid, iat: now, exp: now + accessTtl }
+      if (profile !== undefined) for (const name of profileClaims) Object.assign(own, { [name]: profile[name] })
+      return access[0].sign(claims === undefined ? own : { ...own, ...claims, ...own })
     },
 
     verifyRefresh (token) {

@@ -3,7 +3,8 @@
 -- KEYS[1]  the user's record, a hash: email, role, s:<sid> = gen:createdAt:rotatedAt:expiresAt:device[:attempt[:idle:absolute]],
 --          l:<sid> = label, loggedOutAt and profileChangedAt, in Unix seconds with three decimals, once they have happened.
 --          `device` is '-' for none, `attempt` is the hashed Idempotency-Key of the last rotation, '-' for none; `idle` and
---          `absolute` are the session's own TTLs in seconds, '-' for the configured ones
+--          `absolute` are the session's own TTLs in seconds, '-' for the configured ones. c = the user's claims and c:<sid> = the
+--          session's, in JSON, if there are any
 -- ARGV[1]  the channel of announcements
 -- ARGV[2]  deadline: Unix milliseconds after which the caller has given up
 -- ARGV[3]  the user's id in JSON, never a number of Lua, which prints large ones with an exponent. rotate.lua has several records,
@@ -33,7 +34,7 @@ end
 
 -- Removes an existing session, and announces its end.
 local function remove (sid, reason)
-  redis.call('HDEL', key, 's:' .. sid, 'l:' .. sid)
+  redis.call('HDEL', key, 's:' .. sid, 'l:' .. sid, 'c:' .. sid)
   announce(reason, sid)
 end
 
@@ -103,7 +104,7 @@ local function settle (live)
     return
   end
   if not loggedOutAt then redis.call('HDEL', key, 'loggedOutAt') end
-  if not profileChangedAt then redis.call('HDEL', key, 'email', 'role', 'profileChangedAt') end
+  if not profileChangedAt then redis.call('HDEL', key, 'email', 'role', 'c', 'profileChangedAt') end
   -- LT: MEMORY counts from the last session's end; a later reader must not extend it.
   redis.call('EXPIREAT', key, now + MEMORY, 'LT')
 end

@@ -9,13 +9,13 @@
 -- ARGV[7]  absolute TTL, seconds
 -- ARGV[8]  retry window, seconds
 --
--- Reply: { 'found', nowMs, gen, createdAt, rotatedAt, expiresAt, email, role, until }; until is when a refresh with the token
---        would stop succeeding, Unix seconds, or expiresAt without a token
+-- Reply: { 'found', nowMs, gen, createdAt, rotatedAt, expiresAt, email, role, until, userClaims, sessionClaims }; until
+--        is when a refresh with the token would stop succeeding, Unix seconds, or expiresAt without a token; claims in JSON, '' for none
 --     or { 'absent', nowMs }
 
 -- include rotation-rule.lua
 
-local record = redis.call('HMGET', key, 's:' .. ARGV[4], 'email', 'role')
+local record = redis.call('HMGET', key, 's:' .. ARGV[4], 'email', 'role', 'c', 'c:' .. ARGV[4])
 if not record[1] then return { 'absent', nowMs } end
 
 local current, created, rotated, expires = parse(record[1])
@@ -29,4 +29,4 @@ if ARGV[5] then
   last = select(2, rotationOf(gen, exp, current, created, rotated, expires, absolute, window))
 end
 if not last then return { 'absent', nowMs } end
-return { 'found', nowMs, current, created, rotated, expires, record[2], record[3], last }
+return { 'found', nowMs, current, created, rotated, expires, record[2], record[3], last, record[4] or '', record[5] or '' }

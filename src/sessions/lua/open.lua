@@ -15,8 +15,10 @@
 -- ARGV[12] when the log-in began, Unix seconds with or without a fraction, '' if not given
 -- ARGV[13] the session's own idle TTL, seconds, '' for none
 -- ARGV[14] the session's own absolute TTL, seconds, '' for none
+-- ARGV[15] the user's claims in JSON, '' to keep the record's
+-- ARGV[16] the session's claims in JSON, '' for none
 --
--- Reply: { 'opened', nowMs, gen, createdAt, expiresAt, email, role, ended }
+-- Reply: { 'opened', nowMs, gen, createdAt, expiresAt, email, role, claims, ended }; the user's claims in JSON, '' for none
 --     or { 'logged_out' | 'ahead', nowMs }, nothing done: the user has logged out everywhere since, or ARGV[12] is in the future
 
 -- include profile.lua
@@ -25,6 +27,7 @@ local sid, device, label, email, role = ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV
 local idle, absolute, cap = tonumber(ARGV[9]), tonumber(ARGV[10]), tonumber(ARGV[11])
 local authenticatedAt = tonumber(ARGV[12])
 local ownIdle, ownAbsolute = tonumber(ARGV[13]), tonumber(ARGV[14])
+local claims, sessionClaims = ARGV[15], ARGV[16]
 
 if authenticatedAt then
   -- Clocks differ by less than a minute. Milliseconds given as seconds differ by more.
@@ -61,15 +64,18 @@ local expires = now + math.min(idle, absolute)
 if ownIdle then expires = math.min(expires, now + ownIdle) end
 if ownAbsolute then expires = math.min(expires, now + ownAbsolute) end
 if authenticatedAt and profileChangedAt and authenticatedAt < profileChangedAt then
-  local newer = redis.call('HMGET', key, 'email', 'role')
-  email, role = newer[1] or email, newer[2] or role
+  local newer = redis.call('HMGET', key, 'email', 'role', 'c')
+  email, role, claims = newer[1] or email, newer[2] or role, newer[3] or claims
 end
-if setProfile(email, role, #live > 0) then
+local changed
+changed, claims = setProfile(email, role, claims, #live > 0)
+if changed then
   rememberChange(math.min(authenticatedAt or nowMs / 1000, nowMs / 1000))
 end
 redis.call('HSET', key, 's:' .. sid, format(1, now, now, expires, device, '-', ownIdle, ownAbsolute))
 if label ~= '' then redis.call('HSET', key, 'l:' .. sid, label) end
+if sessionClaims ~= '' then redis.call('HSET', key, 'c:' .. sid, sessionClaims) end
 
 others[#others + 1] = { expires = expires }
 settle(others)
-return { 'opened', nowMs, 1, now, expires, email, role, ended }
+return { 'opened', nowMs, 1, now, expires, email, role, claims, ended }

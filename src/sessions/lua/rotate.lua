@@ -13,7 +13,8 @@
 --            device hashed, and the hashed Idempotency-Key, '-' for none
 --
 -- Reply: { 'decided', nowMs, ... } with the decision of each refresh, in their order:
---        { 'rotated' | 'retried' | 'recovered', gen, rotatedAt, expiresAt, email, role }, then ended unless it is empty
+--        { 'rotated' | 'retried' | 'recovered', gen, rotatedAt, expiresAt, email, role }, then userClaims, sessionClaims and ended
+--          if there are claims or ended sessions; claims in JSON, '' for none
 --     or { 'unknown' | 'device_mismatch' }
 --     or { 'expired' | 'reused', ended }
 --     or an error, which concerns this refresh alone
@@ -22,10 +23,18 @@
 
 local idle, absolute, window = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 
+-- Completes the reply of a successful refresh, whose session is in `record`, with what few refreshes have.
+local function complete (reply, record)
+  if #ended > 0 or record[6] or record[7] then
+    reply[7], reply[8], reply[9] = record[6] or '', record[7] or '', ended
+  end
+  return reply
+end
+
 -- Decides the refresh of a session in the record `key`, and returns its part of the reply.
 local function decide (sid, gen, exp, device, attempt)
   local field = 's:' .. sid
-  local record = redis.call('HMGET', key, field, 'email', 'role', 'loggedOutAt', 'profileChangedAt')
+  local record = redis.call('HMGET', key, field, 'email', 'role', 'loggedOutAt', 'profileChangedAt', 'c', 'c:' .. sid)
   if not record[1] then return { 'unknown' } end
 
   local current, created, rotated, expires, owner, rest = parse(record[1])
@@ -44,7 +53,7 @@ local function decide (sid, gen, exp, device, attempt)
   local isRepeat = attempt ~= '-' and attempt == last
   local outcome = rotationOf(gen, exp, current, created, rotated, expires, absolute, window, isRepeat)
   if outcome == 'retried' then
-    return { 'retried', current, rotated, expires, record[2], record[3] }
+    return complete({ 'retried', current, rotated, expires, record[2], record[3] }, record)
   end
   if outcome == 'expired' or outcome == 'reused' then
     remove(sid, outcome == 'reused' and 'reuse' or 'expired')
@@ -63,9 +72,7 @@ local function decide (sid, gen, exp, device, attempt)
   if renewed < expires or redis.call('EXPIREAT', key, date, 'GT') == 0 and redis.call('EXPIREAT', key, date, 'NX') == 1 then
     settle(liveSessions())
   end
-  local reply = { outcome, gen + 1, now, renewed, record[2], record[3] }
-  if #ended > 0 then reply[7] = ended end
-  return reply
+  return complete({ outcome, gen + 1, now, renewed, record[2], record[3] }, record)
 end
 
 local reply = { 'decided', nowMs }

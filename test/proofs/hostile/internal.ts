@@ -41,7 +41,8 @@ const PATHS = [
 ]
 
 const NO_PROFILES = [
-  '', '{}', '[]', 'null', '{"email":"a"}', '{"role":"a"}', '{"role":null}', '{"email":"a@b","role":1}', '{"__proto__":{"role":"A"}}'
+  '', '{}', '[]', 'null', '{"email":"a"}', '{"role":"a"}', '{"role":null}', '{"email":"a@b","role":1}', '{"__proto__":{"role":"A"}}', '{"userClaims":null}',
+  '{"userClaims":{"iss":1}}', `{"role":"A","userClaims":{"a":${'['.repeat(9000)}${']'.repeat(9000)}}}`
 ]
 
 const USER_CALLS = [
@@ -67,6 +68,12 @@ const NO_SESSIONS = [
   '.'.repeat(22)
 ]
 
+/** Claims that are mistyped, reserved, deep or long. */
+const WRONG_CLAIMS = [
+  null, '', 'x', 1, true, [], [{}], { exp: 9e9 }, { sub: 'Refresh' }, { id: 2 }, { a: 1, sid: 'x' }, { a: 'x'.repeat(1017) }, { ['x'.repeat(2000)]: 1 },
+  { a: '\u00e9'.repeat(510) }, { a: '\u0000'.repeat(200) }, { a: [[[[[]]]]] }, JSON.parse(`{"a":${'['.repeat(900)}${']'.repeat(900)}}`)
+]
+
 function opening (random: Random): object {
   const right = { userId: 1, email: 'a@example.com', role: 'GUEST', deviceId: 'a' }
   const wrong = {
@@ -76,7 +83,9 @@ function opening (random: Random): object {
     deviceId: ['', ' ', '\ud800', 'x'.repeat(256), 1, null, {}],
     idleTtl: [0, -1, 1.5, 2 ** 53, '1', null, [], {}],
     absoluteTtl: [0, -1, 1.5, 31_536_001, -0, '1', null, [], {}],
-    label: ['', ' ', '\u0000', '\ud800', '\u00e9'.repeat(25), 1, null, []]
+    label: ['', ' ', '\u0000', '\ud800', '\u00e9'.repeat(25), 1, null, []],
+    userClaims: WRONG_CLAIMS,
+    sessionClaims: WRONG_CLAIMS
   }
   const name = pick(random, Object.keys(wrong) as Array<keyof typeof wrong>)
   return { ...right, [name]: pick<unknown>(random, wrong[name]) }

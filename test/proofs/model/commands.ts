@@ -53,17 +53,25 @@ function follow<Reply> (expected: Expected, step: model.Step<Reply>, reply: Repl
   return step.events
 }
 
+/** Claims of an opening; a missing field is omitted. */
+export interface Claims { user?: object | undefined, session?: object | undefined }
+
+const text = (claims?: object): string | undefined => claims && JSON.stringify(claims)
+
 /** `ago`: milliseconds since the log-in began, negative if the caller's clock is ahead. Without it, `authenticatedAt` is omitted. */
 export const open = (
-  device: string | undefined, label: string, email: string, role: string, ago?: number, lifetimes: Lifetimes = {}
+  device: string | undefined, label: string, email: string, role: string, ago?: number, lifetimes: Lifetimes = {}, claims: Claims = {}
 ): Command =>
-  command(`open(${device}, '${label}', ${email}, ${role}, ${ago}, ${JSON.stringify(lifetimes)})`, async (expected, world) => {
+  command(`open(${device}, '${label}', ${email}, ${role}, ${ago}, ${JSON.stringify({ ...lifetimes, claims })})`, async (expected, world) => {
     const authenticatedAt = ago === undefined ? undefined : Math.max(0, expected.ms - ago) / 1000
-    const { opened, sid, token, bytes } = await world.open(device, label, email, role, authenticatedAt, lifetimes)
+    const { opened, sid, token, bytes } = await world.open(device, label, email, role, authenticatedAt, lifetimes, claims)
     if (token !== undefined) expected.issued.push({ token, bytes: bytes!, device })
-    const step = model.open(expected.user, expected.rules, expected.ms, { sid, device, label, email, role, authenticatedAt, ...lifetimes })
+    const step = model.open(expected.user, expected.rules, expected.ms, {
+      sid, device, label, email, role, authenticatedAt, userClaims: text(claims.user), claims: text(claims.session) ?? '', ...lifetimes
+    })
     if (device === undefined && step.reply.outcome === 'opened') count(expected, 'without a device')
     count(expected, step.reply.outcome)
+    if (step.reply.outcome === 'opened' && step.reply.claims !== undefined) count(expected, 'opened with claims')
     if (step.reply.outcome === 'opened' && (step.reply.email !== email || step.reply.role !== role)) count(expected, 'a newer profile stays')
     return follow(expected, step, opened)
   })
@@ -83,7 +91,8 @@ async function present (
   if (step.reply.outcome === 'expired' && token.gen > session!.gen && now < session!.expiresAt) count(expected, 'too old to recover')
   const events = follow(expected, step, result.refreshed)
   if ('token' in step.reply) {
-    const { token } = step.reply
+    const { token, claims } = step.reply
+    if (claims !== undefined) count(expected, `${step.reply.outcome} with claims`)
     if (step.reply.outcome !== 'retried' && token.exp < token.iat + expected.rules.idleTtl) count(expected, 'held to the absolute lifetime')
     expected.issued.push({ token, bytes: result.bytes!, device })
   }
@@ -155,11 +164,12 @@ export const erase = command('erase()', async (expected, world) => {
   return follow(expected, model.erase(expected.user, nowOf(expected)), undefined)
 })
 
-export const updateProfile = (profile: { email?: string, role?: string }): Command =>
-  command(`updateProfile(${JSON.stringify(profile)})`, async (expected, world) => {
-    const updated = await world.store.updateProfile(world.userId, profile)
+export const updateProfile = ({ userClaims, ...profile }: { email?: string, role?: string, userClaims?: object }): Command =>
+  command(`updateProfile(${JSON.stringify({ userClaims, ...profile })})`, async (expected, world) => {
+    const updated = await world.store.updateProfile(world.userId, { ...profile, ...userClaims && { userClaims: { ...userClaims } } })
     count(expected, updated ? 'profile updated' : 'profile of nobody')
-    return follow(expected, model.updateProfile(expected.user, expected.ms, profile), updated)
+    const change = { ...profile, ...userClaims && { claims: JSON.stringify(userClaims) } }
+    return follow(expected, model.updateProfile(expected.user, expected.ms, change), updated)
   })
 
 /** Follows a listing, and returns the expected announcements. */
@@ -191,8 +201,8 @@ export const find = (n: number): Command =>
     if (session === undefined) assert.equal(found, undefined)
     else {
       const { gen, createdAt, rotatedAt, expiresAt } = session
-      const { email, role } = expected.user!
-      assert.deepEqual(found, { gen, createdAt, rotatedAt, expiresAt, email, role, now: nowOf(expected) })
+      const { email, role, claims } = model.answerOf(expected.user!, session.claims)
+      assert.deepEqual(found, { gen, createdAt, rotatedAt, expiresAt, email, role, claims: claims ?? {}, now: nowOf(expected) })
     }
     return []
   }, hasTokens)

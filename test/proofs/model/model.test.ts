@@ -14,6 +14,10 @@ const RUNS = isSoak ? 2000 : 200
 const OUTCOMES: Record<string, number> = {
   opened: 500,
   'without a device': 50,
+  'opened with claims': 200,
+  'rotated with claims': 200,
+  'retried with claims': 10,
+  'recovered with claims': 10,
   logged_out: 30,
   ahead: 4,
   'a newer profile stays': 30,

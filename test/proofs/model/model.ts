@@ -19,6 +19,8 @@ export interface Session {
   /** `undefined` for none. */
   device: string | undefined
   label: string
+  /** Claims in JSON; '' for none. */
+  claims: string
   gen: number
   createdAt: number
   rotatedAt: number
@@ -40,6 +42,8 @@ export interface Memory { loggedOutAt?: number, profileChangedAt?: number }
 export type User = Memory & {
   email?: string
   role?: string
+  /** Claims of the user in JSON. */
+  claims?: string
   sessions: Session[]
   /** Expiry of a record without a session. */
   keptUntil?: number
@@ -67,8 +71,14 @@ export interface Step<Reply> {
   reply: Reply
 }
 
+/** What a refresh answers with. `claims` are those of the user and of the session; absent if the record has none. */
+export interface Answer { email: string, role: string, claims?: object }
+
+/** Fields of a profile, the claims in JSON. */
+export interface Profile { email?: string, role?: string, claims?: string }
+
 export type Refreshed =
-  | { outcome: 'rotated' | 'retried' | 'recovered', token: Token, email: string, role: string }
+  | { outcome: 'rotated' | 'retried' | 'recovered', token: Token } & Answer
   | { outcome: 'forged' | 'unknown' | 'device_mismatch' | 'expired' | 'reused' }
 
 /**
@@ -100,11 +110,11 @@ export function refresh (
 
   function answer (outcome: 'rotated' | 'retried' | 'recovered', current: Session): Step<Refreshed> {
     const { sid, gen, rotatedAt: iat, expiresAt: exp } = current
-    const { email, role, sessions } = user!
+    const { sessions } = user!
     return {
       user: { ...user!, sessions: sessions.map(session => session.sid === sid ? current : session) },
       events: [],
-      reply: { outcome, token: { key: keys[0]!, sid, gen, iat, exp }, email: email!, role: role! }
+      reply: { outcome, token: { key: keys[0]!, sid, gen, iat, exp }, ...answerOf(user!, current.claims) }
     }
   }
 
@@ -114,7 +124,7 @@ export function refresh (
 }
 
 export type Opened =
-  | { outcome: 'opened', gen: number, iat: number, exp: number, email: string, role: string }
+  | { outcome: 'opened', gen: number, iat: number, exp: number } & Answer
   | { outcome: 'logged_out' | 'ahead' }
 
 /**
@@ -123,8 +133,9 @@ export type Opened =
  */
 export function open (
   user: User, rules: Rules, nowMs: number,
-  { email, role, authenticatedAt, ...session }:
-  Pick<Session, 'sid' | 'device' | 'label' | 'idleTtl' | 'absoluteTtl'> & { email: string, role: string, authenticatedAt?: number | undefined }
+  { email, role, userClaims, claims: sessionClaims = '', authenticatedAt, ...session }:
+  Pick<Session, 'sid' | 'device' | 'label' | 'idleTtl' | 'absoluteTtl'> &
+  { email: string, role: string, claims?: string, userClaims?: string | undefined, authenticatedAt?: number | undefined }
 ): Step<Opened> {
   const now = Math.floor(nowMs / 1000)
   const isBefore = (ms: number | undefined): boolean => authenticatedAt !== undefined && ms !== undefined && authenticatedAt < ms / 1000
@@ -140,10 +151,10 @@ export function open (
   const evicted = [...others].sort((a, b) => a.rotatedAt - b.rotatedAt || a.createdAt - b.createdAt).slice(0, excess)
   const { idleTtl, absoluteTtl } = lifetimes(rules, session)
   const expiresAt = now + Math.min(idleTtl, absoluteTtl)
-  const opened = { ...session, gen: 1, createdAt: now, rotatedAt: now, expiresAt }
-  const profile = isBefore(pruned?.profileChangedAt)
-    ? { email: pruned?.email ?? email, role: pruned?.role ?? role }
-    : { email, role }
+  const opened = { ...session, claims: sessionClaims, gen: 1, createdAt: now, rotatedAt: now, expiresAt }
+  const kept = isBefore(pruned?.profileChangedAt) ? pruned : null
+  const claims = kept?.claims ?? userClaims ?? pruned?.claims
+  const profile = { email: kept?.email ?? email, role: kept?.role ?? role, ...claims !== undefined && { claims } }
   return {
     user: {
       ...memoryOf(pruned),
@@ -152,7 +163,7 @@ export function open (
       sessions: [...others.filter(other => !evicted.includes(other)), opened]
     },
     events: [...events, ...revoked('replaced', replaced), ...revoked('evicted', evicted), ...profileEvents(pruned, profile)],
-    reply: { outcome: 'opened', gen: 1, iat: now, exp: expiresAt, ...profile }
+    reply: { outcome: 'opened', gen: 1, iat: now, exp: expiresAt, ...answerOf(profile, sessionClaims) }
   }
 }
 
@@ -203,10 +214,10 @@ export function list (user: User, now: number): Step<Session[]> {
 }
 
 /** Changes the given fields of the profile, and remembers the time; replies false without a live session. */
-export function updateProfile (user: User, nowMs: number, { email, role }: { email?: string, role?: string }): Step<boolean> {
+export function updateProfile (user: User, nowMs: number, { email, role, claims }: Profile): Step<boolean> {
   const now = Math.floor(nowMs / 1000)
   const { user: live, events } = prune(user, now)
-  const profile = { ...email !== undefined && { email }, ...role !== undefined && { role } }
+  const profile = { ...email !== undefined && { email }, ...role !== undefined && { role }, ...claims !== undefined && { claims } }
   const updated = { sessions: [], ...live, ...profile, profileChangedAt: nowMs }
   return hasSession(live)
     ? { user: updated, events: [...events, ...profileEvents(live, profile)], reply: true }
@@ -257,11 +268,13 @@ function withSessions (user: User, now: number, isKept: (session: Session) => bo
   const { isPermanent, ...dated } = user
   const sessions = user.sessions.filter(isKept)
   if (sessions.length > 0) return { ...dated, sessions }
-  const { loggedOutAt = 0, profileChangedAt = 0, email, role } = user
+  const { loggedOutAt = 0, profileChangedAt = 0, email, role, claims } = user
   const isRemembered = (ms: number): boolean => ms / 1000 + MEMORY > now
   const kept = {
     ...isRemembered(loggedOutAt) && { loggedOutAt },
-    ...isRemembered(profileChangedAt) && { profileChangedAt, ...email !== undefined && { email }, ...role !== undefined && { role } }
+    ...isRemembered(profileChangedAt) && {
+      profileChangedAt, ...email !== undefined && { email }, ...role !== undefined && { role }, ...claims !== undefined && { claims }
+    }
   }
   return remembersAny(kept) ? { ...kept, sessions, keptUntil: Math.min(now + MEMORY, expiry(user) ?? Infinity) } : null
 }
@@ -283,13 +296,21 @@ function revoked (reason: (Announcement & { type: 'revoked' })['reason'], sessio
   return sessions.map(({ sid }) => ({ type: 'revoked', reason, sid }))
 }
 
-/** Whether the given fields differ from the record's profile. */
-function isChange (before: User, { email = before?.email, role = before?.role }: { email?: string, role?: string }): boolean {
-  return before !== null &&
-    ((before.email !== undefined && before.email !== email) || (before.role !== undefined && before.role !== role))
+/** Whether the given fields differ from the record's profile, which has empty claims if it has an e-mail address and no claims. */
+function isChange (before: User, { email = before?.email, role = before?.role, claims }: Profile): boolean {
+  if (before === null) return false
+  const known = before.claims ?? (before.email === undefined ? undefined : '{}')
+  return (before.email !== undefined && before.email !== email) || (before.role !== undefined && before.role !== role) ||
+    (known !== undefined && claims !== undefined && known !== claims)
+}
+
+/** A session's claim replaces the user's claim of the same name. */
+export function answerOf ({ email, role, claims = '' }: Profile, session: string): Answer {
+  const merged = { ...JSON.parse(claims || '{}'), ...JSON.parse(session || '{}') }
+  return { email: email!, role: role!, ...(claims !== '' || session !== '') && { claims: merged } }
 }
 
 /** Announced only if the user has a session: otherwise no subscriber has a cached answer. */
-function profileEvents (before: User, profile: { email?: string, role?: string }): Announcement[] {
+function profileEvents (before: User, profile: Profile): Announcement[] {
   return hasSession(before) && isChange(before, profile) ? [{ type: 'profile' }] : []
 }

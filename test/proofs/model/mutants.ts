@@ -21,7 +21,7 @@ const rotate: Array<[string, string]> = [
   ["outcome == 'reused' and 'reuse' or 'expired'", "outcome == 'reused' and 'logout' or 'expired'"],
   ["if outcome == 'expired' or outcome == 'reused' then", "if outcome == 'reused' then"],
   ["if outcome == 'expired' or outcome == 'reused' then", "if outcome == 'expired' then"],
-  ["return { 'retried'", "redis.call('HSET', key, field, format(current, created, now, expires, owner, attempt)) return { 'retried'"],
+  ["return complete({ 'retried'", "redis.call('HSET', key, field, format(current, created, now, expires, owner, attempt)) return complete({ 'retried'"],
   ["{ 'retried', current, rotated", "{ 'retried', current, now"],
   ["{ 'retried', current,", "{ 'retried', gen,"],
   ['math.min(now + idle, created + absolute)', 'now + idle'],
@@ -57,8 +57,12 @@ const rotate: Array<[string, string]> = [
   ['return { outcome, ended }', 'return { outcome }'],
   ['if #ended > 0 then reply[7] = ended end', ''],
   ['{ outcome, gen + 1, now,', '{ outcome, gen + 1, rotated,'],
+  ['pruned > 0 or record[6] or record[7]', 'pruned > 0 or record[6]'],
+  ['pruned > 0 or record[6] or record[7]', 'pruned > 0 or record[7]'],
+  ["record[6] or '', record[7] or ''", "record[7] or '', record[6] or ''"],
+  ["return complete({ 'retried', current, rotated, expires, record[2], record[3] }, record)", "return { 'retried', current, rotated, expires, record[2], record[3] }"],
   ['{ outcome, gen + 1, now,', '{ outcome, current + 1, now,'],
-  ['renewed, record[2], record[3] }\n  if', 'renewed, record[3], record[2] }\n  if']
+  ['renewed, record[2], record[3] }', 'renewed, record[3], record[2] }']
 ]
 
 const rotationRule: Array<[string, string]> = [
@@ -108,8 +112,9 @@ const open: Array<[string, string]> = [
   ['return a.place > b.place', 'return a.place < b.place'],
   ['now + math.min(idle, absolute)', 'now + idle'],
   ['now + math.min(idle, absolute)', 'now + absolute'],
-  ['setProfile(email, role, #live > 0)', 'false'],
-  ['setProfile(email, role, #live > 0)', 'setProfile(email, role, true)'],
+  ['setProfile(email, role, claims, #live > 0)', "false, ''"],
+  ['setProfile(email, role, claims, #live > 0)', 'setProfile(email, role, claims, true)'],
+  ['setProfile(email, role, claims, #live > 0)', "setProfile(email, role, '', #live > 0)"],
   ['if last and authenticatedAt < last then', 'if false then'],
   ['if last and authenticatedAt < last then', 'if last and authenticatedAt <= last then'],
   ['if last and authenticatedAt < last then', 'if last and math.floor(authenticatedAt) < math.floor(last) then'],
@@ -123,6 +128,10 @@ const open: Array<[string, string]> = [
   ['and authenticatedAt < profileChangedAt then', 'then'],
   ['newer[1] or email, newer[2] or role', "newer[1] or '', newer[2] or ''"],
   ['newer[1] or email, newer[2] or role', 'newer[1] or email, role'],
+  ['newer[2] or role, newer[3] or claims', 'newer[2] or role, claims'],
+  ['newer[2] or role, newer[3] or claims', "newer[2] or role, newer[3] or ''"],
+  ["if sessionClaims ~= '' then", 'do'],
+  ["if sessionClaims ~= '' then", 'if false then'],
   ['math.min(authenticatedAt or nowMs / 1000, nowMs / 1000)', 'nowMs / 1000'],
   ['math.min(authenticatedAt or nowMs / 1000, nowMs / 1000)', 'authenticatedAt or nowMs / 1000'],
   ["if label ~= '' then", 'do'],
@@ -134,8 +143,9 @@ const open: Array<[string, string]> = [
 
 const common: Array<[string, string]> = [
   ['local now = tonumber(time[1])', 'local now = tonumber(time[1]) + (tonumber(time[2]) >= 500000 and 1 or 0)'],
-  ["redis.call('HDEL', key, 's:' .. sid, 'l:' .. sid)", "redis.call('HDEL', key, 'l:' .. sid)"],
-  ["redis.call('HDEL', key, 's:' .. sid, 'l:' .. sid)", "redis.call('HDEL', key, 's:' .. sid)"],
+  ["'HDEL', key, 's:' .. sid, 'l:' .. sid, 'c:' .. sid)", "'HDEL', key, 'l:' .. sid, 'c:' .. sid)"],
+  ["'HDEL', key, 's:' .. sid, 'l:' .. sid, 'c:' .. sid)", "'HDEL', key, 's:' .. sid, 'c:' .. sid)"],
+  ["'HDEL', key, 's:' .. sid, 'l:' .. sid, 'c:' .. sid)", "'HDEL', key, 's:' .. sid, 'l:' .. sid)"],
   ['  announce(reason, sid)\nend', 'end'],
   ['ended[#ended + 1] = { reason, sid }', ''],
   ['ended[#ended + 1] = { reason, sid }', "ended[#ended + 1] = { 'logout', sid }"],
@@ -164,7 +174,8 @@ const common: Array<[string, string]> = [
   ['(profileChangedAt or 0) + MEMORY <= now', 'true'],
   ["    redis.call('DEL', key)\n    return", '    return'],
   ["redis.call('HDEL', key, 'loggedOutAt')", ''],
-  ["'email', 'role', 'profileChangedAt')", "'profileChangedAt')"],
+  ["'email', 'role', 'c', 'profileChangedAt')", "'profileChangedAt')"],
+  ["'email', 'role', 'c', 'profileChangedAt')", "'email', 'role', 'profileChangedAt')"],
   ["now + MEMORY, 'LT')", 'now + MEMORY)'],
   ["  redis.call('EXPIREAT', key, now + MEMORY, 'LT')\n", '']
 ]
@@ -175,11 +186,16 @@ const others: Record<string, Array<[string, string]>> = {
     ['value ~= before[i]', 'true'],
     ['changed or before[i] ~= false', 'true'],
     ['changed or before[i] ~= false', 'before[i] ~= false and i == 1'],
+    ["or i == 3 and before[1] ~= false and value ~= '{}'", ''],
+    ['i == 3 and before[1] ~= false and', 'i == 3 and'],
+    ["before[1] ~= false and value ~= '{}'", 'before[1] ~= false'],
+    ["claims ~= '' and claims or before[3] or ''", "claims ~= '' and claims or ''"],
+    ["claims ~= '' and claims or before[3] or ''", "before[3] or ''"],
     ['if changed and', 'if'],
     ['if changed and hasSession then', 'if false then'],
     ['if changed and hasSession then', 'if changed then'],
-    ['return changed', 'return true'],
-    ['return changed', 'return false'],
+    ['return changed,', 'return true,'],
+    ['return changed,', 'return false,'],
     ["redis.call('HSET', key, 'profileChangedAt', string.format('%.3f', at))", ''],
     ["string.format('%.3f', at)", "string.format('%d', at)"],
     ['profileChangedAt = at\n', '']
@@ -229,7 +245,8 @@ const others: Record<string, Array<[string, string]>> = {
   find: [
     ['now < expires and expires', 'now <= expires and expires'],
     ['now < expires and expires', 'expires'],
-    ['current, created, rotated, expires, record', 'current, rotated, created, expires, record']
+    ['current, created, rotated, expires, record', 'current, rotated, created, expires, record'],
+    ["record[4] or '', record[5] or ''", "record[5] or '', record[4] or ''"]
   ],
   'update-profile': [
     ["{ 'updated', nowMs, ended }", "{ 'updated', nowMs, {} }"],
@@ -238,6 +255,7 @@ const others: Record<string, Array<[string, string]>> = {
     ['settle(live)\nreturn', 'return'],
     ['if #live == 0 then', 'if false then'],
     ['setProfile(ARGV[4], ARGV[5],', 'setProfile(ARGV[5], ARGV[4],'],
+    ['setProfile(ARGV[4], ARGV[5], ARGV[6],', "setProfile(ARGV[4], ARGV[5], '',"],
     ['rememberChange(nowMs / 1000)\n', ''],
     ['rememberChange(nowMs / 1000)', 'rememberChange(now)'],
     ["  redis.call('EXPIREAT', key, now + MEMORY)\n", '']

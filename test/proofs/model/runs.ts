@@ -28,6 +28,10 @@ const lifetimes = fc.constantFrom<Lifetimes>({}, {}, {}, {}, {}, { idleTtl: 60 }
 const email = fc.constantFrom('one@keygenqt.com', 'two@keygenqt.com')
 const role = fc.constantFrom('GUEST', 'ADMIN')
 
+/** Equal names in both, so that one replaces the other. */
+const userClaims = fc.constantFrom({}, { plan: 'gold' }, { plan: 'iron', tags: ['a'] })
+const claims = fc.record({ user: userClaims, session: fc.constantFrom({ amr: ['pwd'] }, { plan: 'trial' }) }, { requiredKeys: [] })
+
 const change: fc.Arbitrary<Partial<model.Rules>> = fc.constantFrom(
   { maxSessionsPerUser: 1 }, { maxSessionsPerUser: 2 }, { maxSessionsPerUser: 3 },
   { idleTtl: 50 }, { idleTtl: 100 }, { absoluteTtl: 70 }, { absoluteTtl: 600 }, { retryWindow: 0 }, { retryWindow: 30 }
@@ -54,7 +58,7 @@ const key = fc.constantFrom(undefined, undefined, 'one', 'two')
 
 /** Refreshes and openings are the most frequent commands. */
 const command: fc.Arbitrary<Command> = fc.oneof(
-  { weight: 6, arbitrary: fc.tuple(loginDevice, fc.constantFrom('', 'Pixel 9'), email, role, ago, lifetimes).map(args => open(...args)) },
+  { weight: 6, arbitrary: fc.tuple(loginDevice, fc.constantFrom('', 'Pixel 9'), email, role, ago, lifetimes, claims).map(args => open(...args)) },
   { weight: 12, arbitrary: fc.tuple(device, fc.constant(0), key).map(args => refresh(...args)) },
   { weight: 4, arbitrary: fc.tuple(device, fc.constant(1), key).map(args => refresh(...args)) },
   { weight: 1, arbitrary: fc.tuple(device, fc.integer({ min: 2, max: 5 }), key).map(args => refresh(...args)) },
@@ -66,7 +70,7 @@ const command: fc.Arbitrary<Command> = fc.oneof(
   { weight: 2, arbitrary: fc.tuple(fc.nat(99), fc.constantFrom(revoke, logOut, revokeOthers)).map(([n, run]) => run(n)) },
   { weight: 4, arbitrary: fc.constantFrom(revokeAll, revokeAll, erase, list, list, list, read, read) },
   { weight: 1, arbitrary: fc.constant(rotateSecrets) },
-  { weight: 1, arbitrary: fc.record({ email, role }, { requiredKeys: [] }).map(updateProfile) },
+  { weight: 1, arbitrary: fc.record({ email, role, userClaims }, { requiredKeys: [] }).map(updateProfile) },
   { weight: 2, arbitrary: fc.nat(99).map(find) },
   { weight: 1, arbitrary: change.map(changeRules) },
   { weight: 6, arbitrary: milliseconds.map(pass) },

@@ -6,13 +6,14 @@ import type { Test } from 'tap'
 import jwt from '../../../plugins/jwt.ts'
 import { loadConfig, type RunnableConfig } from '#src/config/environment'
 import { sessionTokens } from '#src/schemas/refresh'
-import { eachEnd } from '#src/sessions/replies'
+import { eachEnd, type LiveSession } from '#src/sessions/replies'
 import type { ScriptObserver } from '#src/sessions/runner'
 import { createSessionStore, type SessionStore } from '#src/sessions/store'
 import type { Tokens } from '#src/tokens/tokens'
 import type { UserId } from '#src/tokens/user-id'
 import { claimsOf, environment, secret, type PrivateRedis } from '../../support/helper.ts'
 import { setClock, turnClock, type Edit } from '../../support/clock.ts'
+import type { Claims } from './commands.ts'
 import { expiry, type Announcement, type Opened, type Refreshed, type Rules, type Token, type User } from './model.ts'
 
 /** The system under test, driven step by step: the store on a real Redis whose clock the test sets, and real tokens. */
@@ -61,7 +62,8 @@ export interface World {
   /** `key` is the Idempotency-Key. */
   refresh (bytes: string, deviceId: string, key?: string): Promise<{ refreshed: Refreshed, bytes?: string }>
   open (
-    device: string | undefined, label: string, email: string, role: string, authenticatedAt?: number, lifetimes?: Lifetimes
+    device: string | undefined, label: string, email: string, role: string, authenticatedAt?: number, lifetimes?: Lifetimes,
+    claims?: Claims
   ): Promise<{ opened: Opened, sid: string, token?: Token, bytes?: string }>
   /** Removes the key's expiry. */
   persist (): Promise<void>
@@ -131,16 +133,17 @@ function createWorld (
       this.store = storeOf(rules)
     },
     turn: async ms => await setClock(client, clockOf(prefix), ms, key),
-    async open (device, label, email, role, authenticatedAt, lifetimes) {
+    async open (device, label, email, role, authenticatedAt, lifetimes, { user, session: own } = {}) {
+      const claims = { ...user && { userClaims: { ...user } }, ...own && { sessionClaims: { ...own } } }
       const optional = { ...device !== undefined && { deviceId: device }, ...authenticatedAt !== undefined && { authenticatedAt } }
-      const input = { userId, label, email, role, ...optional, ...lifetimes }
+      const input = { userId, label, email, role, ...optional, ...lifetimes, ...claims }
       const session = await this.store.open(input).catch(refusal)
       if ('outcome' in session) return { opened: session, sid: '' }
       const { sid, gen, iat, exp } = session.generation
       const { refreshToken: bytes } = sessionTokens(tokensByKeyring[this.keyring]!, session)
       const token = { key: KEYRINGS[this.keyring]![0]!, sid, gen, iat, exp }
       spell(token, bytes)
-      return { opened: { outcome: 'opened', gen, iat, exp, ...session.profile }, sid, token, bytes }
+      return { opened: { outcome: 'opened', gen, iat, exp, ...session.profile, ...claimsOfSession(session) }, sid, token, bytes }
     },
     persist: async () => { await client.persist(key) },
     async refresh (presented, deviceId, key) {
@@ -154,7 +157,7 @@ function createWorld (
       assert.equal(id, userId)
       const token = { key: KEYRINGS[this.keyring]![0]!, sid, gen, iat, exp }
       spell(token, bytes)
-      return { refreshed: { outcome: rotation.outcome, token, email, role }, bytes }
+      return { refreshed: { outcome: rotation.outcome, token, email, role, ...claimsOfSession(rotation.session) }, bytes }
     },
     async save () {
       return { dump: await client.dumpBuffer(key), expiresAtMs: await client.pexpiretime(key) }
@@ -176,6 +179,11 @@ function createWorld (
   }
 }
 
+/** The claims of a session, as the model has them. */
+function claimsOfSession ({ claims }: LiveSession): { claims?: object } {
+  return claims === undefined ? {} : { claims: { ...claims } }
+}
+
 const refusals: Record<string, 'logged_out' | 'ahead'> = { RTS_LOGGED_OUT_SINCE: 'logged_out', RTS_AUTHENTICATED_AHEAD: 'ahead' }
 
 /** The outcome of a refused opening. */
@@ -188,21 +196,23 @@ function refusal (err: Error & { code: string }): { outcome: 'logged_out' | 'ahe
 /** The record's hash, as design.md defines it. */
 export function toHash (user: User): Record<string, string> {
   if (user === null) return {}
-  const { email, role, loggedOutAt, profileChangedAt } = user
+  const { email, role, claims, loggedOutAt, profileChangedAt } = user
   const seconds = (ms: number): string => (ms / 1000).toFixed(3)
   const fields: Record<string, string> = {
     ...email !== undefined && { email },
     ...role !== undefined && { role },
+    ...claims !== undefined && { c: claims },
     ...loggedOutAt !== undefined && { loggedOutAt: seconds(loggedOutAt) },
     ...profileChangedAt !== undefined && { profileChangedAt: seconds(profileChangedAt) }
   }
-  for (const { sid, device, label, gen, createdAt, rotatedAt, expiresAt, key, idleTtl, absoluteTtl } of user.sessions) {
+  for (const { sid, device, label, claims, gen, createdAt, rotatedAt, expiresAt, key, idleTtl, absoluteTtl } of user.sessions) {
     const parts = [String(gen).padStart(3, '0'), createdAt, rotatedAt, expiresAt, device === undefined ? '-' : deviceHash(device)]
     const hasOwn = idleTtl !== undefined || absoluteTtl !== undefined
     if (key !== undefined || hasOwn) parts.push(key === undefined ? '-' : keyHash(key))
     if (hasOwn) parts.push(idleTtl ?? '-', absoluteTtl ?? '-')
     fields[`s:${sid}`] = parts.join(':')
     if (label !== '') fields[`l:${sid}`] = label
+    if (claims !== '') fields[`c:${sid}`] = claims
   }
   return fields
 }

@@ -12,8 +12,8 @@ const route: FastifyPluginAsyncTypebox = async app => {
       summary: 'Open a session',
       description: 'For the login service, after it has identified the user. Replaces an older session of the same user and device. A session ' +
         'without `deviceId` replaces none, and `POST /api/ps/refresh` refuses it. Beyond ' +
-        '`MAX_SESSIONS_PER_USER`, ends the least recently used session. Sets the profile that refreshes return; a profile that was ' +
-        'changed after `authenticatedAt` stays, and is returned.',
+        '`MAX_SESSIONS_PER_USER`, ends the least recently used session. Sets the profile that refreshes return, and the claims of its ' +
+        'access tokens; a profile or claims of the user that were changed after `authenticatedAt` stay, and are returned.',
       body: openSessionRequest(app.config),
       response: {
         201: OpenedSession,

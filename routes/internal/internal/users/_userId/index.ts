@@ -48,7 +48,7 @@ const route: FastifyPluginAsyncTypebox = async app => {
       operationId: 'updateProfile',
       tags: ['Users'],
       summary: 'Change the profile that the next refresh returns',
-      description: 'At least one of `email` and `role`. A log-in in progress that sends its `authenticatedAt` does not overwrite the change; ' +
+      description: 'At least one of `email`, `role` and `userClaims`, which replaces all claims of the user. A log-in in progress that sends its `authenticatedAt` does not overwrite the change; ' +
         'for ten minutes this also holds when the user has no session and the answer is 404.',
       params: UserParams,
       body: ProfilePatch,
