@@ -15,7 +15,7 @@ interface Setup {
 function setup (_t: Test, options: { max?: number, maxStaleness?: number } = {}): Setup {
   let clock = 1000
   const cache = createSessionCache({ max: 10, maxStaleness: 5000, ...options }, () => clock)
-  const session = { id: 1, sid: 'A'.repeat(22), email: 'a@example.com', role: 'GUEST', expiresAt: Date.now() / 1000 + 3600 }
+  const session = { id: 1, sid: 'A'.repeat(22), email: 'a@example.com', role: 'GUEST', claims: {}, expiresAt: Date.now() / 1000 + 3600 }
   cache.resume()
   return {
     cache,

@@ -39,7 +39,7 @@ t.test('a live session reaches the handler', async t => {
   const { id, sid, exp } = claimsOf(tokens.token)
   const response = await get(app, '/me', bearer)
   t.equal(response.statusCode, 200)
-  t.strictSame(response.json(), { id, sid, email: guest.email, role: guest.role, expiresAt: exp })
+  t.strictSame(response.json(), { id, sid, email: guest.email, role: guest.role, claims: {}, expiresAt: exp })
   t.equal((await get(app, '/me', bearer.replace('Bearer', 'bearer  '))).statusCode, 200)
   t.strictSame((await get(app, '/open', bearer)).json(), { session: null })
 })

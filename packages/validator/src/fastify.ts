@@ -1,6 +1,7 @@
 import type { FastifyPluginCallback, FastifyReply, onRequestAsyncHookHandler } from 'fastify'
 import fp from 'fastify-plugin'
 import { bearerToken } from '../../../src/http/bearer.ts'
+import { createCheck, type SessionRequirement } from './requirement.ts'
 import {
   createSessionValidator, SessionValidationError, type SessionValidator, type SessionValidatorOptions, type ValidSession
 } from './index.ts'
@@ -8,10 +9,7 @@ import {
 /** Options for a new validator, or an existing validator, which the caller must close. */
 export type SessionValidationOptions = SessionValidatorOptions | { validator: SessionValidator }
 
-/** The requirement of a route: one of `roles`, or any live session when `roles` is missing. */
-export interface SessionRequirement {
-  roles?: readonly string[] | undefined
-}
+export type { ClaimValue, SessionRequirement } from './requirement.ts'
 
 const refusals = {
   401: '{"code":401,"message":"Unauthorized"}',
@@ -20,9 +18,9 @@ const refusals = {
 }
 
 /**
- * Fastify plugin: `app.requireSession({ roles })` makes an `onRequest` hook that accepts live sessions and sets
+ * Fastify plugin: `app.requireSession({ roles, claims, maxAge })` makes an `onRequest` hook that accepts live sessions and sets
  * `request.session`. The hook answers all other requests itself, independent of the app's error handler: 401 and 403 with
- * the challenge of RFC 6750 section 3, 503 when the session can't be validated now.
+ * the challenge of RFC 6750 section 3 or RFC 9470 section 3, 503 when the session can't be validated now.
  */
 export const sessionValidation: FastifyPluginCallback<SessionValidationOptions> = fp<SessionValidationOptions>(async (app, options) => {
   const given = 'validator' in options ? checkedValidator(options) : undefined
@@ -31,7 +29,7 @@ export const sessionValidation: FastifyPluginCallback<SessionValidationOptions> 
 
   app.decorateRequest('session', null)
   app.decorate('requireSession', requirement => {
-    const roles = checkedRoles(requirement)
+    const check = createCheck(requirement)
     return async (request, reply) => {
       const token = bearerToken(request.headers.authorization)
       if (token === undefined) return refuse(reply, 401, { 'www-authenticate': 'Bearer' })
@@ -43,9 +41,8 @@ export const sessionValidation: FastifyPluginCallback<SessionValidationOptions> 
         request.log.warn({ err }, 'the session could not be validated')
         return refuse(reply, 503, { 'retry-after': '1' })
       }
-      if (roles !== undefined && !roles.has(request.session.role)) {
-        return refuse(reply, 403, { 'www-authenticate': 'Bearer error="insufficient_scope"' })
-      }
+      const refusal = check(request.session)
+      if (refusal !== undefined) return refuse(reply, refusal.status, { 'www-authenticate': refusal.challenge })
     }
   })
 }, { name: 'session-validation', fastify: '5.x' })
@@ -56,19 +53,6 @@ function checkedValidator (options: object): SessionValidator {
   if (typeof validator?.validate !== 'function') throw new TypeError('validator must be what createSessionValidator returns')
   if (Object.keys(others).length > 0) throw new TypeError('validator must stand alone: the other options are its own')
   return validator
-}
-
-/** Checks a route's requirement once, when the hook is made. @throws TypeError */
-function checkedRoles (requirement: SessionRequirement = {}): ReadonlySet<string> | undefined {
-  if (typeof requirement !== 'object' || requirement === null || Object.keys(requirement).some(name => name !== 'roles')) {
-    throw new TypeError('requireSession takes nothing or { roles }')
-  }
-  const { roles } = requirement
-  if (roles === undefined) return undefined
-  if (!Array.isArray(roles) || roles.length === 0 || roles.some(role => typeof role !== 'string')) {
-    throw new TypeError('roles must be a list of one role or more')
-  }
-  return new Set(roles)
 }
 
 /** Sends the body as a string, so that no serializer or response schema of the app changes it. */

@@ -10,6 +10,7 @@ import { createVerify } from './verify.ts'
 export { SessionValidationError, type SessionValidationCode } from './errors.ts'
 export type { SessionCacheOptions, SessionValidatorOptions } from './options.ts'
 export type { ValidSession } from './session.ts'
+export type { Claims } from '../../../src/tokens/custom-claims.ts'
 export type { UserId } from '../../../src/tokens/user-id.ts'
 
 export interface SessionValidator {

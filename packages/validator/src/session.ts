@@ -4,6 +4,7 @@ import { expiryOf, userKey } from '../../../src/redis/records.ts'
 import { clusterRoutes, sendUntilRun } from '../../../src/redis/redirects.ts'
 import { createTopology } from '../../../src/redis/topology.ts'
 import type { AccessClaims } from '../../../src/tokens/claims.ts'
+import { readClaims, type Claims } from '../../../src/tokens/custom-claims.ts'
 import type { UserId } from '../../../src/tokens/user-id.ts'
 import { isCluster } from './connection.ts'
 import { orUnavailable, SessionValidationError } from './errors.ts'
@@ -17,6 +18,8 @@ export interface ValidSession {
   /** From the record, not from the token, so a change takes effect at once. */
   readonly email: string
   readonly role: string
+  /** The claims of the user and the session, as the login service set them; also from the record. Frozen at every level. */
+  readonly claims: Claims
   /**
    * Latest time this answer is valid, in Unix seconds: the earlier of the access token's `exp` and the session's expiry.
    * The session may be revoked earlier. A refresh may prolong it, which gives a new token and a new answer. A service that
@@ -32,14 +35,24 @@ export interface ValidSession {
  * @throws SessionValidationError `revoked`, or `unavailable` within `SILENCE_TIMEOUT`.
  */
 export async function lookUp (read: ReadRecord, prefix: string, { id, sid, exp }: AccessClaims): Promise<ValidSession> {
-  const [value, email, role] = await orUnavailable(read(userKey(prefix, id), `s:${sid}`, 'email', 'role'))
+  const [value, email, role, ...claims] = await orUnavailable(read(userKey(prefix, id), `s:${sid}`, 'email', 'role', 'c', `c:${sid}`))
   if (value == null) throw new SessionValidationError('revoked', 'the session has ended')
   const expiry = expiryOf(value)
-  if (expiry === undefined || email == null || role == null) {
-    throw new SessionValidationError('unavailable', `the record of user ${id} is damaged`)
-  }
+  if (expiry === undefined || email == null || role == null) throw damaged(id)
   if (expiry * 1000 <= Date.now()) throw new SessionValidationError('revoked', 'the session has expired')
-  return Object.freeze({ id, sid, email, role, expiresAt: Math.min(exp, expiry) })
+  return Object.freeze({ id, sid, email, role, claims: toClaims(id, claims), expiresAt: Math.min(exp, expiry) })
+}
+
+function toClaims (id: UserId, [user, session]: Array<string | null>): Claims {
+  try {
+    return readClaims(user, session)
+  } catch {
+    throw damaged(id)
+  }
+}
+
+function damaged (id: UserId): SessionValidationError {
+  return new SessionValidationError('unavailable', `the record of user ${id} is damaged`)
 }
 
 /** Reads fields of a record from the master that holds it. */
