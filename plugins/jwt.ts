@@ -1,15 +1,18 @@
 import fastifyJwt, { type JWT } from '@fastify/jwt'
 import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
+import type { RunnableConfig } from '#src/config/environment'
 import { signingKeys, type SigningKey } from '#src/config/signing-keys'
+import { accessTypes, type AccessFormat } from '#src/tokens/claims'
 import { createHs512, encodeHeader } from '#src/tokens/hmac'
+import type { Key } from '#src/tokens/keys'
 import { parsePrivateKeys, type PublicJwk } from '#src/tokens/private-keys'
 import { withLowerS } from '#src/tokens/signature'
-import { createTokens, type KeyedJwt, type Tokens } from '#src/tokens/tokens'
+import { createTokens, type AccessKey, type KeyedJwt, type Tokens } from '#src/tokens/tokens'
 
 /**
  * `app.tokens`: signs and verifies tokens. Access tokens go through @fastify/jwt, registered once for each key so that signing and
- * verifying stay synchronous; algorithm, issuer and subject are pinned here (RFC 8725 section 3.1). Every refresh verifies and
+ * verifying stay synchronous; algorithm and issuer are pinned here (RFC 8725 section 3.1). Every refresh verifies and
  * signs a refresh token and signs an access token: with a secret, node:crypto does it in half the time.
  * `app.jwks`: the public keys of access tokens.
  */
@@ -17,34 +20,39 @@ export default fp(async app => {
   const { config } = app
   const keys = signingKeys(config)
   const access = []
-  for (const key of keys.access) access.push(await register(app, config.JWT_ISSUER, key))
+  for (const key of keys.access) access.push(await register(app, config, key))
+  const audience = config.ACCESS_TOKEN_AUDIENCE?.split(/ *, */)
 
   app.decorate('tokens', createTokens({
     issuer: config.JWT_ISSUER,
     accessTtl: config.ACCESS_TOKEN_TTL,
     profileClaims: (config.ACCESS_TOKEN_CLAIMS?.split(/ *, */) ?? []) as Array<'email' | 'role'>,
-    refresh: keys.refresh.map(({ kid, secret }) => keyed('HS512', kid, createHs512(kid, secret))) as Keys,
-    access: access as Keys
+    format: config.ACCESS_TOKEN_FORMAT as AccessFormat,
+    audience: audience?.length === 1 ? audience[0] : audience,
+    refresh: keys.refresh.map(toRefreshKey) as [KeyedJwt, ...KeyedJwt[]],
+    signAccess: access[0]!.sign,
+    access: access.flatMap(({ keys }) => keys)
   }))
   app.decorate('jwks', parsePrivateKeys(config.ACCESS_TOKEN_PRIVATE_KEYS ?? '').map(({ jwk }) => jwk))
 }, { name: 'jwt' })
 
-type Keys = [KeyedJwt, ...KeyedJwt[]]
-
-function keyed (algorithm: SigningKey['algorithm'], kid: string, functions: Pick<KeyedJwt, 'sign' | 'verify'>): KeyedJwt {
-  return { algorithm, header: encodeHeader(algorithm, kid), ...functions }
+function toRefreshKey ({ kid, secret }: Key): KeyedJwt {
+  return { algorithm: 'HS512', header: encodeHeader('HS512', kid, 'JWT'), ...createHs512(kid, secret) }
 }
 
-async function register (app: FastifyInstance, issuer: string, { kid, algorithm, secret }: SigningKey): Promise<KeyedJwt> {
+/** Returns the function that signs access tokens with a key, in the configured format, and the keys that verify them in both formats. */
+async function register (
+  app: FastifyInstance, { JWT_ISSUER: issuer, ACCESS_TOKEN_FORMAT: format }: RunnableConfig, { kid, algorithm, secret }: SigningKey
+): Promise<{ sign: KeyedJwt['sign'], keys: AccessKey[] }> {
+  const typ = accessTypes[format as AccessFormat]
   const namespace = `access-${kid}`
   await app.register(fastifyJwt, {
     namespace,
     secret,
-    sign: { algorithm, kid },
+    sign: { algorithm, kid, header: { alg: algorithm, typ } },
     verify: {
       algorithms: [algorithm],
       allowedIss: issuer,
-      allowedSub: 'Authentication',
       requiredClaims: ['iss', 'sub'],
       // The caller checks it, because it knows the time.
       ignoreExpiration: true,
@@ -52,12 +60,17 @@ async function register (app: FastifyInstance, issuer: string, { kid, algorithm,
     }
   })
   const jwt = (app.jwt as unknown as Record<string, JWT>)[namespace]!
-  return keyed(algorithm, kid, { sign: createSigner(jwt, kid, algorithm, secret), verify: token => jwt.verify<object>(token) })
+  const verify = (token: string): unknown => jwt.verify<object>(token)
+  return {
+    sign: createSigner(jwt, kid, typ, algorithm, secret),
+    keys: Object.entries(accessTypes).map(([format, typ]) =>
+      ({ algorithm, format: format as AccessFormat, header: encodeHeader(algorithm, kid, typ), verify }))
+  }
 }
 
-function createSigner (jwt: JWT, kid: string, algorithm: SigningKey['algorithm'], secret: SigningKey['secret']): KeyedJwt['sign'] {
+function createSigner (jwt: JWT, kid: string, typ: string, algorithm: SigningKey['algorithm'], secret: SigningKey['secret']): KeyedJwt['sign'] {
   switch (algorithm) {
-    case 'HS512': return createHs512(kid, secret as Buffer).sign
+    case 'HS512': return createHs512(kid, secret as Buffer, typ).sign
     case 'ES256': return claims => withLowerS(jwt.sign(claims))
     default: return claims => jwt.sign(claims)
   }

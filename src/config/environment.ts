@@ -51,6 +51,10 @@ export const Environment = Type.Object({
     description: 'entries name:scope+scope:key, separated by commas: names of a-z 0-9 -, other than default and client; scopes of ' +
       `${scopes.join(', ')}; keys of at least 32 characters of A-Z a-z 0-9 . _ ~ + / = -, no two alike`
   })),
+  ACCESS_TOKEN_FORMAT: Type.Union(['documented', 'rfc9068'].map(format => Type.Literal(format)), { default: 'documented', description: 'documented or rfc9068' }),
+  ACCESS_TOKEN_AUDIENCE: Type.Optional(Type.String({
+    maxLength: 1000, pattern: '^[^\\s,]+( *, *[^\\s,]+)*$', description: 'names of services without blanks, separated by commas, at most 1000 characters'
+  })),
   ACCESS_TOKEN_CLAIMS: Type.Optional(Type.String({ pattern: '^(email|role)( *, *(email|role))*$', description: 'email, role, or both, separated by a comma' })),
   ACCESS_TOKEN_TTL: Type.Integer({ default: 900, minimum: 1, maximum: 31_536_000, description: 'whole seconds from 1 to 31536000' }),
   REFRESH_IDLE_TTL: Type.Integer({ default: 2_592_000, minimum: 1, maximum: 3_153_600_000, description: 'whole seconds from 1 to 3153600000' }),
@@ -214,6 +218,10 @@ function * contradictions (config: Config): Generator<string> {
   const login = ['REDIS_SENTINEL_USERNAME', 'REDIS_SENTINEL_PASSWORD'].find(name => config[name as keyof Config] !== undefined)
   if (login !== undefined && !/^rediss?\+sentinel:/.test(config.REDIS_URL ?? '')) {
     yield `${login} needs a REDIS_URL of Sentinels: redis+sentinel://host:port,…/master.`
+  }
+
+  if (config.ACCESS_TOKEN_FORMAT === 'rfc9068' && config.ACCESS_TOKEN_AUDIENCE === undefined) {
+    yield 'ACCESS_TOKEN_AUDIENCE is required when ACCESS_TOKEN_FORMAT is rfc9068: it names the services that accept the tokens (RFC 9068 section 2.2).'
   }
 
   const lists = { ACCESS_TOKEN_SECRETS: config.ACCESS_TOKEN_SECRETS, REFRESH_TOKEN_SECRETS: config.REFRESH_TOKEN_SECRETS }

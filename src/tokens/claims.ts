@@ -23,13 +23,25 @@ export interface RefreshClaims extends Generation {
   iss: string
 }
 
+/** `documented`: the claims of docs/design.md. `rfc9068`: the profile for access tokens that standard verifiers expect (RFC 9068). */
+export type AccessFormat = 'documented' | 'rfc9068'
+
+/** `typ` in the header of an access token; verifiers tell the formats apart by it. */
+export const accessTypes: Record<AccessFormat, string> = { documented: 'JWT', rfc9068: 'at+jwt' }
+
 export interface AccessClaims {
-  sub: 'Authentication'
+  /** `Authentication`, or the user's id in the format rfc9068. */
+  sub: string
   iss: string
   id: UserId
   sid: string
   iat: number
   exp: number
+  /** The services that the token is for. */
+  aud?: string | string[]
+  /** Only in the format rfc9068. */
+  client_id?: string
+  jti?: string
 }
 
 const SID = /^[A-Za-z0-9_-]{22}$/
@@ -44,10 +56,10 @@ export function isRefreshClaims (payload: unknown, issuer: string): payload is R
     isPositiveInteger(exp) && isSid(sid)
 }
 
-/** Checks that verified claims are those of an access token: an older one without `sid` belongs to no session. */
-export function isAccessClaims (payload: unknown): payload is AccessClaims {
-  const { id, sid, iat, exp } = Object(payload)
-  return isUserId(id) && isPositiveInteger(iat) && isPositiveInteger(exp) && isSid(sid)
+/** Checks that verified claims are those of an access token of a format: an older one without `sid` belongs to no session. */
+export function isAccessClaims (payload: unknown, format: AccessFormat): payload is AccessClaims {
+  const { sub, id, sid, iat, exp } = Object(payload)
+  return isUserId(id) && sub === (format === 'rfc9068' ? String(id) : 'Authentication') && isPositiveInteger(iat) && isPositiveInteger(exp) && isSid(sid)
 }
 
 function isSid (value: unknown): boolean {

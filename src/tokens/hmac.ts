@@ -42,9 +42,9 @@ export function createHmac (name: keyof typeof hashes, secret: Buffer): (text: s
  * `verify` accepts only the header that `sign` writes, and compares signatures as text: a token has one spelling (RFC 4648
  * section 3.5), and the header chooses no algorithm (RFC 8725 section 3.1).
  */
-export function createHs512 (kid: string, secret: Buffer): Hs512 {
+export function createHs512 (kid: string, secret: Buffer, typ = 'JWT'): Hs512 {
   const hmac = createHmac('sha512', secret)
-  const header = `${encodeHeader('HS512', kid)}.`
+  const header = `${encodeHeader('HS512', kid, typ)}.`
   return {
     sign (claims) {
       const input = header + encode(JSON.stringify(claims))
@@ -66,9 +66,9 @@ function isEqual (expected: string, given: string): boolean {
   return bytes.length === expected.length && timingSafeEqual(bytes, Buffer.from(expected))
 }
 
-/** Encodes the header of every token signed with a key, here and by @fastify/jwt. */
-export function encodeHeader (alg: string, kid: string): string {
-  return encode(JSON.stringify({ alg, typ: 'JWT', kid }))
+/** Encodes the header of every token of a `typ` signed with a key, here and by @fastify/jwt. */
+export function encodeHeader (alg: string, kid: string, typ: string): string {
+  return encode(JSON.stringify({ alg, typ, kid }))
 }
 
 function encode (text: string): string {

@@ -1,17 +1,25 @@
-import { isAccessClaims, isRefreshClaims, type AccessClaims, type Generation, type RefreshClaims } from './claims.ts'
+import { isAccessClaims, isRefreshClaims, type AccessClaims, type AccessFormat, type Generation, type RefreshClaims } from './claims.ts'
 import type { Claims } from './custom-claims.ts'
 import { isCanonical } from './signature.ts'
-import type { UserId } from './user-id.ts'
 
-/** Signs and verifies with one key. */
-export interface KeyedJwt {
+/** Verifies tokens of one key with one header. */
+export interface VerifyingKey {
   /** The only `alg` of this key's tokens. */
   algorithm: string
-  /** The encoded header of every token that this key signs. */
+  /** The encoded header. */
   header: string
-  sign (claims: object): string
-  /** Returns the claims. Throws unless the key signed the token; a key of access tokens also checks issuer and `sub`. */
+  /** Returns the claims. Throws unless the key signed the token; a key of access tokens also checks the issuer. */
   verify (token: string): unknown
+}
+
+/** Signs and verifies with one key. */
+export interface KeyedJwt extends VerifyingKey {
+  sign (claims: object): string
+}
+
+/** Verifies access tokens of one key in one format. */
+export interface AccessKey extends VerifyingKey {
+  format: AccessFormat
 }
 
 export interface TokensOptions {
@@ -20,9 +28,15 @@ export interface TokensOptions {
   /** Lifetime of an access token in seconds. */
   accessTtl: number
   /** The fields of the profile that access tokens carry. */
-  profileClaims?: Array<'email' | 'role'>
-  /** The first key signs, all verify; each has its own algorithm. */
-  access: [KeyedJwt, ...KeyedJwt[]]
+  profileClaims: Array<'email' | 'role'>
+  /** The format of new access tokens; those of both formats verify. */
+  format: AccessFormat
+  /** `aud` of new access tokens; required in the format rfc9068. */
+  audience: string | string[] | undefined
+  /** Signs access tokens with the first key. */
+  signAccess (claims: object): string
+  /** All keys, each with its own algorithm, in both formats. */
+  access: AccessKey[]
   /** The first key signs, all verify. */
   refresh: [KeyedJwt, ...KeyedJwt[]]
 }
@@ -34,7 +48,9 @@ export interface Tokens {
    * Signs an access token for a session; `now` is in Unix seconds. After the registered claims it has those of the profile, then
    * `claims`, which replace none of them.
    */
-  signAccess (session: { id: UserId, sid: string }, now: number, profile?: { email: string, role: string }, claims?: Claims): string
+  signAccess (
+    session: Pick<Generation, 'id' | 'sid' | 'gen'>, now: number, profile?: { email: string, role: string }, claims?: Claims
+  ): string
   /**
    * Returns the claims of an authentic refresh token, else `undefined`. Does not check `exp`: the session's record decides,
    * by Redis's clock, so that an expired ancestor still counts as reuse and no replica's clock can log a user out.
@@ -47,7 +63,8 @@ export interface Tokens {
 /** Compact serialization (RFC 7515 section 7.1). */
 const COMPACT = /^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.([A-Za-z0-9_-]+)$/
 
-export function createTokens ({ issuer, accessTtl, profileClaims = [], access, refresh }: TokensOptions): Tokens {
+export function createTokens (options: TokensOptions): Tokens {
+  const { issuer, accessTtl, profileClaims, format, audience, access, refresh } = options
   const refreshByHeader = new Map(refresh.map(key => [key.header, key]))
   const accessByHeader = new Map(access.map(key => [key.header, key]))
 
@@ -57,10 +74,14 @@ export function createTokens ({ issuer, accessTtl, profileClaims = [], access, r
       return refresh[0].sign(claims)
     },
 
-    signAccess ({ id, sid }, now, profile, claims) {
-      const own: AccessClaims = { sub: 'Authentication', iss: issuer, id, sid, iat: now, exp: now + accessTtl }
+    signAccess ({ id, sid, gen }, now, profile, claims) {
+      const exp = now + accessTtl
+      const own: AccessClaims = format === 'documented'
+        ? { sub: 'Authentication', iss: issuer, id, sid, iat: now, exp }
+        : { iss: issuer, sub: String(id), client_id: issuer, id, sid, iat: now, exp, jti: `${sid}.${gen}.${now}` }
+      if (audience !== undefined) own.aud = audience
       if (profile !== undefined) for (const name of profileClaims) Object.assign(own, { [name]: profile[name] })
-      return access[0].sign(claims === undefined ? own : { ...own, ...claims, ...own })
+      return options.signAccess(claims === undefined ? own : { ...own, ...claims, ...own })
     },
 
     verifyRefresh (token) {
@@ -78,7 +99,7 @@ export function createTokens ({ issuer, accessTtl, profileClaims = [], access, r
       if (signature === undefined || key === undefined || !isCanonical(signature, key.algorithm)) return undefined
       try {
         const claims = key.verify(token)
-        return isAccessClaims(claims) ? claims : undefined
+        return isAccessClaims(claims, key.format) ? claims : undefined
       } catch {
         return undefined
       }

@@ -26,6 +26,7 @@ t.test('has the documented defaults', async t => {
     REDIS_PREFIX: 'rt:',
     REDIS_WAIT_REPLICAS: 0,
     JWT_ISSUER: 'ktor.io',
+    ACCESS_TOKEN_FORMAT: 'documented',
     ACCESS_TOKEN_TTL: 900,
     REFRESH_IDLE_TTL: 2592000,
     REFRESH_ABSOLUTE_TTL: 31536000,
@@ -75,6 +76,12 @@ t.test('only production refuses secrets that do not look random', async t => {
   t.same(sentences({ ...production, INTERNAL_API_KEY: '012345678'.repeat(4) }), [], 'a short text has fewer different characters')
 })
 
+t.test('the format rfc9068 requires an audience', async t => {
+  const sentence = 'ACCESS_TOKEN_AUDIENCE is required when ACCESS_TOKEN_FORMAT is rfc9068: it names the services that accept the tokens (RFC 9068 section 2.2).'
+  t.same(sentences({ ACCESS_TOKEN_FORMAT: 'rfc9068' }), [sentence])
+  t.same(sentences({ ACCESS_TOKEN_FORMAT: 'rfc9068', ACCESS_TOKEN_AUDIENCE: 'https://a.example, b' }), [])
+})
+
 t.test('rejects Sentinel credentials with a REDIS_URL of another kind', t => {
   const sentence = 'REDIS_SENTINEL_PASSWORD needs a REDIS_URL of Sentinels: redis+sentinel://host:port,…/master.'
   for (const REDIS_URL of ['', 'redis://r', 'redis+cluster://r']) t.same(sentences({ REDIS_URL, REDIS_SENTINEL_PASSWORD: 'x' }), [sentence])
@@ -99,6 +106,9 @@ t.test('an invalid value is reported with its rule, without the value', async t 
       `a:opens:${apiKey}`, `a:Open:${apiKey}`, `a::${apiKey}`, `a:open+:${apiKey}`, `a:open,read:${apiKey}`, `a:open++read:${apiKey}`, `a:*:${apiKey}`,
       `:open:${apiKey}`, `A:open:${apiKey}`, `1:open:${apiKey}`, `a b:open:${apiKey}`, `default:open:${apiKey}`, `client:open:${apiKey}`, `${'a'.repeat(33)}:open:${apiKey}`
     ],
+    ACCESS_TOKEN_CLAIMS: ['name', 'email,', 'email role', 'EMAIL'],
+    ACCESS_TOKEN_FORMAT: ['jwt', 'RFC9068', 'rfc9068,documented'],
+    ACCESS_TOKEN_AUDIENCE: ['a b', 'a,', ',a', 'a,,b', 'x'.repeat(1001)],
     ACCESS_TOKEN_TTL: ['0', '1.5', 'x'],
     REFRESH_IDLE_TTL: ['0'],
     REFRESH_ABSOLUTE_TTL: ['0'],

@@ -133,8 +133,8 @@ t.test('an access token ends at its exp, by Redis\'s clock', async t => {
   const { sid } = claimsOf((await service.open()).token)
   const now = Number((await redis.client.time())[0])
   const { signAccess } = service.internal.tokens
-  t.same(await service.introspect(signAccess({ id: 1, sid }, now - 900)), { active: false })
-  t.match(await service.introspect(signAccess({ id: 1, sid }, now - 800)), { active: true, exp: now + 100 })
+  t.same(await service.introspect(signAccess({ id: 1, sid, gen: 1 }, now - 900)), { active: false })
+  t.match(await service.introspect(signAccess({ id: 1, sid, gen: 1 }, now - 800)), { active: true, exp: now + 100 })
 })
 
 /** Each case prepares a token; `active` is whether a refresh with it would succeed. */

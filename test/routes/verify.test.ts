@@ -66,8 +66,8 @@ t.test('a missing or invalid token: 401', async t => {
     'an empty token': '',
     'a forged token': `${token.slice(0, -10)}AAAAAAAAAA`,
     'a refresh token': refreshToken,
-    'an expired token': service.public.tokens.signAccess({ id: 1, sid }, now - 900),
-    'a token of an unknown session': service.public.tokens.signAccess({ id: 1, sid: 'A'.repeat(22) }, now),
+    'an expired token': service.public.tokens.signAccess({ id: 1, sid, gen: 1 }, now - 900),
+    'a token of an unknown session': service.public.tokens.signAccess({ id: 1, sid: 'A'.repeat(22), gen: 1 }, now),
     'two tokens': `${token} ${token}`,
     'the API key': apiKey
   }

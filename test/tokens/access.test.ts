@@ -47,7 +47,7 @@ t.test('the first private key signs; tokens of every key and secret verify, expi
   const all = await appWith(t, { ACCESS_TOKEN_PRIVATE_KEYS: `${ES256},${EdDSA},${RS256}` })
   const keysAlone = await appWith(t, { ACCESS_TOKEN_PRIVATE_KEYS: EdDSA + RS256, ACCESS_TOKEN_SECRETS: '' })
   const served = await appWith(t, { ACCESS_TOKEN_PRIVATE_KEYS: `HS512,${ES256}` })
-  const header = (app: FastifyInstance): object => JSON.parse(Buffer.from(app.tokens.signAccess(session, 1).split('.')[0]!, 'base64url').toString())
+  const header = (app: FastifyInstance): object => JSON.parse(Buffer.from(app.tokens.signAccess(generation, 1).split('.')[0]!, 'base64url').toString())
 
   t.same(header(secrets), { alg: 'HS512', typ: 'JWT', kid: parseKeys(secretA)[0].kid })
   t.same(header(all), { alg: 'ES256', typ: 'JWT', kid: kidOf(ES256) })
@@ -58,18 +58,18 @@ t.test('the first private key signs; tokens of every key and secret verify, expi
   const signers: Record<string, FastifyInstance['tokens']> = { secrets: secrets.tokens, served: served.tokens }
   for (const [algorithm, pem] of Object.entries(pems)) signers[algorithm] = (await appWith(t, { ACCESS_TOKEN_PRIVATE_KEYS: pem })).tokens
   for (const [name, tokens] of Object.entries(signers)) {
-    t.same(all.tokens.verifyAccess(tokens.signAccess(session, 100)), { ...claims, iat: 100, exp: 1000 }, name)
+    t.same(all.tokens.verifyAccess(tokens.signAccess(generation, 100)), { ...claims, iat: 100, exp: 1000 }, name)
   }
-  t.equal(keysAlone.tokens.verifyAccess(secrets.tokens.signAccess(session, 1)), undefined, 'rejects a token of a removed secret')
-  t.equal(keysAlone.tokens.verifyAccess(all.tokens.signAccess(session, 1)), undefined, 'rejects a token of a removed key')
-  t.match(served.tokens.verifyAccess(all.tokens.signAccess(session, 1)), session, 'accepts tokens of replicas that sign with a key already')
+  t.equal(keysAlone.tokens.verifyAccess(secrets.tokens.signAccess(generation, 1)), undefined, 'rejects a token of a removed secret')
+  t.equal(keysAlone.tokens.verifyAccess(all.tokens.signAccess(generation, 1)), undefined, 'rejects a token of a removed key')
+  t.match(served.tokens.verifyAccess(all.tokens.signAccess(generation, 1)), session, 'accepts tokens of replicas that sign with a key already')
 })
 
 t.test('refresh tokens are HS512 with any access token key, and neither kind passes as the other', async t => {
   const before = await appWith(t, {})
   for (const [algorithm, pem] of Object.entries(pems)) {
     const { tokens } = await appWith(t, { ACCESS_TOKEN_PRIVATE_KEYS: pem })
-    const [access, refresh] = [tokens.signAccess(session, 1), tokens.signRefresh(generation)]
+    const [access, refresh] = [tokens.signAccess(generation, 1), tokens.signRefresh(generation)]
     t.equal(refresh, before.tokens.signRefresh(generation), `${algorithm}: the refresh token has the same bytes`)
     t.equal(tokens.verifyRefresh(access), undefined)
     t.equal(tokens.verifyAccess(refresh), undefined)
@@ -145,7 +145,7 @@ t.test('rejects every token that differs from ours', async t => {
 t.test('ES256: every token has the lower s, and the same token with the higher s is rejected', async t => {
   const { tokens } = await appWith(t, { ACCESS_TOKEN_PRIVATE_KEYS: pems.ES256 })
   const key = createPublicKey(pems.ES256)
-  const signed = Array.from({ length: 300 }, (_, i) => tokens.signAccess(session, 1000 + i))
+  const signed = Array.from({ length: 300 }, (_, i) => tokens.signAccess(generation, 1000 + i))
   t.equal(signed.filter(hasLowerS).length, 300)
   t.equal(signed.filter(token => tokens.verifyAccess(token) !== undefined).length, 300, 'every token verifies here')
   for (const token of signed.slice(0, 20)) {

@@ -220,6 +220,7 @@ t.test('an error about an option has its name, not its value', t => {
   }
   for (const prefix of ['', 1, null]) wrong('prefix', { prefix })
   for (const issuer of ['', 1, null]) wrong('issuer', { issuer })
+  for (const audience of ['', 1, null, [], ['a', ''], [['a']]]) wrong('audience', { audience })
   wrong('secrets', { secrets: undefined })
   wrong('secrets', { jwksUrl: 'https://example.com/jwks.json' })
   const twice = secret()

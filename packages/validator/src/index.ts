@@ -35,7 +35,7 @@ export interface SessionValidator {
 export function createSessionValidator (options: SessionValidatorOptions): SessionValidator {
   const settings = readOptions(options)
   const { prefix } = settings
-  const verify = createVerify(settings.keys, settings.issuer)
+  const verify = createVerify(settings.keys, settings.issuer, settings.audience)
   const { redis, connected, disconnect } = connect(settings)
   const read = createReadRecord(redis)
   const cache = settings.cache && createSessionCache(settings.cache)

@@ -19,6 +19,8 @@ export interface SessionValidatorOptions {
   prefix?: string
   /** The service's `JWT_ISSUER`; default `ktor.io`. */
   issuer?: string | undefined
+  /** Names of your service in the `ACCESS_TOKEN_AUDIENCE` of the service; without it, tokens for any service are accepted. */
+  audience?: string | readonly string[] | undefined
   /** The service's `ACCESS_TOKEN_SECRETS`, comma-separated or as a list, for HS512. */
   secrets?: string | readonly string[] | undefined
   /** Address of the service's public keys, for EdDSA, ES256 and RS256 (RFC 7517). */
@@ -39,6 +41,7 @@ export interface Settings extends ClientOptions {
   redis: RedisClient | string
   prefix: string
   issuer: string
+  audience: readonly string[] | undefined
   /** A comma-separated list of secrets, or the address of the key set. */
   keys: string | URL
   cache: { max: number, maxStaleness: number } | undefined
@@ -51,7 +54,7 @@ export interface Settings extends ClientOptions {
 export function readOptions (options: SessionValidatorOptions): Settings {
   if (typeof options !== 'object' || options === null) throw new TypeError('createSessionValidator takes an object of options')
   const {
-    redisUrl, tls, sentinelUsername, sentinelPassword, redis, prefix = 'rt:', issuer = 'ktor.io', secrets, jwksUrl, cache = {}, ...others
+    redisUrl, tls, sentinelUsername, sentinelPassword, redis, prefix = 'rt:', issuer = 'ktor.io', audience, secrets, jwksUrl, cache = {}, ...others
   } = options
   refuseUnknown(others)
   check((redisUrl === undefined) !== (redis === undefined), 'redisUrl', 'be given, or else redis, and not both')
@@ -66,6 +69,8 @@ export function readOptions (options: SessionValidatorOptions): Settings {
   }
   check(isText(prefix), 'prefix', 'be a text: the REDIS_PREFIX of the service')
   check(isText(issuer), 'issuer', 'be a text: the JWT_ISSUER of the service')
+  const audiences = audience === undefined ? undefined : [audience].flat()
+  check(audiences === undefined || (audiences.length > 0 && audiences.every(isText)), 'audience', 'be a text or a list of texts')
   check((secrets === undefined) !== (jwksUrl === undefined), 'secrets', 'be given, or else jwksUrl, and not both')
   return {
     redis: redis ?? redisUrl!,
@@ -74,6 +79,7 @@ export function readOptions (options: SessionValidatorOptions): Settings {
     sentinelPassword,
     prefix,
     issuer,
+    audience: audiences,
     keys: secrets === undefined ? readAddress(jwksUrl!) : readSecrets(secrets),
     cache: readCache(cache)
   }

@@ -1,7 +1,7 @@
 import { createSecretKey, type KeyObject } from 'node:crypto'
 import { createLocalJWKSet, createRemoteJWKSet, errors, jwtVerify, type CryptoKey, type CompactJWSHeaderParameters, type JWTVerifyGetKey } from 'jose'
 import { SILENCE_TIMEOUT } from '../../../src/redis/client.ts'
-import { isAccessClaims, type AccessClaims } from '../../../src/tokens/claims.ts'
+import { accessTypes, isAccessClaims, type AccessClaims, type AccessFormat } from '../../../src/tokens/claims.ts'
 import { parseKeys } from '../../../src/tokens/keys.ts'
 import { isCanonical } from '../../../src/tokens/signature.ts'
 import { SessionValidationError } from './errors.ts'
@@ -30,13 +30,14 @@ const COMPACT = /^[\w-]+\.[\w-]+\.[\w-]+$/
 /**
  * Verifies access tokens with shared secrets (a comma-separated list), or with the public keys at an address. Pins the
  * algorithms to the kind of key, so that a public key is never used as a secret (RFC 8725 section 3.1). Pins issuer and
- * subject, so that no other token of the service passes as an access token.
+ * subject, so that no other token of the service passes as an access token. Accepts both formats, each by its own header; `audience`
+ * names this service, and a token for other services is rejected. A documented token may be for every service, without `aud`.
  */
-export function createVerify (keys: string | URL, issuer: string): VerifyToken {
+export function createVerify (keys: string | URL, issuer: string, audience?: readonly string[]): VerifyToken {
   const [algorithms, findKey] = typeof keys === 'string'
     ? [['HS512'], findSecret(keys)] as const
     : [['EdDSA', 'ES256', 'RS256'], findPublicKey(keys)] as const
-  const options = { algorithms: [...algorithms], issuer, subject: 'Authentication', requiredClaims: ['exp'] }
+  const options = { algorithms: [...algorithms], issuer, requiredClaims: ['exp'] }
   const getKey: JWTVerifyGetKey = async (header, { signature }) => {
     if (!isCanonical(signature, header.alg)) throw malformed('its signature is not in the canonical form')
     return await findKey(header)
@@ -44,10 +45,18 @@ export function createVerify (keys: string | URL, issuer: string): VerifyToken {
 
   return async token => {
     if (!isCompact(token)) throw malformed('it is not a JWT, or too long')
-    const { payload } = await jwtVerify(token, getKey, options).catch(err => { throw toValidationError(err) })
-    if (!isAccessClaims(payload)) throw malformed('its claims are not those of an access token')
+    const { payload, protectedHeader: { typ } } = await jwtVerify(token, getKey, options).catch(err => { throw toValidationError(err) })
+    const format = formats.find(format => accessTypes[format] === typ)
+    if (format === undefined || !isAccessClaims(payload, format)) throw malformed('its claims are not those of an access token')
+    if (audience !== undefined && !isFor(audience, payload, format)) throw malformed('it is for another service')
     return payload
   }
+}
+
+const formats = Object.keys(accessTypes) as AccessFormat[]
+
+function isFor (audience: readonly string[], { aud }: AccessClaims, format: AccessFormat): boolean {
+  return aud === undefined ? format === 'documented' : [aud].flat().some(name => audience.includes(name))
 }
 
 function isCompact (token: unknown): boolean {
