@@ -53,7 +53,7 @@ t.test('of pipelined requests 33 are answered, the next gets a 500, and the rest
   t.match(answers, /\r\nConnection: close\r\n[^\n]*\r\n[^\n]*\r\n[^\n]*\r\n\r\n[^\r]*$/)
   t.equal(requests, 34, 'Node parsed no more requests')
   const { sid } = claimsOf(refreshToken)
-  t.match(await redis.client.hget(`${service.config.REDIS_PREFIX}1`, `s:${sid}`), /^2:/, 'the 500 changed nothing')
+  t.match(await redis.client.hget(`${service.config.REDIS_PREFIX}1`, `s:${sid}`), /^002:/, 'the 500 changed nothing')
   t.equal(service.metrics.refreshes.overloaded, 1)
   await service.public.close()
   t.match(service.log.filter(({ msg }) => msg === 'requests were turned away'), [{ turnedAway: { pipelined: 1 } }])
@@ -140,7 +140,7 @@ t.test('the rest of a request that timed out has no effect', async t => {
   client.end(body.slice(-1))
   await once(socket, 'close')
   const { sid } = claimsOf(refreshToken)
-  t.match(await redis.client.hget(`${service.config.REDIS_PREFIX}1`, `s:${sid}`), /^1:/)
+  t.match(await redis.client.hget(`${service.config.REDIS_PREFIX}1`, `s:${sid}`), /^001:/)
 })
 
 function * chunks (): Generator<Buffer> {
