@@ -33,7 +33,7 @@ t.test('returns a live session\'s generation and times, the profile and Redis\'s
   const found = await store.find(guest.userId, sid)
   const { generation, profile } = rotation.session
   t.same(found, {
-    ...profile, gen: 2, createdAt: iat, rotatedAt: generation.iat, expiresAt: generation.exp, now: found!.now
+    ...profile, claims: {}, gen: 2, createdAt: iat, rotatedAt: generation.iat, expiresAt: generation.exp, now: found!.now
   })
   t.ok(found!.now >= now && found!.now <= Number((await redis.client.time())[0]))
   t.same(await bytes(), before)
