@@ -46,7 +46,7 @@ t.test('the bench', async t => {
   await t.test('runs its suites, and writes a file for each suite, tables and plots', async t => {
     const { status, stdout, stderr } = bench('--quick', '--only', 'ours,ceiling', ...suites)
     t.equal(status, 0, stderr)
-    t.match(stdout, /^Throughput relative to the ceiling: .*, not decided by a quick run$/m)
+    t.match(stdout, /^The ceiling's CPU relative to the CPU of a refresh: .*, not decided by a quick run$/m)
     t.notMatch(stdout, 'MISSED', 'a quick run misses no goal')
     t.match(stdout, /^met +Tokens double-spent, 3 races of 8 copies: 0/m)
     t.same((await readdir(results)).sort(), [
