@@ -55,10 +55,10 @@ const rotate: Array<[string, string]> = [
   ["    remove(sid, outcome == 'reused' and 'reuse' or 'expired')\n", "    redis.call('DEL', key) announce(outcome == 'reused' and 'reuse' or 'expired', sid)\n"],
   ['    settle(liveSessions())\n    return { outcome', '    return { outcome'],
   ['return { outcome, ended }', 'return { outcome }'],
-  ['if #ended > 0 then reply[7] = ended end', ''],
+  ['#ended > 0 or record[6] or record[7]', 'record[6] or record[7]'],
   ['{ outcome, gen + 1, now,', '{ outcome, gen + 1, rotated,'],
-  ['pruned > 0 or record[6] or record[7]', 'pruned > 0 or record[6]'],
-  ['pruned > 0 or record[6] or record[7]', 'pruned > 0 or record[7]'],
+  ['#ended > 0 or record[6] or record[7]', '#ended > 0 or record[6]'],
+  ['#ended > 0 or record[6] or record[7]', '#ended > 0 or record[7]'],
   ["record[6] or '', record[7] or ''", "record[7] or '', record[6] or ''"],
   ["return complete({ 'retried', current, rotated, expires, record[2], record[3] }, record)", "return { 'retried', current, rotated, expires, record[2], record[3] }"],
   ['{ outcome, gen + 1, now,', '{ outcome, current + 1, now,'],
@@ -104,7 +104,6 @@ const open: Array<[string, string]> = [
   ["remove(session.sid, 'replaced')", ''],
   ["remove(session.sid, 'replaced')", "remove(session.sid, 'evicted')"],
   ['while #others >= cap do', 'while #others > cap do'],
-  ['while #others >= cap do', 'if #others >= cap then'],
   ['while #others >= cap do', 'while #others >= cap - 1 and #others > 0 do'],
   ["remove(table.remove(others).sid, 'evicted')", "remove(table.remove(others, 1).sid, 'evicted')"],
   ['return a.rotated > b.rotated', 'return a.rotated < b.rotated'],
@@ -137,7 +136,7 @@ const open: Array<[string, string]> = [
   ["if label ~= '' then", 'do'],
   ["if label ~= '' then", 'if false then'],
   ['others[#others + 1] = { expires = expires }\n', ''],
-  ['email, role, ended }', 'email, role, {} }'],
+  ['claims, ended }', 'claims, {} }'],
   ['format(1, now, now,', 'format(0, now, now,']
 ]
 

@@ -36,6 +36,11 @@ const lives: Record<string, Life> = {
     commands: [login('phone'), login('laptop'), changeRules({ idleTtl: 10 }), refresh('phone', 0), refresh('laptop', 0)],
     mutant: { script: 'rotate', from: 'if renewed < expires or', to: 'if' }
   },
+  'evicts as many sessions as a lowered cap demands': {
+    commands: [login('phone'), login('laptop'), login('tablet'), changeRules({ maxSessionsPerUser: 1 }), login('watch')],
+    mutant: { script: 'open', from: 'while #others >= cap do', to: 'if #others >= cap then' },
+    rules: { maxSessionsPerUser: 3 }
+  },
   'ends a session older than a lowered absolute lifetime at its next refresh, without issuing tokens': {
     commands: [login('phone'), pass(50_000), changeRules({ absoluteTtl: 50 }), refresh('phone', 0)],
     mutant: { script: 'rotation-rule', from: 'if now >= last then', to: 'if now > last then' }
@@ -67,7 +72,11 @@ const lives: Record<string, Life> = {
   },
   'accepts a retry within the window without the key, which stays for a later one': {
     commands: [login('phone'), refresh('phone', 0, 'one'), refresh('phone', 1), refresh('phone', 2, 'two'), pass(30_000), refresh('phone', 3, 'one')],
-    mutant: { script: 'rotate', from: "return { 'retried'", to: "redis.call('HSET', key, field, format(current, created, rotated, expires, owner, attempt)) return { 'retried'" }
+    mutant: {
+      script: 'rotate',
+      from: "return complete({ 'retried'",
+      to: "redis.call('HSET', key, field, format(current, created, rotated, expires, owner, attempt)) return complete({ 'retried'"
+    }
   },
   'refreshes a revoked session again after a rollback restored it': {
     commands: [login('phone'), save, revoke(0), refresh('phone', 0), rollBack(0), refresh('phone', 0)],
