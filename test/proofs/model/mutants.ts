@@ -55,7 +55,6 @@ const rotate: Array<[string, string]> = [
   ["    remove(sid, outcome == 'reused' and 'reuse' or 'expired')\n", "    redis.call('DEL', key) announce(outcome == 'reused' and 'reuse' or 'expired', sid)\n"],
   ['    settle(liveSessions())\n    return { outcome', '    return { outcome'],
   ['return { outcome, ended }', 'return { outcome }'],
-  ['#ended > 0 or record[6] or record[7]', 'record[6] or record[7]'],
   ['{ outcome, gen + 1, now,', '{ outcome, gen + 1, rotated,'],
   ['#ended > 0 or record[6] or record[7]', '#ended > 0 or record[6]'],
   ['#ended > 0 or record[6] or record[7]', '#ended > 0 or record[7]'],

@@ -36,6 +36,10 @@ const lives: Record<string, Life> = {
     commands: [login('phone'), login('laptop'), changeRules({ idleTtl: 10 }), refresh('phone', 0), refresh('laptop', 0)],
     mutant: { script: 'rotate', from: 'if renewed < expires or', to: 'if' }
   },
+  'reports a session that a refresh under a lowered idle time removes because it has expired': {
+    commands: [login('phone'), pass(90_000), login('laptop'), pass(20_000), changeRules({ idleTtl: 10 }), refresh('laptop', 0)],
+    mutant: { script: 'rotate', from: '#ended > 0 or record[6] or record[7]', to: 'record[6] or record[7]' }
+  },
   'evicts as many sessions as a lowered cap demands': {
     commands: [login('phone'), login('laptop'), login('tablet'), changeRules({ maxSessionsPerUser: 1 }), login('watch')],
     mutant: { script: 'open', from: 'while #others >= cap do', to: 'if #others >= cap then' },
