@@ -7,7 +7,10 @@ export type ClaimValue = string | number | boolean
 export interface SessionRequirement {
   /** The user's role must be one of these. */
   roles?: readonly string[] | undefined
-  /** Each of these claims must have the value, or one of the values. A list has the values of its elements, `scope` those of its words. */
+  /**
+   * The session must have each of these claims, with the given value or one of several. A claim that is a list matches by any
+   * element, `scope` by any word.
+   */
   claims?: Readonly<Record<string, ClaimValue | readonly ClaimValue[]>> | undefined
   /** Maximum seconds since the user authenticated, which the claim `auth_time` says. */
   maxAge?: number | undefined

@@ -11,7 +11,7 @@ import { orUnavailable, SessionValidationError } from './errors.ts'
 
 /** A session that was live at its last look-up. Frozen, because the cache returns the same object to every caller. */
 export interface ValidSession {
-  /** User id: an integer or a text, as the login service gave it. */
+  /** User id: an integer or a text, the type that the login service opened the session with. */
   readonly id: UserId
   /** Session id: the same from log-in to log-out, however often the session is refreshed. */
   readonly sid: string
