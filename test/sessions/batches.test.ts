@@ -85,6 +85,20 @@ t.test('a pruned session of one record is not counted for the next', async t => 
   t.equal(second.length, 6)
 })
 
+t.test('times that one record remembers do not keep the next record longer', async t => {
+  const { redis, store } = await openSessions(t, 6)
+  await store.revokeAll(1)
+  await store.updateProfile(2, { role: 'ADMIN' })
+  const users = [1, 2, 3]
+  const generations = await Promise.all(users.map(async userId => (await store.open({ ...guest, userId })).generation))
+  // Under a lowered idle time the script sets each key's expiry by what it has read of the record.
+  const lowered = createSessionStore(redis.client, { ...options, idleTtl: 10 })
+  const rotations = await Promise.all(generations.map(async token => await lowered.rotate(token, guest.deviceId)))
+  const left = await Promise.all(rotations.map(async (rotation, i) =>
+    await redis.client.expiretime(userKey('rt:', users[i]!)) - ('session' in rotation ? rotation.session.generation.exp : 0)))
+  t.same(left, [600, 600, 0])
+})
+
 t.test('a refresh that follows in a later turn has its own call', async t => {
   const { store, generations, scriptCalls } = await openSessions(t, 2)
   for (const token of generations) await store.rotate(token, guest.deviceId)

@@ -24,6 +24,14 @@ t.test('computes the same HMAC as node:crypto, for secrets and texts of any leng
   }), { numRuns: 300 }))
 })
 
+t.test('verify accepts only the header that sign writes, whatever the signature', t => {
+  const secret = randomBytes(64)
+  const [ours, other] = [createHs512('ours', secret), createHs512('othr', secret)]
+  t.same(ours.verify(ours.sign({ gen: 1 })), { gen: 1 })
+  t.throws(() => ours.verify(other.sign({ gen: 1 })), { message: 'the token is not of this key' })
+  t.end()
+})
+
 t.test('signs the same bytes as @fastify/jwt and jose, and all three verify them', async t => {
   const [kid, secret] = ['a-kid_08', randomBytes(64)]
   const app = Fastify()
