@@ -1,8 +1,8 @@
-import type { UserId } from '#src/tokens/user-id'
 import type { FastifyBaseLogger } from 'fastify'
 import type { Command } from '#src/sessions/commands'
 import { eachEnd, isOpened, type EndReason, type Reply } from '#src/sessions/replies'
 import { CLIENT } from '#src/settings/api-keys'
+import type { UserId } from '#src/tokens/user-id'
 
 /** Milliseconds between two lines about refused tokens of one session. */
 const INTERVAL = 1000

@@ -72,7 +72,7 @@ export const UserClaims = claims(`Claims of the user, for the access tokens of a
 
 export const SessionClaims = claims(`Claims of this session, for its access tokens, such as auth_time, amr and acr. ${limits}`)
 
-/** The keyword of Ajv that checks claims: their limits are not those of a JSON Schema. */
+/** The keyword of Ajv that checks claims: JSON Schema can't express their limits. */
 export const claimsKeyword = {
   keyword: 'isClaims',
   type: 'object' as const,

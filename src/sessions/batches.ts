@@ -5,8 +5,8 @@ interface Waiting<Call, Result> {
 }
 
 /**
- * Returns a function that runs calls together: those of one turn of the event loop, at most `size`. `run` returns a result or an
- * error for each call, in their order; if it rejects, every call does. With a `size` of 1, each call runs at once.
+ * Returns a function that collects the calls of one turn of the event loop and runs them together, at most `size` at a time. `run`
+ * returns a result or an error for each call, in their order; if it rejects, every call does. With a `size` of 1, each call runs at once.
  */
 export function inBatches<Call, Result> (
   size: number, run: (calls: Call[]) => Promise<Array<Result | Error>>

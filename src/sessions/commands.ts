@@ -109,7 +109,7 @@ export function createCommands (
         keys.push(userKey(prefix, id))
         users.push(id)
         const attempt = idempotencyKey === undefined ? '-' : hashIdempotencyKey(idempotencyKey)
-        // One text: six arguments would take Redis longer to receive than Lua takes to split them.
+        // One argument for each refresh instead of six.
         argv.push(`${userIdJson(id)}:${sid}:${gen}:${exp}:${hashDevice(deviceId)}:${attempt}`)
       }
       return { script: 'rotate', keys, channel, argv, users, caller }

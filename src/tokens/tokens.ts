@@ -29,7 +29,7 @@ export interface TokensOptions {
   accessTtl: number
   /** The fields of the profile that access tokens carry. */
   profileClaims: Array<'email' | 'role'>
-  /** The format of new access tokens; those of both formats verify. */
+  /** The format of new access tokens. Tokens of both formats verify. */
   format: AccessFormat
   /** `aud` of new access tokens; required in the format rfc9068. */
   audience: string | string[] | undefined
@@ -45,8 +45,8 @@ export interface Tokens {
   /** Signs the refresh token of a generation. The same generation gives the same bytes on every replica. */
   signRefresh (generation: Generation): string
   /**
-   * Signs an access token for a session; `now` is in Unix seconds. After the registered claims it has those of the profile, then
-   * `claims`, which replace none of them.
+   * Signs an access token for a session; `now` is in Unix seconds. The registered claims come first, then those of the profile,
+   * then `claims`. A claim never replaces one of an earlier group.
    */
   signAccess (
     session: Pick<Generation, 'id' | 'sid' | 'gen'>, now: number, profile?: { email: string, role: string }, claims?: Claims

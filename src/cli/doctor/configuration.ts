@@ -60,7 +60,7 @@ export function secretChecks (config: Config, made: Record<string, string>): Che
   return findings.length > 0 || given.length === 0 ? findings : [ok('secrets', 'they are long enough, look random, and serve one purpose each')]
 }
 
-/** Says which caller of the internal API may do what. */
+/** Lists the callers of the internal API with their scopes. */
 export function callerChecks (config: Config): Check[] {
   const callers = apiKeys(config).map(({ name, scopes }) => `${name} (${scopes.join(', ')})`)
   if (callers.length === 0) return []

@@ -23,7 +23,7 @@
 
 local idle, absolute, window = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 
--- Completes the reply of a successful refresh, whose session is in `record`, with what few refreshes have.
+-- Appends the claims in `record` and the ended sessions to the reply of a successful refresh, if there are any.
 local function complete (reply, record)
   if #ended > 0 or record[6] or record[7] then
     reply[7], reply[8], reply[9] = record[6] or '', record[7] or '', ended
