@@ -293,6 +293,16 @@ t.test('a call is observed once, with its final result', async t => {
   t.same(seen.splice(0), [['rotate', true, 'timeout', undefined]])
 })
 
+t.test('refreshes that share a call count one each, with its duration', async t => {
+  const { registry, observeScript } = createMetrics(createHealth())
+  const command = { script: 'rotate' as const, keys: ['a', 'b', 'c'], channel: '', argv: [], users: [1, 2, 3], caller: 'client' }
+  observeScript(command, 0.5, 'ok', ['decided', 1, ['unknown'], ['unknown'], ['unknown']])
+  const { samples } = parseMetrics(await registry.metrics())
+  const labels = '{script="rotate",result="ok"}'
+  t.equal(samples.get(`rts_redis_script_duration_seconds_count${labels}`), 3)
+  t.equal(samples.get(`rts_redis_script_duration_seconds_sum${labels}`), 1.5)
+})
+
 t.test('counts requests by route and status; random URLs and methods add no series', async t => {
   const service = await build(t, redis)
   const { refreshToken } = await service.open()
