@@ -17,7 +17,7 @@ t.test('prints a line for each file, the output of a failing file, the running f
   await cp('package.json', join(folder, 'package.json'))
   for (const [name, text] of Object.entries({ passes, fails, waits })) await writeFile(join(folder, `${name}.test.mjs`), text)
   // The same plugins as in .taprc: with others, tap would be built again.
-  await writeFile(join(folder, '.taprc'), `plugin: ["!@tapjs/typescript"]\ninclude: ["*.test.mjs"]\nreporter: ${resolve('scripts/reporter.mjs')}\n`)
+  await writeFile(join(folder, '.taprc'), `plugin: ["!@tapjs/mock", "!@tapjs/typescript"]\ninclude: ["*.test.mjs"]\nreporter: ${resolve('scripts/reporter.mjs')}\n`)
   const hasty = 'const { setInterval: real } = globalThis; globalThis.setInterval = (f, ms) => real(f, ms === 30_000 ? 100 : ms)'
   const tap = spawn('node_modules/.bin/tap', ['--disable-coverage', '--jobs=3'], {
     cwd: folder, env: { PATH: process.env.PATH, NODE_OPTIONS: `--import data:text/javascript,${encodeURIComponent(hasty)}` }, stdio: ['ignore', 'pipe', 'inherit']
