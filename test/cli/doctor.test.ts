@@ -251,5 +251,5 @@ t.test('checks clocks and latencies', async t => {
   t.same(clocks(20, -20), ['warn', 'fail'])
   const latency = (worst: number, together: number): string => latencyCheck({ single: [1, 2, worst], together }).status
   t.same([latency(10, 10), latency(70, 10), latency(10, 70), latency(700, 10)], ['ok', 'warn', 'warn', 'fail'])
-  t.match(latencyCheck({ single: [30, 1, 2], together: 4 }).message, 'takes 2.00 ms, 30.00 ms at the most of 3;')
+  t.match(latencyCheck({ single: [30, 1, 2], together: 4 }).message, 'takes 2.00 ms, at most 30.00 ms of 3;')
 })

@@ -75,7 +75,7 @@ export function connectionChecks (config: Config): Check[] {
   if (path !== undefined) return [ok('connection', 'a unix socket')]
   const checks: Check[] = []
   if (password === undefined) {
-    checks.push(warn('connection', 'REDIS_URL has no password: whoever reaches Redis can log people in and out', 'give Redis the users of deploy/redis/users.acl'))
+    checks.push(warn('connection', 'REDIS_URL has no password: everybody who can connect to Redis can log people in and out', 'give Redis the users of deploy/redis/users.acl'))
   }
   if (tls === undefined && !/^(localhost|127\.[\d.]+|::1)$/.test(host)) {
     checks.push(warn('connection', 'e-mail addresses and passwords of Redis cross the network in the clear', 'use rediss unless the network is your own'))

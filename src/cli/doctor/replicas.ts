@@ -30,7 +30,7 @@ function replicaChecks (replicas: Replica[], wanted: number, embedded: boolean):
     return [fail('replicas', `${online} online, and REDIS_WAIT_REPLICAS is ${wanted}: nobody can log in or out`, 'bring replicas back, or lower REDIS_WAIT_REPLICAS')]
   }
   if (replicas.length === 0 && embedded) return [ok('replicas', 'none, as for every embedded Redis')]
-  if (replicas.length === 0) return [warn('replicas', 'none: what befalls this server befalls every session', 'give it a replica, and Sentinels or a cluster that fail over')]
+  if (replicas.length === 0) return [warn('replicas', 'none: if this server is lost, every session is lost', 'give it a replica, and Sentinels or a cluster that fail over')]
   return replicas.map(({ host, port, state, lag, behind }) => {
     const message = `${host}:${port} is ${state}, last heard ${lag} s ago, ${bytes(behind)} behind`
     return state !== 'online' || lag > LONG_LAG || behind > LONG_BACKLOG
@@ -45,7 +45,7 @@ function minReplicasCheck ({ info, settings }: Facts): Check {
   if (good === undefined) {
     // With a single replica the setting would refuse every write once that replica is lost.
     return Number(info.connected_slaves) < 2
-      ? ok('min-replicas', 'off, as it should be with less than two replicas')
+      ? ok('min-replicas', 'off; it needs at least two replicas')
       : warn('min-replicas', 'off: a master that is cut off goes on taking writes, and a failover loses them', 'set min-replicas-to-write 1 and min-replicas-max-lag 10')
   }
   const needed = settings?.['min-replicas-to-write']

@@ -95,10 +95,10 @@ export async function permissionChecks (redis: Redis, { NODE_ENV, REDIS_PREFIX: 
   const missing = namesOf(ops.filter((_, i) => !permitted[i]))
   const harmful = isProduction({ NODE_ENV }) ? namesOf(excess.filter((_, i) => permitted[ops.length + i])) : ''
   const checks = [missing === ''
-    ? ok('permissions', 'the user may do all that the service and this command line do')
-    : warn('permissions', `the user may do all that the service does, but not ${missing}`, 'let ops be the user ops of deploy/redis/users.acl')]
+    ? ok('permissions', 'the user may run every command of the service and of this command line')
+    : warn('permissions', `the user may run every command of the service, but not ${missing}`, 'let ops be the user ops of deploy/redis/users.acl')]
   if (harmful === '') return checks
-  return [...checks, warn('permissions', `whoever has the service's password may also do ${harmful}`, 'let the service be the user service of deploy/redis/users.acl')]
+  return [...checks, warn('permissions', `the service's password also permits ${harmful}`, 'let the service be the user service of deploy/redis/users.acl')]
 }
 
 /** Commands as messages name them: with their subcommand, where they have one. */

@@ -67,7 +67,7 @@ export async function measureLatency (redis: Redis): Promise<Latency> {
 /** Compares the latency with the store's time-out for one call. */
 export function latencyCheck ({ single, together }: Latency): Check {
   const [median, worst] = [[...single].sort((a, b) => a - b)[Math.floor(single.length / 2)]!, Math.max(...single)]
-  const message = `a round trip takes ${median.toFixed(2)} ms, ${worst.toFixed(2)} ms at the most of ${single.length}; ${AT_ONCE} at once ${together.toFixed(1)} ms. A call has ${TIMEOUT} ms`
+  const message = `a round trip takes ${median.toFixed(2)} ms, at most ${worst.toFixed(2)} ms of ${single.length}; ${AT_ONCE} at once ${together.toFixed(1)} ms. A call has ${TIMEOUT} ms`
   const slowest = Math.max(worst, together)
   if (slowest >= TIMEOUT) return fail('latency', message, 'look at the network, the load of Redis (SLOWLOG) and its disk')
   if (slowest >= TIMEOUT / 10) return warn('latency', message, 'look at the network and at SLOWLOG: little is left when it gets worse')
