@@ -107,7 +107,7 @@ try {
   await start(config, health, logger)
 } catch (err) {
   console.error(err instanceof StartError ? err.message : err)
-  /* c8 ignore next -- a process that is killed writes no coverage; test/embedded/data-dir.test.ts sees it end */
+  /* c8 ignore next -- a process that is killed writes no coverage; test/system/embedded-data-dir.test.ts sees it end */
   if (err instanceof FileSystemHangs) process.kill(process.pid, 'SIGKILL')
   await close()
   process.exit(1)

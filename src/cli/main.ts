@@ -41,6 +41,6 @@ try {
   stderr.write(argv.includes('--json') ? toJson({ error: message }) : `${message}\n`)
   process.exitCode = err instanceof UsageError ? WRONG_USAGE : FAILED
   // An ordinary end would wait for the file system.
-  /* c8 ignore next -- a process that is killed writes no coverage; test/embedded/data-dir.test.ts sees it end */
+  /* c8 ignore next -- a process that is killed writes no coverage; test/system/embedded-data-dir.test.ts sees it end */
   if (err instanceof FileSystemHangs) process.kill(process.pid, 'SIGKILL')
 }

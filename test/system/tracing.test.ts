@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { SpanStatusCode } from '@opentelemetry/api'
 import t, { type Test } from 'tap'
-import { claimsOf, environment, guest, postRefresh, postSession, spawnService, startRedis, type PrivateRedis, type TokensBody } from './support/helper.ts'
+import { claimsOf, environment, guest, postRefresh, postSession, spawnService, startRedis, type PrivateRedis, type TokensBody } from '../support/helper.ts'
 
 /** The spans that `examples/tracing.mjs` writes when it is preloaded into the real service. */
 
