@@ -13,7 +13,7 @@ export const sessions: Run = async ({ args: [id] }) => {
     const [latest] = list
     const { email = null, role = null } = (latest && await store.find(userId, latest.sid)) ?? {}
     const listed = list.map(toListed)
-    const title = [email, role].filter(text => text !== null).map(printable)
+    const title = [email, role].map(text => printable(text ?? '')).filter(text => text !== '')
     return {
       document: { userId, email, role, sessions: listed },
       text: screen => listed.length === 0

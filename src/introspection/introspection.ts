@@ -75,12 +75,13 @@ function describe (
     // In RFC 7662 `sub` is the resource owner. In our JWTs `sub` is the kind of token, as documented, so it is not copied:
     // every consumer would take "Authentication" for a user.
     sub: String(claims.id),
-    username: session.email,
+    // Unknown is absent, as in an access token.
+    username: session.email || undefined,
     iss: claims.iss,
     iat: claims.iat,
     exp: expiresAt,
     id: claims.id,
     sid: claims.sid,
-    role: session.role
+    role: session.role || undefined
   }
 }

@@ -1,4 +1,4 @@
-import { Type } from '@sinclair/typebox'
+import { type TString, Type } from '@sinclair/typebox'
 import { Email, Role, SessionId, UserId } from './fields.ts'
 
 /**
@@ -15,18 +15,21 @@ export const IntrospectionRequest = Type.Object({
 
 const UnixTime = Type.Integer({ description: 'Unix seconds' })
 
+const IfKnown = (schema: TString, description: string) =>
+  Type.Optional(Type.Unsafe<string | undefined>({ ...schema, description: `${description}; absent if the login service has given none` }))
+
 const Active = Type.Object({
   active: Type.Literal(true),
   token_type: Type.Union([Type.Literal('Bearer'), Type.Literal('N_A')], { description: 'N_A for a refresh token (RFC 8693 section 2.2.1)' }),
   token_use: Type.Union([Type.Literal('access'), Type.Literal('refresh')], { description: '`refresh` only with the hint `refresh_token`' }),
   sub: Type.String({ description: 'The user\'s id as text; differs from the token\'s own `sub` claim, which names the kind of token' }),
-  username: Email,
+  username: IfKnown(Email, 'E-mail address'),
   iss: Type.String(),
   iat: UnixTime,
   exp: UnixTime,
   id: UserId,
   sid: SessionId,
-  role: Role
+  role: IfKnown(Role, 'The user\'s role')
 }, { additionalProperties: true })
 
 /** The answer for an inactive token has no other fields. */

@@ -1,5 +1,5 @@
 import { type Static, Type } from '@sinclair/typebox'
-import { DeviceId, Email, IdempotencyKey, Role, UserId } from './fields.ts'
+import { DeviceId, IdempotencyKey, UserId } from './fields.ts'
 import type { LiveSession } from '#src/sessions/replies'
 import type { Tokens } from '#src/tokens/tokens'
 
@@ -29,8 +29,8 @@ export const RefreshHeaders = Type.Object({ 'Idempotency-Key': Type.Optional(Ide
 /** The documented answer: these five keys, in this order. Opening a session gives the same answer. */
 export const SessionTokens = Type.Object({
   id: UserId,
-  email: Email,
-  role: Role,
+  email: Type.String({ description: 'E-mail address; empty if the login service has given none' }),
+  role: Type.String({ description: 'The user\'s role; empty if the login service has given none' }),
   token: Type.String({ description: 'Access token (JWT)' }),
   refreshToken: Type.String({ description: 'Refresh token (JWT); works once' })
 }, {

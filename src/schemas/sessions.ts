@@ -5,8 +5,8 @@ import type { SessionSummary } from '#src/sessions/replies'
 
 const OpenSession = Type.Object({
   userId: UserId,
-  email: Email,
-  role: Role,
+  email: Type.Optional(Email),
+  role: Type.Optional(Role),
   deviceId: Type.Optional(DeviceId),
   label: Type.Optional(Label),
   authenticatedAt: Type.Optional(AuthenticatedAt),
@@ -23,6 +23,10 @@ const OpenSession = Type.Object({
     authenticatedAt: 1795408528.123,
     userClaims: { plan: 'gold' },
     sessionClaims: { auth_time: 1795408528, amr: ['pwd', 'otp'] }
+  }, {
+    userId: 'user_01',
+    deviceId: 'Unique key',
+    authenticatedAt: 1795408528.123
   }]
 })
 

@@ -12,8 +12,8 @@ const OrNull = (schema: TString): TUnion<[TString, TNull]> => Type.Union([schema
 /** Everything that is stored about a user. The record is the whole: a field that this schema does not know is in it too. */
 export const UserData = Type.Object({
   userId: UserId,
-  email: OrNull(Type.String({ description: 'E-mail address' })),
-  role: OrNull(Type.String({ description: 'Role' })),
+  email: OrNull(Type.String({ description: 'E-mail address; empty if the login service has given none' })),
+  role: OrNull(Type.String({ description: 'Role; empty if the login service has given none' })),
   loggedOutAt: OrNull(Time('When the user last logged out everywhere')),
   profileChangedAt: OrNull(Time('When the profile last changed')),
   sessions: SessionList.properties.sessions,

@@ -41,7 +41,8 @@ export interface ProfileChange extends Partial<Profile> {
   userClaims?: Claims
 }
 
-export interface NewSession extends Profile {
+/** Without `email` or `role`, the record keeps its own. */
+export interface NewSession extends Partial<Profile> {
   userId: UserId
   /** Without it the session has no device: it replaces no other, and `rotate` refuses every device. */
   deviceId?: string
@@ -94,7 +95,7 @@ export function createCommands (
     ({ script, keys: [userKey(prefix, userId)], channel, argv: [userIdJson(userId), ...argv], users: [userId], caller })
 
   return {
-    open: (sid, { userId, deviceId, label = '', email, role, authenticatedAt = '', ...own }) => ({
+    open: (sid, { userId, deviceId, label = '', email = '', role = '', authenticatedAt = '', ...own }) => ({
       ...on(userId, 'open', [
         sid, deviceId === undefined ? '-' : hashDevice(deviceId), label, email, role, idleTtl, absoluteTtl, maxSessionsPerUser,
         authenticatedAt, own.idleTtl ?? '', own.absoluteTtl ?? '', claimsText(own.userClaims), claimsText(own.sessionClaims)

@@ -5,7 +5,7 @@ import { readClaims, type Claims } from '#src/tokens/custom-claims'
 import type { UserId } from '#src/tokens/user-id'
 import type { ScriptName } from './scripts.ts'
 
-/** The user's data that a refresh returns beside the tokens. */
+/** The user's data that a refresh returns beside the tokens; '' for a value that the login service has not given. */
 export interface Profile {
   email: string
   role: string

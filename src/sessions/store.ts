@@ -30,8 +30,8 @@ export interface SessionStore {
   as (caller: string): SessionStore
   /**
    * Opens a session, generation 1. Replaces the device's older one, if the session has a device; evicts the least recently used
-   * over the cap. Sets the profile and the user's claims, unless they were changed after `authenticatedAt`: then the record keeps
-   * its own.
+   * over the cap. Sets the given fields of the profile and the user's claims, unless they were changed after `authenticatedAt`: then
+   * the record keeps its own.
    * @throws LoggedOutSince when the user logged out everywhere after `authenticatedAt`.
    * @throws AuthenticatedAhead when `authenticatedAt` is more than a minute ahead of Redis's clock.
    */

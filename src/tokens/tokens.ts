@@ -46,7 +46,7 @@ export interface Tokens {
   signRefresh (generation: Generation): string
   /**
    * Signs an access token for a session; `now` is in Unix seconds. The registered claims come first, then those of the profile,
-   * then `claims`. A claim never replaces one of an earlier group.
+   * then `claims`. A claim never replaces one of an earlier group, nor an unknown field of the profile.
    */
   signAccess (
     session: Pick<Generation, 'id' | 'sid' | 'gen'>, now: number, profile?: { email: string, role: string }, claims?: Claims
@@ -80,7 +80,7 @@ export function createTokens (options: TokensOptions): Tokens {
         ? { sub: 'Authentication', iss: issuer, id, sid, iat: now, exp }
         : { iss: issuer, sub: String(id), client_id: issuer, id, sid, iat: now, exp, jti: `${sid}.${gen}.${now}` }
       if (audience !== undefined) own.aud = audience
-      if (profile !== undefined) for (const name of profileClaims) Object.assign(own, { [name]: profile[name] })
+      if (profile !== undefined) for (const name of profileClaims) Object.assign(own, { [name]: profile[name] || undefined })
       return options.signAccess(claims === undefined ? own : { ...own, ...claims, ...own })
     },
 

@@ -38,6 +38,14 @@ t.test('a user without sessions has an empty list', async t => {
   t.same(json, { userId: 2, email: null, role: null, sessions: [] })
 })
 
+t.test('an unknown e-mail address or role is empty', async t => {
+  const { userId, deviceId, role } = { ...guest, userId: 5 }
+  await storeOn(redis.client, prefix).open({ userId, deviceId, role })
+  const { text, json } = await run(['sessions', '5'], env)
+  t.match(text, /^User 5: GUEST, 1 session\n/)
+  t.match(json, { email: /^$/, role })
+})
+
 t.test('a user id may be a text', async t => {
   const { generation: { sid } } = await storeOn(redis.client, prefix).open({ ...guest, userId: 'user_01' })
   t.match((await run(['sessions', 'user_01'], env)).json, { userId: 'user_01', sessions: [{ sid }] })

@@ -80,10 +80,15 @@ t.test('it describes every body, on the listener that has it', async t => {
 t.test('its examples are accepted by the routes that they are for', async t => {
   const service = await build(t, await startRedis(t))
   const document = JSON.parse(await committed()) as ApiDocument
-  const example = (path: string, method: string): object =>
-    ((document.paths[path]![method] as Operation).requestBody!.content['application/json']!.example as object)
-  t.equal((await service.call('POST', '/internal/sessions', example('/internal/sessions', 'post'))).statusCode, 201)
-  t.equal((await service.call('PATCH', '/internal/users/1', example('/internal/users/{userId}', 'patch'))).statusCode, 204)
+  const examples = (path: string, method: string): object[] => {
+    const { example, examples } = (document.paths[path]![method] as Operation).requestBody!.content['application/json'] as
+      { example?: object, examples?: Record<string, { value: object }> }
+    return example === undefined ? Object.values(examples!).map(({ value }) => value) : [example]
+  }
+  const openings = examples('/internal/sessions', 'post')
+  t.equal(openings.length, 2)
+  for (const opening of openings) t.equal((await service.call('POST', '/internal/sessions', opening)).statusCode, 201)
+  for (const change of examples('/internal/users/{userId}', 'patch')) t.equal((await service.call('PATCH', '/internal/users/1', change)).statusCode, 204)
   t.same((await service.call('GET', '/internal/users/-/sessions')).json(),
     (document.paths['/internal/users/{userId}/sessions'] as { get: Operation }).get.responses['400']!.content!['application/json']!.example)
 })

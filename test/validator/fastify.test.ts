@@ -55,7 +55,7 @@ const challenged = async (t: Test, response: LightMyRequestResponse, challenge: 
 
 t.test('a mistyped requirement or validator is refused at the start, and grants no access', async t => {
   const { service, app } = await setup(t)
-  for (const wrong of [{ roles: 'ADMIN' }, { roles: [] }, { roles: null }, { roles: [1] }, { role: 'ADMIN' }, 'ADMIN', null, ['ADMIN']]) {
+  for (const wrong of [{ roles: 'ADMIN' }, { roles: [] }, { roles: null }, { roles: [1] }, { roles: [''] }, { role: 'ADMIN' }, 'ADMIN', null, ['ADMIN']]) {
     t.throws(() => app.requireSession(wrong as never), { name: 'TypeError', message: /roles/ }, JSON.stringify(wrong))
   }
   const validator = await validatorFor(t, service)
@@ -106,6 +106,9 @@ t.test('403 without one of the roles, by the current role', async t => {
     await service.call('PATCH', '/internal/users/1', { role })
     t.equal((await get(uncached, '/admin', bearer)).statusCode, status, role)
   }
+  await service.call('DELETE', '/internal/users/1/sessions')
+  const { token } = await service.open({ email: undefined, role: undefined })
+  t.equal((await get(uncached, '/admin', `Bearer ${token}`)).statusCode, 403, 'an unknown role')
 })
 
 t.test('503 when the session can\'t be validated, logged without the token', async t => {

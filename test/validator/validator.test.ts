@@ -48,6 +48,13 @@ t.test('a session that has ended, or expired within a live record, is revoked', 
   t.equal(await codeOf(validator.validate(second)), 'revoked')
 })
 
+t.test('an unknown e-mail address or role is an empty text', async t => {
+  const service = await build(t, redis)
+  const validator = await validatorFor(t, service)
+  const { token } = await service.open({ email: undefined, role: undefined })
+  t.match(await validator.validate(token), { email: /^$/, role: /^$/ })
+})
+
 t.test('a damaged record is unavailable, not revoked', async t => {
   const service = await build(t, redis)
   const validator = await validatorFor(t, service, { cache: false })

@@ -69,7 +69,7 @@ function checked (requirement: SessionRequirement): SessionRequirement {
     throw new TypeError('requireSession takes nothing or { roles, claims, maxAge }')
   }
   const { roles, claims, maxAge } = requirement
-  if (roles !== undefined && !isList(roles, role => typeof role === 'string')) throw new TypeError('roles must be a list of one role or more')
+  if (roles !== undefined && !isList(roles, role => typeof role === 'string' && role !== '')) throw new TypeError('roles must be a list of one role or more')
   if (claims !== undefined && !(isPlain(claims) && isList(Object.values(claims), value => isList([value].flat(), isClaimValue)))) {
     throw new TypeError('claims must have one name or more, each with a text, number or boolean, or a list of them')
   }

@@ -15,7 +15,7 @@ export interface ValidSession {
   readonly id: UserId
   /** Session id: the same from log-in to log-out, however often the session is refreshed. */
   readonly sid: string
-  /** From the record, not from the token, so a change takes effect at once. */
+  /** Both from the record, not from the token, so a change takes effect at once; '' if the login service has given none. */
   readonly email: string
   readonly role: string
   /** The claims of the user and the session, as the login service set them; also from the record. Frozen at every level. */

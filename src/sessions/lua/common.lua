@@ -1,6 +1,7 @@
 -- common.lua: reads and writes a user's record. Included by the other scripts, never run alone.
 --
--- KEYS[1]  the user's record, a hash: email, role, s:<sid> = gen:createdAt:rotatedAt:expiresAt:device[:attempt[:idle:absolute]],
+-- KEYS[1]  the user's record, a hash: email and role, '' if unknown,
+--          s:<sid> = gen:createdAt:rotatedAt:expiresAt:device[:attempt[:idle:absolute]],
 --          l:<sid> = label, loggedOutAt and profileChangedAt, in Unix seconds with three decimals, once they have happened.
 --          `device` is '-' for none, `attempt` is the hashed Idempotency-Key of the last rotation, '-' for none; `idle` and
 --          `absolute` are the session's own TTLs in seconds, '-' for the configured ones. c = the user's claims and c:<sid> = the

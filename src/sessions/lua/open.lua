@@ -7,8 +7,8 @@
 -- ARGV[4]  sid
 -- ARGV[5]  device, hashed, '-' for none
 -- ARGV[6]  label, '' for none
--- ARGV[7]  email
--- ARGV[8]  role
+-- ARGV[7]  email, '' to keep the record's
+-- ARGV[8]  role, '' to keep the record's
 -- ARGV[9]  idle TTL, seconds
 -- ARGV[10] absolute TTL, seconds
 -- ARGV[11] cap on the user's sessions
@@ -18,16 +18,16 @@
 -- ARGV[15] the user's claims in JSON, '' to keep the record's
 -- ARGV[16] the session's claims in JSON, '' for none
 --
--- Reply: { 'opened', nowMs, gen, createdAt, expiresAt, email, role, claims, ended }; the user's claims in JSON, '' for none
+-- Reply: { 'opened', nowMs, gen, createdAt, expiresAt, email, role, claims, ended }; the user's claims in JSON; '' for none of each
 --     or { 'logged_out' | 'ahead', nowMs }, nothing done: the user has logged out everywhere since, or ARGV[12] is in the future
 
 -- include profile.lua
 
-local sid, device, label, email, role = ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[8]
+local sid, device, label = ARGV[4], ARGV[5], ARGV[6]
 local idle, absolute, cap = tonumber(ARGV[9]), tonumber(ARGV[10]), tonumber(ARGV[11])
 local authenticatedAt = tonumber(ARGV[12])
 local ownIdle, ownAbsolute = tonumber(ARGV[13]), tonumber(ARGV[14])
-local claims, sessionClaims = ARGV[15], ARGV[16]
+local sessionClaims = ARGV[16]
 
 if authenticatedAt then
   -- Clocks differ by less than a minute. Milliseconds given as seconds differ by more.
@@ -63,16 +63,14 @@ end
 local expires = now + math.min(idle, absolute)
 if ownIdle then expires = math.min(expires, now + ownIdle) end
 if ownAbsolute then expires = math.min(expires, now + ownAbsolute) end
-if authenticatedAt and profileChangedAt and authenticatedAt < profileChangedAt then
-  local newer = redis.call('HMGET', key, 'email', 'role', 'c')
-  email, role, claims = newer[1] or email, newer[2] or role, newer[3] or claims
-end
-local changed
-changed, claims = setProfile(email, role, claims, #live > 0)
-if changed then
+local isOlder = authenticatedAt and profileChangedAt and authenticatedAt < profileChangedAt
+local changed, profile = setProfile({ ARGV[7], ARGV[8], ARGV[15] }, isOlder, #live > 0)
+local email, role, claims = profile[1], profile[2], profile[3]
+if changed and not isOlder then
   rememberChange(math.min(authenticatedAt or nowMs / 1000, nowMs / 1000))
 end
-redis.call('HSET', key, 's:' .. sid, format(1, now, now, expires, device, '-', ownIdle, ownAbsolute))
+-- Readers find an email and a role in the record of every session.
+redis.call('HSET', key, 'email', email, 'role', role, 's:' .. sid, format(1, now, now, expires, device, '-', ownIdle, ownAbsolute))
 if label ~= '' then redis.call('HSET', key, 'l:' .. sid, label) end
 if sessionClaims ~= '' then redis.call('HSET', key, 'c:' .. sid, sessionClaims) end
 

@@ -2,20 +2,24 @@
 
 -- include common.lua
 
--- Writes email, role and the user's claims in JSON, '' to keep one. Returns whether an earlier value changed, and the claims, ''
--- for none. If a value changed and the user has a session, tells subscribers, which then drop cached answers with the old profile.
-local function setProfile (email, role, claims, hasSession)
+-- Writes the given email, role and claims of the user in JSON, each '' if not given. The record keeps a value that is not given; if
+-- `keepsKnown`, every value that it has. Returns whether an earlier value changed, and the profile that results, with '' for an unknown
+-- value. If a value changed and the user has a session, tells subscribers, which then drop cached answers with the old profile.
+local function setProfile (given, keepsKnown, hasSession)
   local before = redis.call('HMGET', key, 'email', 'role', 'c')
-  local changed = false
-  for i, value in ipairs({ email, role, claims }) do
-    if value ~= '' and value ~= before[i] then
-      redis.call('HSET', key, i == 1 and 'email' or i == 2 and 'role' or 'c', value)
+  local changed, profile = false, {}
+  for i, field in ipairs({ 'email', 'role', 'c' }) do
+    local known = before[i] or ''
+    local value = known ~= '' and (keepsKnown or given[i] == '') and known or given[i]
+    if value ~= known then
+      redis.call('HSET', key, field, value)
       -- A profile without claims has empty ones.
       changed = changed or before[i] ~= false or i == 3 and before[1] ~= false and value ~= '{}'
     end
+    profile[i] = value
   end
   if changed and hasSession then redis.call('PUBLISH', channel, '{"type":"profile","id":' .. user .. '}') end
-  return changed, claims ~= '' and claims or before[3] or ''
+  return changed, profile
 end
 
 -- Remembers when the profile changed, in Unix seconds: a log-in whose password was checked before then has an older profile.

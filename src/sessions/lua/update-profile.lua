@@ -13,7 +13,7 @@
 
 local live = liveSessions()
 settle(live)
-setProfile(ARGV[4], ARGV[5], ARGV[6], #live > 0)
+setProfile({ ARGV[4], ARGV[5], ARGV[6] }, false, #live > 0)
 -- Even if the record has this profile already: a log-in under way may carry an older one that was never written here.
 rememberChange(nowMs / 1000)
 if #live == 0 then

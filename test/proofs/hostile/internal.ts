@@ -78,8 +78,8 @@ function opening (random: Random): object {
   const right = { userId: 1, email: 'a@example.com', role: 'GUEST', deviceId: 'a' }
   const wrong = {
     userId: [0, -1, 1.5, '1', '007', '', 'a:b', '{a}', ' a', 'a\u0000', '_a', 'a'.repeat(129), null, 2 ** 53, [1], {}, undefined],
-    email: ['', 'a', '@', 'a@', 'a b@c', 'a@b\n', `${'a'.repeat(251)}@bcd`, 1, null, ['a@b'], 'a@\u200bb', undefined],
-    role: ['', 'guest', 'A B', 'A\n', `A${'B'.repeat(32)}`, '1A', 1, null, ['A'], '\u00c4', undefined],
+    email: ['', 'a', '@', 'a@', 'a b@c', 'a@b\n', `${'a'.repeat(251)}@bcd`, 1, null, ['a@b'], 'a@\u200bb', {}],
+    role: ['', 'guest', 'A B', 'A\n', `A${'B'.repeat(32)}`, '1A', 1, null, ['A'], '\u00c4', {}],
     deviceId: ['', ' ', '\ud800', 'x'.repeat(256), 1, null, {}],
     idleTtl: [0, -1, 1.5, 2 ** 53, '1', null, [], {}],
     absoluteTtl: [0, -1, 1.5, 31_536_001, -0, '1', null, [], {}],

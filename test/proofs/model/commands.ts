@@ -60,7 +60,7 @@ const text = (claims?: object): string | undefined => claims && JSON.stringify(c
 
 /** `ago`: milliseconds since the log-in began, negative if the caller's clock is ahead. Without it, `authenticatedAt` is omitted. */
 export const open = (
-  device: string | undefined, label: string, email: string, role: string, ago?: number, lifetimes: Lifetimes = {}, claims: Claims = {}
+  device: string | undefined, label: string, email?: string, role?: string, ago?: number, lifetimes: Lifetimes = {}, claims: Claims = {}
 ): Command =>
   command(`open(${device}, '${label}', ${email}, ${role}, ${ago}, ${JSON.stringify({ ...lifetimes, claims })})`, async (expected, world) => {
     const authenticatedAt = ago === undefined ? undefined : Math.max(0, expected.ms - ago) / 1000
@@ -69,10 +69,16 @@ export const open = (
     const step = model.open(expected.user, expected.rules, expected.ms, {
       sid, device, label, email, role, authenticatedAt, userClaims: text(claims.user), claims: text(claims.session) ?? '', ...lifetimes
     })
-    if (device === undefined && step.reply.outcome === 'opened') count(expected, 'without a device')
-    count(expected, step.reply.outcome)
-    if (step.reply.outcome === 'opened' && step.reply.claims !== undefined) count(expected, 'opened with claims')
-    if (step.reply.outcome === 'opened' && (step.reply.email !== email || step.reply.role !== role)) count(expected, 'a newer profile stays')
+    const { reply } = step
+    count(expected, reply.outcome)
+    if (reply.outcome === 'opened') {
+      if (device === undefined) count(expected, 'without a device')
+      if (reply.claims !== undefined) count(expected, 'opened with claims')
+      for (const [given, returned] of [[email, reply.email], [role, reply.role]]) {
+        if (given === undefined) count(expected, returned === '' ? 'an unknown profile' : 'a known profile stays')
+        else if (given !== returned) count(expected, 'a newer profile stays')
+      }
+    }
     return follow(expected, step, opened)
   })
 

@@ -21,6 +21,8 @@ const OUTCOMES: Record<string, number> = {
   logged_out: 30,
   ahead: 4,
   'a newer profile stays': 30,
+  'a known profile stays': 100,
+  'an unknown profile': 30,
   rotated: 500,
   retried: 20,
   'retried by its key': 8,

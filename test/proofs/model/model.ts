@@ -40,6 +40,7 @@ export interface Memory { loggedOutAt?: number, profileChangedAt?: number }
  * has a profile only if it remembers a profile change.
  */
 export type User = Memory & {
+  /** '' if the record has sessions, but nobody has given one. */
   email?: string
   role?: string
   /** Claims of the user in JSON. */
@@ -129,13 +130,14 @@ export type Opened =
 
 /**
  * Opens a session: replaces the device's older one, and evicts the least recently used ones over the cap. `authenticatedAt` is
- * when the log-in began, in seconds: a later log-out everywhere or profile change takes precedence.
+ * when the log-in began, in seconds: a later log-out everywhere or profile change takes precedence. A field of the profile that is
+ * not given stays; an e-mail address or a role that nobody has given yet is ''.
  */
 export function open (
   user: User, rules: Rules, nowMs: number,
   { email, role, userClaims, claims: sessionClaims = '', authenticatedAt, ...session }:
   Pick<Session, 'sid' | 'device' | 'label' | 'idleTtl' | 'absoluteTtl'> &
-  { email: string, role: string, claims?: string, userClaims?: string | undefined, authenticatedAt?: number | undefined }
+  { [Name in 'email' | 'role' | 'userClaims']?: string | undefined } & { claims?: string, authenticatedAt?: number | undefined }
 ): Step<Opened> {
   const now = Math.floor(nowMs / 1000)
   const isBefore = (ms: number | undefined): boolean => authenticatedAt !== undefined && ms !== undefined && authenticatedAt < ms / 1000
@@ -152,13 +154,17 @@ export function open (
   const { idleTtl, absoluteTtl } = lifetimes(rules, session)
   const expiresAt = now + Math.min(idleTtl, absoluteTtl)
   const opened = { ...session, claims: sessionClaims, gen: 1, createdAt: now, rotatedAt: now, expiresAt }
-  const kept = isBefore(pruned?.profileChangedAt) ? pruned : null
-  const claims = kept?.claims ?? userClaims ?? pruned?.claims
-  const profile = { email: kept?.email ?? email, role: kept?.role ?? role, ...claims !== undefined && { claims } }
+  const isOlder = isBefore(pruned?.profileChangedAt)
+  const choose = (given: string | undefined, known: string | undefined): string | undefined =>
+    isOlder || given === undefined ? known || given : given
+  const claims = choose(userClaims, pruned?.claims)
+  const profile = {
+    email: choose(email, pruned?.email) ?? '', role: choose(role, pruned?.role) ?? '', ...claims !== undefined && { claims }
+  }
   return {
     user: {
       ...memoryOf(pruned),
-      ...isChange(pruned, profile) ? { profileChangedAt: Math.min(nowMs, Math.round((authenticatedAt ?? Infinity) * 1000)) } : {},
+      ...!isOlder && isChange(pruned, profile) && { profileChangedAt: Math.min(nowMs, Math.round((authenticatedAt ?? Infinity) * 1000)) },
       ...profile,
       sessions: [...others.filter(other => !evicted.includes(other)), opened]
     },

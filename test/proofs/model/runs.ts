@@ -28,6 +28,10 @@ const lifetimes = fc.constantFrom<Lifetimes>({}, {}, {}, {}, {}, { idleTtl: 60 }
 const email = fc.constantFrom('one@keygenqt.com', 'two@keygenqt.com')
 const role = fc.constantFrom('GUEST', 'ADMIN')
 
+/** Some log-ins give no e-mail address or role. */
+const loginEmail = fc.oneof({ weight: 3, arbitrary: email }, { weight: 1, arbitrary: fc.constant(undefined) })
+const loginRole = fc.oneof({ weight: 3, arbitrary: role }, { weight: 1, arbitrary: fc.constant(undefined) })
+
 /** Equal names in both, so that one replaces the other. */
 const userClaims = fc.constantFrom({}, { plan: 'gold' }, { plan: 'iron', tags: ['a'] })
 const claims = fc.record({ user: userClaims, session: fc.constantFrom({ amr: ['pwd'] }, { plan: 'trial' }) }, { requiredKeys: [] })
@@ -58,7 +62,7 @@ const key = fc.constantFrom(undefined, undefined, 'one', 'two')
 
 /** Refreshes and openings are the most frequent commands. */
 const command: fc.Arbitrary<Command> = fc.oneof(
-  { weight: 6, arbitrary: fc.tuple(loginDevice, fc.constantFrom('', 'Pixel 9'), email, role, ago, lifetimes, claims).map(args => open(...args)) },
+  { weight: 6, arbitrary: fc.tuple(loginDevice, fc.constantFrom('', 'Pixel 9'), loginEmail, loginRole, ago, lifetimes, claims).map(args => open(...args)) },
   { weight: 12, arbitrary: fc.tuple(device, fc.constant(0), key).map(args => refresh(...args)) },
   { weight: 4, arbitrary: fc.tuple(device, fc.constant(1), key).map(args => refresh(...args)) },
   { weight: 1, arbitrary: fc.tuple(device, fc.integer({ min: 2, max: 5 }), key).map(args => refresh(...args)) },

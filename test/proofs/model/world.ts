@@ -62,7 +62,7 @@ export interface World {
   /** `key` is the Idempotency-Key. */
   refresh (bytes: string, deviceId: string, key?: string): Promise<{ refreshed: Refreshed, bytes?: string }>
   open (
-    device: string | undefined, label: string, email: string, role: string, authenticatedAt?: number, lifetimes?: Lifetimes,
+    device: string | undefined, label: string, email?: string, role?: string, authenticatedAt?: number, lifetimes?: Lifetimes,
     claims?: Claims
   ): Promise<{ opened: Opened, sid: string, token?: Token, bytes?: string }>
   /** Removes the key's expiry. */
@@ -135,8 +135,13 @@ function createWorld (
     turn: async ms => await setClock(client, clockOf(prefix), ms, key),
     async open (device, label, email, role, authenticatedAt, lifetimes, { user, session: own } = {}) {
       const claims = { ...user && { userClaims: { ...user } }, ...own && { sessionClaims: { ...own } } }
-      const optional = { ...device !== undefined && { deviceId: device }, ...authenticatedAt !== undefined && { authenticatedAt } }
-      const input = { userId, label, email, role, ...optional, ...lifetimes, ...claims }
+      const optional = {
+        ...device !== undefined && { deviceId: device },
+        ...email !== undefined && { email },
+        ...role !== undefined && { role },
+        ...authenticatedAt !== undefined && { authenticatedAt }
+      }
+      const input = { userId, label, ...optional, ...lifetimes, ...claims }
       const session = await this.store.open(input).catch(refusal)
       if ('outcome' in session) return { opened: session, sid: '' }
       const { sid, gen, iat, exp } = session.generation

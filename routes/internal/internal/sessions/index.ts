@@ -13,7 +13,7 @@ const route: FastifyPluginAsyncTypebox = async app => {
       description: 'For the login service, after it has identified the user. Replaces an older session of the same user and device. A session ' +
         'without `deviceId` replaces none, and `POST /api/ps/refresh` refuses it. Beyond ' +
         '`MAX_SESSIONS_PER_USER`, ends the least recently used session. Sets the profile that refreshes return, and the claims of its ' +
-        'access tokens; a profile or claims of the user that were changed after `authenticatedAt` stay, and are returned.',
+        'access tokens; a field that is left out stays as it is, or empty if it was never given; a profile or claims of the user that were changed after `authenticatedAt` stay, and are returned.',
       body: openSessionRequest(app.config),
       response: {
         201: OpenedSession,
