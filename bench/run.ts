@@ -3,6 +3,7 @@ import { resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { available, contenderNames, titles, type ContenderName } from './harness/contenders.ts'
 import { canPin } from './harness/processes.ts'
+import { features } from './suites/features.ts'
 import { growth } from './suites/growth.ts'
 import { memory } from './suites/memory.ts'
 import { profile } from './suites/profile.ts'
@@ -25,6 +26,7 @@ const suites: Record<string, Suite> = {
   start,
   profile,
   saturation,
+  features,
   growth,
   sessions: async (settings, report) => await sessions(settings, settings.manySessions, report),
   'five-million': async (settings, report) => await sessions(settings, settings.mostSessions, report)

@@ -16,8 +16,13 @@ export interface Service {
   stop (signal?: NodeJS.Signals): Promise<void>
 }
 
+/** Fields of a request that opens a session; `undefined` leaves one out. */
+export interface Fields extends Record<string, unknown> { userId?: string }
+
 export interface OurService extends Service {
   internalUrl: string
+  /** `fieldsOf` replaces or adds fields of each request. */
+  open (from: number, count: number, fieldsOf?: (id: number) => Fields): Promise<string[]>
 }
 
 /** Titles in the order of tables and plots. */
@@ -89,11 +94,11 @@ export interface OurOptions extends SpawnOptions {
 export async function startOurs (redisUrl: string, options: OurOptions = {}): Promise<OurService> {
   const { pid, line, stop } = spawnOurs(redisUrl, options)
   const { public: url, internal } = JSON.parse(await line('is ready'))
-  const open: Service['open'] = async (from, count) => {
+  const open: OurService['open'] = async (from, count, fieldsOf) => {
     const tokens: string[] = []
     for (let i = 0; i < count; i += 32) {
       const ids = Array.from({ length: Math.min(32, count - i) }, (_, j) => from + i + j)
-      const opened = await Promise.all(ids.map(async id => await openSession(internal, id)))
+      const opened = await Promise.all(ids.map(async id => await openSession(internal, id, fieldsOf?.(id))))
       tokens.push(...opened.map(({ refreshToken }) => refreshToken))
     }
     return tokens
@@ -119,13 +124,15 @@ export function spawnOurs (redisUrl: string, { flags = [], env, ...options }: Ou
 }
 
 /** Opens a session as a login service does, which repeats a request answered 500. `token` is the access token. */
-export async function openSession (internalUrl: string, userId: number, tries = 5): Promise<{ token: string, refreshToken: string }> {
+export async function openSession (
+  internalUrl: string, userId: number, fields?: Fields, tries = 5
+): Promise<{ token: string, refreshToken: string }> {
   const response = await fetch(`${internalUrl}/internal/sessions`, {
     method: 'POST',
     headers: { 'content-type': 'application/json', authorization: `Bearer ${secrets.apiKey}` },
-    body: JSON.stringify({ userId, email: `user${userId}@example.com`, role: 'GUEST', deviceId: DEVICE_ID })
+    body: JSON.stringify({ userId, email: `user${userId}@example.com`, role: 'GUEST', deviceId: DEVICE_ID, ...fields })
   })
-  if (response.status === 500 && tries > 1) return await openSession(internalUrl, userId, tries - 1)
+  if (response.status === 500 && tries > 1) return await openSession(internalUrl, userId, fields, tries - 1)
   if (response.status !== 201) throw new Error(`a session could not be opened: ${response.status} ${await response.text()}`)
   return await response.json() as Awaited<ReturnType<typeof openSession>>
 }

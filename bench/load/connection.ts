@@ -22,7 +22,8 @@ export class Connection {
     this.#socket = socket
     this.#protocol = protocol
     this.#mark = `"${protocol.field}":"`
-    this.#head = `POST ${protocol.path} HTTP/1.1\r\nHost: ${host}\r\nContent-Type: ${protocol.contentType}\r\nContent-Length: `
+    const headers = Object.entries({ Host: host, 'Content-Type': protocol.contentType, ...protocol.headers })
+    this.#head = `POST ${protocol.path} HTTP/1.1\r\n${headers.map(([name, value]) => `${name}: ${value}\r\n`).join('')}Content-Length: `
     this.#bodyLength = protocol.before.length + protocol.after.length
     socket.setNoDelay(true)
     socket.setEncoding('latin1')

@@ -2,6 +2,7 @@
 export interface Protocol {
   path: string
   contentType: string
+  headers?: Record<string, string>
   /** The body before and after the token. */
   before: string
   after: string

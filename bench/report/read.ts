@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import type { Machine } from '../harness/machine.ts'
+import type { FeatureResult } from '../suites/features.ts'
 import type { GrowthResults } from '../suites/growth.ts'
 import type { MemoryResults } from '../suites/memory.ts'
 import type { ProfileResult } from '../suites/profile.ts'
@@ -18,6 +19,7 @@ export interface Findings {
   memory: MemoryResults
   start: StartResult
   profile: ProfileResult
+  features: FeatureResult[]
   growth: GrowthResults
   sessions: SessionsResult
   'five-million': SessionsResult
@@ -36,7 +38,7 @@ export interface Run<T> {
 
 export type Results = { [Suite in keyof Findings]?: Run<Findings[Suite]> }
 
-export const suiteNames = ['speed', 'saturation', 'race', 'memory', 'start', 'profile', 'growth', 'sessions', 'five-million'] as const
+export const suiteNames = ['speed', 'saturation', 'race', 'memory', 'start', 'profile', 'features', 'growth', 'sessions', 'five-million'] as const
 
 /** Reads the results of all suites that have been run. Each suite may be run alone, so their dates may differ. */
 export function readResults (folder: string): Results {

@@ -24,6 +24,7 @@ export function fullReport (results: Results): string {
     results.growth && '![Redis memory that rotations leave behind](results/growth.svg)',
     growthTable(results),
     scaleTable(results),
+    featureTable(results),
     provenance(results)
   ].filter(text => text !== undefined).join('\n\n')
 }
@@ -138,6 +139,22 @@ function scaleTable ({ sessions, 'five-million': most }: Results): string | unde
   }
   if (rows.length === 0) return undefined
   return markdownTable(['scale', 'refreshes/s', 'Redis CPU per refresh', 'Redis memory per session'], rows)
+}
+
+function featureTable ({ features }: Results): string | undefined {
+  if (features === undefined) return undefined
+  const rows = features.results.map(({ name, bytes: size, refresh }) => [
+    name,
+    bytes(size),
+    cell(refresh, ({ redisCpu }) => redisCpu.median.toFixed(1)),
+    cell(refresh, ({ redisToPlain }) => withSpread(redisToPlain, factor)),
+    cell(refresh, ({ cpu }) => integer(cpu.median)),
+    cell(refresh, ({ toPlain }) => withSpread(toPlain, factor))
+  ])
+  const head = [
+    'the cost of', 'record of a user with one session', 'Redis CPU per refresh, µs', 'relative to plain', 'service CPU per refresh, µs', 'relative to plain'
+  ]
+  return markdownTable(head, rows)
 }
 
 /** Machines, versions and dates of the runs: suites may have been run on different days. */

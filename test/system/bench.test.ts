@@ -6,6 +6,7 @@ import type { AddressInfo } from 'node:net'
 import { join, resolve } from 'node:path'
 import t, { type Test } from 'tap'
 import { startLoad } from '../../bench/harness/load.ts'
+import type { FeatureResult } from '../../bench/suites/features.ts'
 import type { ProfileResult } from '../../bench/suites/profile.ts'
 import { tempFolder } from '../support/helper.ts'
 
@@ -40,8 +41,8 @@ t.test('the bench', async t => {
     spawnSync(process.execPath, ['--import', './scripts/typescript.mjs', 'bench/run.ts', '--results', results, ...args], {
       cwd: folder, env: { PATH }, encoding: 'utf8'
     })
-  // The other suites use the same modules, so these four are enough.
-  const suites = ['speed', 'race', 'growth', 'profile']
+  // The other suites use the same modules, so these are enough.
+  const suites = ['speed', 'race', 'growth', 'profile', 'features']
 
   await t.test('runs its suites, and writes a file for each suite, tables and plots', async t => {
     const { status, stdout, stderr } = bench('--quick', '--only', 'ours,ceiling', ...suites)
@@ -62,6 +63,12 @@ t.test('the bench', async t => {
     const { cpu, parts: shares } = JSON.parse(await readFile(join(results, 'profile.json'), 'utf8')).results as ProfileResult
     t.ok(Math.abs(shares.reduce((sum, part) => sum + part.cpu, 0) - cpu) < 1e-6)
     t.ok(['HTTP', 'Redis client', 'verify', 'sign'].every(part => shares.some(({ name }) => name === part)))
+
+    const features = JSON.parse(await readFile(join(results, 'features.json'), 'utf8')).results as FeatureResult[]
+    t.same(features.filter(({ refresh }) => refresh === undefined).map(({ name }) => name), ['no device'])
+    const bytesOf = (name: string): number => features.find(feature => feature.name.startsWith(name))!.bytes
+    for (const name of ['user claims', 'session claims', 'user id']) t.ok(bytesOf(name) > bytesOf('plain'), name)
+    t.ok(bytesOf('no e-mail') < bytesOf('plain'))
 
     const report = await readFile(join(results, 'report.md'), 'utf8')
     for (const text of ['| refresh-token-service | ', '| ceiling | ', '![Latency', 'its figures mean nothing']) t.match(report, text)
