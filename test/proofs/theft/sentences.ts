@@ -108,7 +108,7 @@ export const always: Record<string, Sentence> = {
   },
 
   'silent-client' (sequence) {
-    return sequence.every(({ step }) => step !== 'c' && step !== 'l' && step !== 'x') && hasThief(sequence)
+    return sequence.every(({ step }) => step !== 'c' && step !== 'l' && step !== 'x' && step !== 'k') && hasThief(sequence)
       ? sequence.every(({ asked }) => asked === undefined || isRotation(asked))
       : undefined
   },
@@ -145,10 +145,10 @@ export const always: Record<string, Sentence> = {
   }
 }
 
-/** The token of the theft, presented by the thief after the client has used it up. */
+/** The copied token, presented by the thief after the client has used it up. */
 function stolen (sequence: Sequence): { asked: Asked, isUsed: boolean, rotation: Moment, age: number } | undefined {
   const last = request(sequence)
-  if (last?.asked.by !== 'thief' || last.asked.with.gen !== 1) return undefined
+  if (last?.asked.by !== 'thief' || last.asked.with.gen !== last.before.copied) return undefined
   const rotation = rotationOf(sequence, last.asked.with, last.index)
   if (rotation?.asked!.by !== 'client') return undefined
   const isUsed = rotationOf(sequence, successorOf(rotation), last.index) !== undefined
@@ -195,7 +195,7 @@ export const withCopiedKey: Record<string, Sentence> = {
   'key-not-inherited' (sequence, rules) {
     const last = request(sequence)
     const rotation = last && rotationOf(sequence, last.asked.with, last.index)
-    if (last?.asked.by !== 'thief' || last.asked.with.gen === 1 || rotation?.asked!.by !== 'client') return undefined
+    if (last?.asked.by !== 'thief' || last.asked.with.gen === last.before.copied || rotation?.asked!.by !== 'client') return undefined
     return last.before.now - rotation.now >= rules.retryWindow ? last.asked.reply.outcome === 'reused' : undefined
   }
 }

@@ -12,10 +12,18 @@ export const STEPS = {
   l: 'the client refreshes, and the answer is lost',
   t: 'the thief refreshes',
   x: 'the thief refreshes, and the answer is lost',
-  h: 'half of the window passes'
+  h: 'half of the window passes',
+  k: 'the thief copies the storage of the client again'
 } as const
 
 export type Step = keyof typeof STEPS
+
+/** The steps after a single theft. */
+export const ONCE = ['c', 'l', 't', 'x', 'h'] as const satisfies Step[]
+
+/** The steps of a thief who copies the storage at any moment. */
+export const AGAIN = Object.keys(STEPS) as Step[]
+
 export type Holder = 'client' | 'thief'
 
 /** `key` is the Idempotency-Key. */
@@ -24,7 +32,8 @@ export interface Asked { by: Holder, with: Token, key: string | undefined, reply
 /**
  * The Idempotency-Keys that the two send. With `none`, neither sends one. Otherwise the client sends a new key with each token, and
  * repeats it with that token. The thief copied the token, but not its key, and sends none (`client`) or keys of its own (`both`); or
- * it copied the token together with the client's key (`copied`), and sends keys of its own with later tokens.
+ * it copied the token together with the client's key (`copied`), and sends keys of its own with later tokens. A second
+ * copy is of the same kind.
  */
 export type Keys = 'none' | 'client' | 'both' | 'copied'
 
@@ -37,6 +46,8 @@ export interface Moment {
   /** Tokens of the client and the thief; `undefined` after a refusal. */
   client: Token | undefined
   thief: Token | undefined
+  /** The generation of the last copied token. */
+  copied: number
   /** Every token of the session so far, including tokens in lost answers. */
   made: Token[]
   /** The request of this step and its answer; `undefined` for a step without a request. */
@@ -58,7 +69,7 @@ export function theft (rules: Rules): Moment {
   const opened = model.open(user, rules, 0, { ...OTHER, sid: SID, device: DEVICE })
   const { gen, rotatedAt: iat, expiresAt: exp } = opened.user!.sessions.at(-1)!
   const token = { key: KEYS[0]!, sid: SID, gen, iat, exp }
-  return { step: undefined, now: 0, user: opened.user, client: token, thief: token, made: [token], asked: undefined }
+  return { step: undefined, now: 0, user: opened.user, client: token, thief: token, copied: gen, made: [token], asked: undefined }
 }
 
 /** The stolen session. */
@@ -66,15 +77,16 @@ export function sessionOf ({ user }: Moment): model.Session | undefined {
   return user?.sessions.find(({ sid }) => sid === SID)
 }
 
-function keyOf (by: Holder, { gen }: Token, keys: Keys): string | undefined {
+function keyOf (by: Holder, { gen }: Token, keys: Keys, copied: number): string | undefined {
   if (keys === 'none' || (by === 'thief' && keys === 'client')) return undefined
-  return by === 'client' || (keys === 'copied' && gen === 1) ? `client ${gen}` : `thief ${gen}`
+  return by === 'client' || (keys === 'copied' && gen === copied) ? `client ${gen}` : `thief ${gen}`
 }
 
-/** The moment after a step; `undefined` if the holder has no token for it. */
+/** The moment after a step; `undefined` if the holder has no token for it, or the thief has this copy already. */
 export function after (moment: Moment, step: Step, rules: Rules, keys: Keys): Moment | undefined {
   switch (step) {
     case 'h': return { ...moment, step, now: moment.now + Math.max(1, rules.retryWindow / 2), asked: undefined }
+    case 'k': return copy(moment, step)
     case 'c': return ask(moment, step, 'client', false, rules, keys)
     case 'l': return ask(moment, step, 'client', true, rules, keys)
     case 't': return ask(moment, step, 'thief', false, rules, keys)
@@ -82,10 +94,16 @@ export function after (moment: Moment, step: Step, rules: Rules, keys: Keys): Mo
   }
 }
 
+function copy (moment: Moment, step: Step): Moment | undefined {
+  const { client, thief, copied } = moment
+  if (client === undefined || (client === thief && client.gen === copied)) return undefined
+  return { ...moment, step, thief: client, copied: client.gen, asked: undefined }
+}
+
 function ask (moment: Moment, step: Step, by: Holder, isLost: boolean, rules: Rules, keys: Keys): Moment | undefined {
   const token = moment[by]
   if (token === undefined) return undefined
-  const key = keyOf(by, token, keys)
+  const key = keyOf(by, token, keys, moment.copied)
   const { user, reply } = model.refresh(moment.user, rules, moment.now, KEYS, token, DEVICE, key)
   const next: Moment = { ...moment, step, user, asked: { by, with: token, key, reply, isLost } }
   if (reply.outcome === 'rotated') next.made = [...moment.made, reply.token]
@@ -93,8 +111,10 @@ function ask (moment: Moment, step: Step, by: Holder, isLost: boolean, rules: Ru
   return next
 }
 
-/** Runs every sequence of up to `depth` steps, and calls `visit` with each. Returns the number of sequences. */
-export function explore (rules: Rules, keys: Keys, depth: number, visit: (sequence: Sequence) => void): number {
+/** Runs every sequence of up to `depth` of the given steps, and calls `visit` with each. Returns the number of sequences. */
+export function explore (
+  rules: Rules, keys: Keys, depth: number, visit: (sequence: Sequence) => void, steps: readonly Step[] = ONCE
+): number {
   const sequence: Moment[] = [theft(rules)]
   let plays = 0
   const go = (left: number): void => {
@@ -103,7 +123,7 @@ export function explore (rules: Rules, keys: Keys, depth: number, visit: (sequen
     const now = sequence.at(-1)!
     // After the session's end one more step is played; further steps could change nothing.
     if (left === 0 || (sequence.length > 1 && sessionOf(sequence.at(-2)!) === undefined)) return
-    for (const step of Object.keys(STEPS) as Step[]) {
+    for (const step of steps) {
       const next = after(now, step, rules, keys)
       if (next === undefined) continue
       sequence.push(next)

@@ -10,7 +10,7 @@ import {
   always, shortLived, sometimes, sometimesWithCopiedKey, withCopiedKey, withKeys, withKeysAlone, withoutCopiedKey, withoutWindow,
   type Sentence
 } from './sentences.ts'
-import { after, DEVICE, explore, spell, STEPS, theft, type Keys, type Sequence, type Step } from './simulation.ts'
+import { after, AGAIN, DEVICE, explore, ONCE, spell, theft, type Keys, type Sequence, type Step } from './simulation.ts'
 
 /** Tests each sentence of docs/theft.md on every sequence of up to eight steps, and random sequences on the real store. */
 
@@ -19,12 +19,15 @@ const DEPTH = 8
 /** Maximum steps of a sequence with Idempotency-Keys, of which there are several kinds. */
 const KEY_DEPTH = 7
 
+/** Maximum steps of a sequence in which the thief may copy the storage again: one step more to choose from at each moment. */
+const COPY_DEPTH = 6
+
 const rules: Rules = { idleTtl: 2_592_000, absoluteTtl: 31_536_000, retryWindow: 30, maxSessionsPerUser: 50 }
 
 interface Verdict { of: number, against: string | undefined }
 
 /** Checks each sentence on all sequences. Returns how many a sentence applies to, and the first that contradicts it. */
-function evaluate (rules: Rules, sentences: Record<string, Sentence>, keys: Keys = 'none', depth = DEPTH): Map<string, Verdict> {
+function evaluate (rules: Rules, sentences: Record<string, Sentence>, keys: Keys = 'none', depth = DEPTH, steps = ONCE as readonly Step[]): Map<string, Verdict> {
   const verdicts = new Map<string, Verdict>(Object.keys(sentences).map(id => [id, { of: 0, against: undefined }]))
   const all = Object.entries(sentences).map(([id, sentence]) => ({ sentence, verdict: verdicts.get(id)! }))
   explore(rules, keys, depth, sequence => {
@@ -34,7 +37,7 @@ function evaluate (rules: Rules, sentences: Record<string, Sentence>, keys: Keys
       verdict.of++
       if (!isTrue) verdict.against ??= spell(sequence)
     }
-  })
+  }, steps)
   return verdicts
 }
 
@@ -90,6 +93,16 @@ t.test('sentences that hold with Idempotency-Keys and without a retry window', a
   assertAll(t, evaluate(noWindow, { ...rest, ...withKeys, ...withCopiedKey }, 'copied', KEY_DEPTH), ', window 0, copied')
 })
 
+t.test('sentences that hold when the thief copies the storage again, at any moment', async t => {
+  assertAll(t, evaluate(rules, always, 'none', COPY_DEPTH, AGAIN), ', copied again')
+  assertAll(t, evaluate({ ...rules, idleTtl: 100, absoluteTtl: 40 }, shortLived, 'none', COPY_DEPTH, AGAIN), ', copied again')
+  for (const keys of ['client', 'both', 'copied'] as const) {
+    const { 'late-repeat': _late, ...rest } = always
+    const sentences = { ...rest, ...withKeys, ...keys === 'copied' ? withCopiedKey : withoutCopiedKey }
+    assertAll(t, evaluate(rules, sentences, keys, COPY_DEPTH, AGAIN), `, copied again, ${keys}`)
+  }
+})
+
 t.test('attacks that are possible in at least one sequence', async t => {
   const assertShown = (attacks: Record<string, (sequence: Sequence) => boolean>, keys: Keys): void => {
     const shown = new Map<string, string>()
@@ -108,7 +121,7 @@ t.test('the real store gives the same answers as the simulation', { timeout: 0 }
   const property = fc.asyncProperty(
     fc.constantFrom(rules, { ...rules, retryWindow: 0 }),
     fc.constantFrom<Keys>('none', 'client', 'both', 'copied'),
-    fc.array(fc.constantFrom(...Object.keys(STEPS) as Step[]), { minLength: DEPTH, maxLength: DEPTH }),
+    fc.array(fc.constantFrom(...AGAIN), { minLength: DEPTH, maxLength: DEPTH }),
     async (rules, keys, steps) => {
       const sequence = [theft(rules)]
       for (const step of steps) {
@@ -127,6 +140,7 @@ t.test('the real store gives the same answers as the simulation', { timeout: 0 }
           if (refreshed.outcome !== reply.outcome) throw new Error(`${spell(sequence)}, ${keys}: ${refreshed.outcome} for ${reply.outcome}`)
           if (!isLost) holds[by] = bytes
         }
+        if (moment.step === 'k') holds.thief = holds.client
         const isCommon = moment.client !== undefined && JSON.stringify(moment.client) === JSON.stringify(moment.thief)
         if (isCommon !== (holds.client !== undefined && holds.client === holds.thief)) throw new Error(`${spell(sequence)}, ${keys}: not the same tokens`)
       }
