@@ -44,7 +44,7 @@ export function summary (results: Results): string {
     ]
   })
   const head = ['', 'speed by CPU, ceiling = 1', 'Redis memory per session', 'tokens double-spent and sessions lost in races']
-  return `${markdownTable(head, rows)}\n\n${provenance(results)}`
+  return `${markdownTable(head, rows)}\n\n${provenance({ ...speed && { speed }, ...race && { race }, ...memory && { memory } })}`
 }
 
 const cell = <T>(value: T | undefined, format: (value: T) => string): string => value === undefined ? '' : format(value)
