@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process'
 import { access, readdir, readFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import t from 'tap'
-import { Environment } from '#src/config/environment'
+import { Environment, secretNames } from '#src/config/environment'
 import { startService, tempFolder } from './support/helper.ts'
 
 /** The documentation: examples print the documented output, tables match the code, and links and paths exist. */
@@ -27,8 +27,11 @@ t.test('the tour of the README and its continuation in docs/internal-api.md prin
   await service.exited
 })
 
-t.test('docs/configuration.md lists exactly the variables of the schema', async t => {
-  const rows = (await readFile('docs/configuration.md', 'utf8')).split('\n')
+t.test('docs/configuration.md lists exactly the variables of the schema and the secrets that files can give', async t => {
+  const [table = '', files = ''] = (await readFile('docs/configuration.md', 'utf8')).split('## Secrets from files')
+  const [, names = ''] = /The names are([^.]+)\./.exec(files)!
+  t.same([...names.matchAll(/`(\w+)_FILE`/g)].map(([, name]) => name), secretNames)
+  const rows = table.split('\n')
   const documented = rows.flatMap(row => [...(row.split('|')[1] ?? '').matchAll(/`([A-Z_]+)`/g)].map(([, name]) => name!))
   t.same(documented.sort(), Object.keys(Environment.properties).sort())
 })

@@ -3,6 +3,7 @@ import { Type, type Static } from '@sinclair/typebox'
 import envSchema from 'env-schema'
 import { StartError } from '#src/errors'
 import { leavesSigningToSecrets, readKeyFiles } from './key-files.ts'
+import { readSecrets } from './secret-files.ts'
 import { areApiKeys, KEY_PATTERN, parseApiKeys, scopes } from '#src/settings/api-keys'
 import { areOrigins } from '#src/settings/origins'
 import { RATE_PATTERN } from '#src/settings/rate'
@@ -13,7 +14,8 @@ import { MIN_RSA_BITS } from '#src/tokens/private-keys'
 
 /**
  * The environment variables: the only place with their names, defaults and limits.
- * A `description` completes the sentence "<NAME> must be …", the error of a start with a wrong value.
+ * A `description` completes the sentence "<NAME> must be …", the error of a start with a wrong value. `writeOnly` marks a secret,
+ * which `<NAME>_FILE` can also give.
  */
 export const Environment = Type.Object({
   NODE_ENV: Type.Union(
@@ -25,6 +27,7 @@ export const Environment = Type.Object({
   INTERNAL_HOST: Type.String({ default: '127.0.0.1', description: 'the address of the internal listener' }),
   INTERNAL_PORT: Type.Integer({ default: 3001, minimum: 0, maximum: 65535, description: 'a port number from 0 to 65535' }),
   REDIS_URL: Type.Optional(Type.String({
+    writeOnly: true,
     description: 'redis://host:port/db, redis+sentinel://host:port,…/master/db, redis+cluster://host:port,… (rediss for TLS), or redis+socket:///path'
   })),
   // User ids contain no colon. So the last colon separates users of `rt:` from users of `rt:1:`, and users from our other keys.
@@ -37,16 +40,28 @@ export const Environment = Type.Object({
   REDIS_CERT_FILE: Type.Optional(Type.String({ description: 'the path of a PEM file' })),
   REDIS_KEY_FILE: Type.Optional(Type.String({ description: 'the path of a PEM file' })),
   REDIS_SENTINEL_USERNAME: Type.Optional(Type.String({ description: 'the user of the sentinels' })),
-  REDIS_SENTINEL_PASSWORD: Type.Optional(Type.String({ description: 'the password of the sentinels' })),
+  REDIS_SENTINEL_PASSWORD: Type.Optional(Type.String({ writeOnly: true, description: 'the password of the sentinels' })),
   REDIS_WAIT_REPLICAS: Type.Integer({ default: 0, minimum: 0, maximum: 10, description: 'a number of replicas from 0 (off) to 10' }),
-  ACCESS_TOKEN_SECRETS: Type.Optional(Type.String({ description: `secrets of at least ${MIN_SECRET_BYTES} bytes each, separated by commas, no two alike` })),
+  ACCESS_TOKEN_SECRETS: Type.Optional(Type.String({
+    writeOnly: true,
+    description: `secrets of at least ${MIN_SECRET_BYTES} bytes each, separated by commas, no two alike`
+  })),
   ACCESS_TOKEN_PRIVATE_KEYS: Type.Optional(Type.String({
+    writeOnly: true,
     description: `PEM private keys, or paths of files with them, separated by commas: Ed25519, P-256 or RSA of at least ${MIN_RSA_BITS} bits, not encrypted, no two alike`
   })),
-  REFRESH_TOKEN_SECRETS: Type.Optional(Type.String({ description: `secrets of at least ${MIN_SECRET_BYTES} bytes each, separated by commas, no two alike` })),
+  REFRESH_TOKEN_SECRETS: Type.Optional(Type.String({
+    writeOnly: true,
+    description: `secrets of at least ${MIN_SECRET_BYTES} bytes each, separated by commas, no two alike`
+  })),
   JWT_ISSUER: Type.String({ default: 'ktor.io', maxLength: 255, description: 'a text of at most 255 characters' }),
-  INTERNAL_API_KEY: Type.Optional(Type.String({ pattern: KEY_PATTERN, description: 'at least 32 characters of A-Z a-z 0-9 . _ ~ + / = -' })),
+  INTERNAL_API_KEY: Type.Optional(Type.String({
+    writeOnly: true,
+    pattern: KEY_PATTERN,
+    description: 'at least 32 characters of A-Z a-z 0-9 . _ ~ + / = -'
+  })),
   INTERNAL_API_KEYS: Type.Optional(Type.String({
+    writeOnly: true,
     format: 'api-keys',
     description: 'entries name:scope+scope:key, separated by commas: names of a-z 0-9 -, other than default and client; scopes of ' +
       `${scopes.join(', ')}; keys of at least 32 characters of A-Z a-z 0-9 . _ ~ + / = -, no two alike`
@@ -76,6 +91,9 @@ export const Environment = Type.Object({
   ),
   TRUST_PROXY: Type.String({ default: 'off', format: 'trust-proxy', description: 'off, on, or addresses and CIDR ranges of proxies separated by commas' })
 })
+
+/** The secret variables. Each is also read from the file that `<NAME>_FILE` names. */
+export const secretNames = Object.entries(Environment.properties).filter(([, { writeOnly }]) => writeOnly === true).map(([name]) => name)
 
 export type Config = Static<typeof Environment>
 
@@ -123,13 +141,16 @@ export function weakSecrets (config: Config): string[] {
 }
 
 /**
- * Reads and checks the environment, and the key and TLS files that it names. An empty value counts as absent: compose files
+ * Reads and checks the environment, and the files of secrets, keys and TLS that it names. An empty value counts as absent: compose files
  * produce empty values.
  * @throws StartError with one sentence for each wrong variable. It never quotes a value, which may be a secret.
  */
 export function loadConfig (environment: NodeJS.ProcessEnv = process.env): Config {
+  const { values, mistakes } = readSecrets(environment, secretNames)
+  // A secret that can't be read would also be reported as missing.
+  if (mistakes.length > 0) throw new StartError(mistakes.join('\n'))
   const data = Object.fromEntries(Object.keys(Environment.properties)
-    .map(name => [name, environment[name]?.trim()] as const)
+    .map(name => [name, values[name] ?? environment[name]?.trim()] as const)
     .filter(([, value]) => value !== undefined && value !== ''))
   if (isProduction(data) && data.SHUTDOWN_DELAY === undefined) data.SHUTDOWN_DELAY = '5'
 
