@@ -1,8 +1,8 @@
 // The direction of imports: each room may import the rooms below it. `npm run lint` checks this list.
 const rooms = [
   ['validator', '^packages/validator/'],
-  ['server', '^src/server\\.ts$'],
   ['cli', '^src/cli/'],
+  ['server', '^src/server\\.ts$'],
   ['app', '^src/app\\.ts$'],
   ['routes', '^routes/'],
   ['plugins', '^plugins/'],

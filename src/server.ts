@@ -19,7 +19,7 @@ import { watchForStalls } from '#src/http/stall'
 import type { Listener } from '#src/http/listeners'
 
 // The process: configuration, embedded Redis, both listeners, shutdown. No other part of the service reads signals or
-// exits; the command line runs in its own process, src/cli/main.ts.
+// exits. The command line's verb `start` imports this file; its other verbs run without it, src/cli/main.ts.
 
 /** After `SHUTDOWN_DELAY`, requests in flight have `GRACE` milliseconds to finish; the whole shutdown takes at most `END` milliseconds. */
 const GRACE = 3500

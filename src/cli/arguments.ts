@@ -11,20 +11,20 @@ export interface Invocation {
 const options = { help: { type: 'boolean', short: 'h' }, version: { type: 'boolean' }, json: { type: 'boolean' } } as const
 
 /**
- * Parses the arguments after the program's name.
+ * Parses the arguments after the program's name. Without a verb they start the service.
  * @throws UsageError
  */
 export function parseInvocation (argv: string[]): Invocation {
-  const { values: { help, version, json = false }, positionals: [verb, ...args] } = parse(argv)
+  const { values: { help, version, json = false }, positionals: [verb = 'start', ...args] } = parse(argv)
   if (help === true) return { verb: 'help', args: [], json }
   if (version === true) return { verb: 'version', args: [], json }
-  if (verb === undefined) throw new UsageError('There is nothing to do.')
   if (!Object.hasOwn(verbs, verb)) throw new UsageError(`There is no verb ${JSON.stringify(verb)}.`)
 
   const { parameters } = verbs[verb as VerbName]
   const needed = parameters.match(/<\w+>/g)?.length ?? 0
   const allowed = parameters.match(/\w+/g)?.length ?? 0
   if (args.length < needed || args.length > allowed) throw new UsageError(`The usage is: refresh-token-service ${verb} ${parameters}`.trim() + '.')
+  if (verb === 'start' && json) throw new UsageError('The verb start has no --json: its log is JSON except on a terminal.')
   return { verb: verb as VerbName, args, json }
 }
 

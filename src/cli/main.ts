@@ -6,8 +6,8 @@ import { screenOf, toJson } from './output.ts'
 import { UsageError } from './verb.ts'
 import { verbs } from './verbs.ts'
 
-// Entry point of the command line: takes arguments; writes a result or an error sentence, and sets the exit code. Only this
-// file touches the process. It never calls `exit`, which would cut off output that a pipe has not yet taken.
+// Entry point of the command line: takes arguments; writes a result or an error sentence, and sets the exit code. Only this file
+// and src/server.ts, which it starts, touch the process. It never calls `exit`, which would cut off output that a pipe has not yet taken.
 
 const OK = 0
 const FAILED = 1
@@ -33,9 +33,12 @@ stderr.on('error', () => {})
 
 try {
   const { verb, args, json } = parseInvocation(argv.slice(2))
-  const { document, text, failed = false } = await verbs[verb].run({ args, holdInterruption, terminal: stderr })
-  stdout.write(json ? toJson(document) : text(screenOf(stdout)))
-  process.exitCode ??= interruption.signal.aborted ? INTERRUPTED : failed ? FAILED : OK
+  const result = await verbs[verb].run({ args, holdInterruption, terminal: stderr })
+  if (result !== undefined) {
+    const { document, text, failed = false } = result
+    stdout.write(json ? toJson(document) : text(screenOf(stdout)))
+    process.exitCode ??= interruption.signal.aborted ? INTERRUPTED : failed ? FAILED : OK
+  }
 } catch (err) {
   const message = withoutArguments((err as Error).message)
   stderr.write(argv.includes('--json') ? toJson({ error: message }) : `${message}\n`)

@@ -20,7 +20,7 @@ export interface Result {
   failed?: boolean
 }
 
-/** Runs a verb. The message of a thrown error is one sentence for the user, without secrets. */
+/** Runs a verb that prints a result. The message of a thrown error is one sentence for the user, without secrets. */
 export type Run = (request: Request) => Promise<Result>
 
 /** The arguments are invalid. The message is a whole sentence. */

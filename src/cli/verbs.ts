@@ -5,13 +5,19 @@ interface Verb {
   /** `<needed> [optional]` */
   parameters: string
   summary: string
-  run: Run
+  /** Without a result, the verb runs on and writes to the output itself. */
+  run: Run | (() => Promise<void>)
 }
 
-export type VerbName = 'sessions' | 'revoke' | 'stats' | 'doctor' | 'help' | 'version'
+export type VerbName = 'start' | 'sessions' | 'revoke' | 'stats' | 'doctor' | 'help' | 'version'
 
 /** Modules load on demand, because help needs no Redis client. */
 export const verbs: Record<VerbName, Verb> = {
+  start: {
+    parameters: '',
+    summary: 'Start the service. So does no verb at all',
+    run: async () => { await import('#src/server') }
+  },
   sessions: {
     parameters: '<userId>',
     summary: 'List the live sessions of a user',
@@ -45,15 +51,16 @@ async function help (): Promise<Result> {
   const width = Math.max(...list.map(({ usage }) => usage.length))
   return {
     document: { verbs: list },
-    text: () => `Usage: refresh-token-service <verb> [--json]
+    text: () => `Usage: refresh-token-service [verb] [--json]
 
 ${list.map(({ usage, summary }) => `  ${usage.padEnd(width)}  ${summary}\n`).join('')}
   --json          One JSON document on standard output; errors as {"error":"…"} on standard error
   -h, --help      As help
   --version       As version
 
-It reads the environment of the service. REDIS_URL and REDIS_PREFIX are enough for all but doctor, which checks
-the rest too. Without REDIS_URL it uses the embedded Redis of a running service under DATA_DIR.
+start reads its settings from the environment. Without REDIS_URL it starts a Redis server of its own under DATA_DIR.
+The other verbs read the environment of the service. REDIS_URL and REDIS_PREFIX are enough for all but doctor, which checks
+the rest too. Without REDIS_URL they use the embedded Redis of a running service under DATA_DIR.
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted. More in docs/cli.md.
 `

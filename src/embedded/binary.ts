@@ -8,6 +8,14 @@ import { MIN_VERSION } from '#src/redis/checks'
 /** Time limit for a server to print its version, in milliseconds. */
 const VERSION_TIMEOUT = 2000
 
+/** How to get a Redis, by package manager. */
+const install: Record<string, string> = {
+  'apt-get': '`sudo apt-get install redis-server`',
+  dnf: '`sudo dnf install redis`, or `sudo dnf install valkey`',
+  apk: '`apk add redis`',
+  brew: '`brew install redis`'
+}
+
 /** How to get a newer Redis on a system with an older one, by package manager. */
 const newer: Record<string, string> = {
   'apt-get': 'the packages of packages.redis.io (docs/redis.md has the commands)',
@@ -36,11 +44,16 @@ export async function findServer (path: string): Promise<string> {
     unfit.push(`${file} ${fault}`)
   }
   if (unfit.length === 0) {
-    throw new StartError('REDIS_URL is not set, and there is no redis-server or valkey-server on the PATH to start: set the one or install the other.')
+    throw new StartError('REDIS_URL is not set, and there is no redis-server or valkey-server on the PATH to start. ' + await waysTo(install, path))
   }
-  const managers = await Promise.all(Object.entries(newer).map(async ([name, way]) => (await onPath(path, name)).length > 0 ? [`${way}; `] : []))
   throw new StartError(`REDIS_URL is not set, and ${unfit.join(', and ')}: Redis or Valkey ${MIN_VERSION}.0 or later is needed. ` +
-    `Ways to one: ${managers.flat().join('')}\`docker run -d -p 127.0.0.1:6379:6379 redis:7\` with REDIS_URL=redis://127.0.0.1:6379.`)
+    await waysTo(newer, path))
+}
+
+/** A sentence with the ways of the package managers on this machine, and of containers. */
+async function waysTo (ways: Record<string, string>, path: string): Promise<string> {
+  const found = await Promise.all(Object.entries(ways).map(async ([manager, way]) => (await onPath(path, manager)).length > 0 ? [`${way}; `] : []))
+  return `Ways to one: ${found.flat().join('')}\`docker run -d -p 127.0.0.1:6379:6379 redis:7\` with REDIS_URL=redis://127.0.0.1:6379.`
 }
 
 /** The fault of a server, as "is version …" or "does not run …"; `undefined` when it is new enough or its version can't be read. */

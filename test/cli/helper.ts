@@ -44,9 +44,10 @@ export async function run (argv: string[], env: Record<string, string> = {}, req
   const before = process.env
   process.env = env
   try {
-    const { document, text, failed = false } = await verbs[verb].run({
+    const result = await verbs[verb].run({
       args, holdInterruption: () => new AbortController().signal, terminal: { write () {} }, ...request
     })
+    const { document, text, failed = false } = result!
     return { json: JSON.parse(toJson(document)), text: text({ columns: Infinity, colors: false }), failed }
   } finally {
     process.env = before

@@ -1,9 +1,11 @@
 import { existsSync, openSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
+import { createInterface } from 'node:readline'
 import t from 'tap'
 import { parseInvocation } from '#src/cli/arguments'
 import { UsageError } from '#src/cli/verb'
 import { verbs } from '#src/cli/verbs'
+import { startRedis, tempFolder } from '../support/helper.ts'
 import { cli, run, spawnCli } from './helper.ts'
 
 /** Arguments, output and exit codes of the command. */
@@ -34,8 +36,8 @@ t.test('wrong usage prints one sentence and exits with code 2', async t => {
   const { code, stdout, stderr } = await cli(t, ['--json', 'revoke', '1', 'short'])
   t.same([code, stdout, JSON.parse(stderr)], [2, '', { error: 'The session id must be 22 characters of A-Z a-z 0-9 _ -. See refresh-token-service --help.' }])
   const wrong: Array<[string[], string]> = [
-    [[], 'There is nothing to do.'],
-    [['--json'], 'There is nothing to do.'],
+    [['--json'], 'The verb start has no --json: its log is JSON except on a terminal.'],
+    [['start', 'now'], 'The usage is: refresh-token-service start.'],
     [['toString'], 'There is no verb "toString".'],
     [['sessions'], 'The usage is: refresh-token-service sessions <userId>.'],
     [['revoke', '1', 'a', 'b'], 'The usage is: refresh-token-service revoke <userId> [sid].'],
@@ -46,6 +48,19 @@ t.test('wrong usage prints one sentence and exits with code 2', async t => {
   for (const [argv, message] of wrong) {
     t.throws(() => parseInvocation(argv), new UsageError(message), argv.join(' '))
   }
+})
+
+t.test('start, or no verb, starts the service', async t => {
+  t.same(parseInvocation([]), { verb: 'start', args: [], json: false })
+  const { url } = await startRedis(t)
+  const DATA_DIR = await tempFolder(t)
+  for (const args of [[], ['start']]) {
+    const { child, ended } = spawnCli(t, args, { REDIS_URL: url, DATA_DIR, PORT: '0', INTERNAL_PORT: '0' })
+    for await (const line of createInterface(child.stdout!)) if (line.includes('refresh-token-service is ready')) break
+    child.kill('SIGTERM')
+    t.match(await ended, { code: 0, stderr: '' })
+  }
+  t.match(await cli(t, [], { PORT: 'x', DATA_DIR }), { code: 1, stdout: '', stderr: /^PORT must be a port number/ })
 })
 
 t.test('a session id may begin with a dash', async t => {

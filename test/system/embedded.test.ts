@@ -278,7 +278,9 @@ t.test('rejects a PATH without a server', async t => {
   const { env } = await home(t)
   const { errors, exited } = spawnService(t, { ...env, PATH: '/nonexistent' })
   t.same(await exited, [1, null])
-  t.match(errors, [/^REDIS_URL is not set, and there is no redis-server or valkey-server on the PATH/])
+  t.same(errors, ['REDIS_URL is not set, and there is no redis-server or valkey-server on the PATH to start. ' +
+    'Ways to one: `docker run -d -p 127.0.0.1:6379:6379 redis:7` with REDIS_URL=redis://127.0.0.1:6379.'])
+  await t.rejects(findServer(await programs(t, { 'apt-get': '' })), { message: /Ways to one: `sudo apt-get install redis-server`; `docker / })
 })
 
 t.test('rejects an environment without PATH', async t => {
