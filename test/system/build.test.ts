@@ -48,7 +48,7 @@ t.test('the compiled service runs in production mode with no other program on th
 
 t.test('the container runs the compiled build, not as root, and contains no secret', async t => {
   const dockerfile = await readFile('Dockerfile', 'utf8')
-  t.match(dockerfile, /RUN npm ci\n[^]*RUN npm run compile && npm prune --omit=dev\n[^]*\/dist\/src\/cli\/main.js \/usr[^]*USER node\n[^]*HEALTHCHECK[^]*CMD \["node", "dist\/src\/server.js"\]/)
+  t.match(dockerfile, /RUN npm ci\n[^]*RUN npm run compile && npm prune --omit=dev\n[^]*\/dist\/src\/cli\/main.js bin\/refresh-token-service\n[^]*COPY --from=build \/app\/bin \/usr\/local\/bin\nUSER node\n[^]*HEALTHCHECK[^]*CMD \["node", "dist\/src\/server.js"\]/)
   const compose = await readFile('docker-compose.yml', 'utf8')
   for (const name of ['ACCESS_TOKEN_SECRETS', 'REFRESH_TOKEN_SECRETS', 'INTERNAL_API_KEYS']) {
     t.match(compose, new RegExp(`${name}: \\$\\{${name}:\\?[^}]+\\}\n`), 'required from the environment')
