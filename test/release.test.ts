@@ -21,7 +21,8 @@ t.test('versions are equal, and release-please raises each', async t => {
   t.same(mistakes({ private: true }), ['a is private: it can\'t be published.'])
   t.same(mistakes({ license: undefined as any }), ['a has no license.'])
   t.same(mistakes({}, '1.2.2'), ['.release-please-manifest.json has version 1.2.2, and the service 1.2.3.'])
-  t.same(mistakes({}, '1.2.3', []), ['release-please-config.json does not raise the version of a/package.json: add it to extra-files.'])
+  t.same(mistakes({}, '1.2.3', ['*/package.json']), [])
+  t.same(mistakes({}, '1.2.3', ['b/package.json']), ['release-please-config.json does not raise the version of a/package.json: add it to extra-files.'])
 })
 
 t.test('the lock file is in step', async t => {

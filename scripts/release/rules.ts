@@ -18,7 +18,7 @@ export interface PackedFile { path: string, mode: number, text?: string }
 const ALLOWED = /^(package\.json|README\.md|LICENSE|dist\/(.+\.(js|d\.ts|lua)|package\.json|LICENSE))$/
 const FORBIDDEN = /(^|\/)(test|bench|scripts|node_modules)\/|\.test\.js$/
 
-/** All packages have one version, which release-please knows and raises in every file. */
+/** All packages have one version, which release-please knows and raises in every file: `raised` has paths, in which `*` is a folder. */
 export function * versionMistakes (manifests: Record<string, Manifest>, released: string, raised: string[]): Generator<string> {
   const { version } = manifests['.']!
   for (const [folder, manifest] of Object.entries(manifests)) {
@@ -26,7 +26,8 @@ export function * versionMistakes (manifests: Record<string, Manifest>, released
     if (manifest.private === true) yield `${manifest.name} is private: it can't be published.`
     if (manifest.license === undefined) yield `${manifest.name} has no license.`
     const file = `${folder}/package.json`
-    if (folder !== '.' && !raised.includes(file)) yield `release-please-config.json does not raise the version of ${file}: add it to extra-files.`
+    const isRaised = raised.some(path => new RegExp(`^${path.replaceAll('.', '\\.').replaceAll('*', '[^/]+')}$`).test(file))
+    if (folder !== '.' && !isRaised) yield `release-please-config.json does not raise the version of ${file}: add it to extra-files.`
   }
   // 0.0.0: nothing was released yet.
   if (released !== version && released !== '0.0.0') yield `.release-please-manifest.json has version ${released}, and the service ${version}.`
