@@ -61,6 +61,14 @@ t.test('every overlay renders to valid manifests in one namespace', { skip: kust
   t.match(find('ConfigMap', name, rendered).data, { SHUTDOWN_DELAY: '15', REDIS_WAIT_REPLICAS: '1' })
   t.match(env.at(-1), { name: 'REDIS_SENTINEL_PASSWORD_FILE' })
   t.ok(find('PrometheusRule', undefined, rendered))
+  const [container] = find('Deployment', undefined, render(join(FOLDER, 'kind'))).spec.template.spec.containers
+  t.match(container, { image: 'refresh-token-service:kind', imagePullPolicy: 'Never', resources: { requests: { cpu: '100m' } } })
+})
+
+t.test('the public workflow runs the rolling update in a kind cluster', async t => {
+  const { jobs: { kind: { steps } } } = parse(await readFile('.github/workflows/ci.yml', 'utf8'))
+  t.match(steps.map(({ run }: { run?: string }) => run).join('\n'),
+    /docker build --tag refresh-token-service:kind \.\nkind create cluster .*\ndeploy\/kubernetes\/kind\/rolling-update\.sh\n/)
 })
 
 t.test('the overlay of the documentation renders', { skip: kustomize === undefined && 'needs kubectl or kustomize' }, async t => {
