@@ -28,6 +28,12 @@ export default {
   forbidden: [
     { name: 'no-circles', severity: 'error', from: {}, to: { circular: true } },
     {
+      name: 'client-imports-only-its-own-files',
+      severity: 'error',
+      from: { path: '^packages/client/src/' },
+      to: { pathNot: '^packages/client/src/' }
+    },
+    {
       name: 'validator-bundles-no-server-code',
       severity: 'error',
       from: { path: '^packages/validator/' },

@@ -1,0 +1,76 @@
+import { createBackoff, delay } from './backoff.ts'
+import { loggedOut } from './errors.ts'
+import { webLocks } from './exclusive.ts'
+import type { SessionOptions } from './options.ts'
+import { isRefusal, post } from './post.ts'
+import { readTokens, type StoredSession } from './tokens.ts'
+import type { WatchedStorage } from './watched-storage.ts'
+
+/** Milliseconds after which every tab sees the last write of all tabs. */
+const SETTLING = 100
+
+/**
+ * Returns a function that replaces a session whose access token is no longer good, and repeats requests without a clear answer for
+ * `retryFor` milliseconds. All calls of this tab share each request. Rejects with `logged-out` or `unavailable`.
+ */
+export function createRefresh (
+  { refreshUrl, deviceId, storage, fetch, now, timeout }: Required<SessionOptions>,
+  { read, write, remove }: WatchedStorage,
+  exclusively: <T>(action: () => Promise<T>) => Promise<T>
+): (stale: StoredSession, retryFor: number) => Promise<StoredSession> {
+  const backoff = createBackoff(now)
+  let attempt: Promise<StoredSession | undefined> | undefined
+
+  return async (stale, retryFor) => await backoff.repeat(async () => {
+    attempt ??= exclusively(async () => await tryOnce(stale)).finally(() => { attempt = undefined })
+    return await attempt
+  }, retryFor)
+
+  /** Sends one request, unless another tab has refreshed already or it is too early. `undefined` without a clear answer. */
+  async function tryOnce (stale: StoredSession): Promise<StoredSession | undefined> {
+    const current = await read()
+    if (current?.token !== stale.token) return orLoggedOut(current)
+    if (backoff.left() > 0) return undefined
+    const sent = await withKey(current)
+    if (sent.refreshToken !== current.refreshToken) return sent
+
+    const receivedAt = now()
+    const answer = await post(fetch, refreshUrl, { deviceId, refreshToken: sent.refreshToken }, timeout, { headers: { 'Idempotency-Key': sent.key! } })
+    const latest = await read()
+    // Meanwhile another tab has refreshed, or the user has logged out or in: that holds, whatever this answer says.
+    if (latest?.refreshToken !== sent.refreshToken) return orLoggedOut(latest)
+
+    const tokens = answer.status === 200 ? readTokens(answer.body) : undefined
+    if (tokens?.id === sent.id) {
+      backoff.succeeded()
+      return await write({ ...tokens, receivedAt })
+    }
+    if (isRefusal(answer)) {
+      await remove()
+      throw loggedOut()
+    }
+    backoff.failed(answer.retryAfter)
+    return undefined
+  }
+
+  /** Stores a key beside the refresh token before both are sent, unless an earlier attempt has stored one. */
+  async function withKey (session: StoredSession): Promise<StoredSession> {
+    if (session.key !== undefined) return session
+    const written = await write({ ...session, key: randomKey() })
+    if (storage.subscribe === undefined || webLocks() !== undefined) return written
+    // Without locks, tabs may overwrite each other's key: all send the last one, because only the first to arrive is repeatable for ever.
+    await delay(SETTLING)
+    const latest = orLoggedOut(await read())
+    return latest.refreshToken === session.refreshToken ? { ...latest, key: latest.key ?? written.key! } : latest
+  }
+}
+
+function orLoggedOut (session: StoredSession | null): StoredSession {
+  if (session === null) throw loggedOut()
+  return session
+}
+
+/** 128 random bits, in hexadecimal digits. */
+function randomKey (): string {
+  return Array.from(crypto.getRandomValues(new Uint8Array(16)), byte => byte.toString(16).padStart(2, '0')).join('')
+}
