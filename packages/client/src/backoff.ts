@@ -27,7 +27,7 @@ export function createBackoff (now: () => number): Backoff {
     left,
     failed (retryAfter) {
       failedAt = now()
-      pause = Math.max(retryAfter, Math.min(FIRST * 2 ** failures++, MAX) * (0.5 + Math.random() / 2))
+      pause = Math.ceil(Math.max(retryAfter, Math.min(FIRST * 2 ** failures++, MAX) * (0.5 + Math.random() / 2)))
     },
     succeeded () {
       failures = pause = 0
