@@ -3,7 +3,11 @@ import { createReadStream } from 'node:fs'
 import { createServer, request as httpRequest } from 'node:http'
 import { pipeline } from 'node:stream'
 
-const files = { '/': ['index.html', 'text/html'], '/page.js': ['page.js', 'text/javascript'], '/session.js': ['session.js', 'text/javascript'] }
+const files = {
+  '/': ['page/index.html', 'text/html'],
+  '/page.js': ['page/page.js', 'text/javascript'],
+  '/refresh-token-client.js': ['../packages/client/dist/index.js', 'text/javascript']
+}
 
 /** @param routes pairs of a path prefix and the address of its service; the first match wins. */
 export const createGateway = routes => createServer((request, response) => {
@@ -11,7 +15,7 @@ export const createGateway = routes => createServer((request, response) => {
   const [, target] = routes.find(([beginning]) => request.url.startsWith(beginning)) ?? []
   if (file !== undefined) {
     response.writeHead(200, { 'Content-Type': `${type}; charset=utf-8` })
-    pipeline(createReadStream(new URL(`page/${file}`, import.meta.url)), response, () => {})
+    pipeline(createReadStream(new URL(file, import.meta.url)), response, () => {})
   } else if (target !== undefined) {
     forward(request, response, target)
   } else {

@@ -82,6 +82,8 @@ async function startTabs (world: World, count: number): Promise<Page[]> {
   const tokens = await world.service.open()
   const first = await world.open()
   await first.evaluate(`session.logIn(${JSON.stringify(tokens)})`)
+  // Two access tokens of one second differ by their claims.
+  await world.service.call('PATCH', '/internal/users/1', { userClaims: { plan: 'gold' } })
   await first.evaluate(`localStorage.refused = '${tokens.token}'`)
   return [first, ...await Promise.all(Array.from({ length: count - 1 }, world.open))]
 }

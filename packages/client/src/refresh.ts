@@ -29,7 +29,8 @@ export function createRefresh (
   /** Sends one request, unless another tab has refreshed already or it is too early. `undefined` without a clear answer. */
   async function tryOnce (stale: StoredSession): Promise<StoredSession | undefined> {
     const current = await read()
-    if (current?.token !== stale.token) return orLoggedOut(current)
+    // Two access tokens of one second are equal; two refresh tokens never are.
+    if (current?.refreshToken !== stale.refreshToken) return orLoggedOut(current)
     if (backoff.left() > 0) return undefined
     const sent = await withKey(current)
     if (sent.refreshToken !== current.refreshToken) return sent
