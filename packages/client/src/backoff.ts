@@ -1,10 +1,10 @@
 import { unavailable } from './errors.ts'
 
-/** Milliseconds. */
+/** Milliseconds. A call that comes later than the failures waits at most `MAX` and then tries again: its network may be back. */
 const FIRST = 1000
-const MAX = 60_000
+const MAX = 5000
 
-/** The pause after requests without a clear answer: a random time that doubles, or the server's `Retry-After` if that is longer. */
+/** The pause after requests without a clear answer: a random time that grows, or the server's `Retry-After` if that is longer. */
 export interface Backoff {
   /** Milliseconds until the next request may be sent. */
   left (): number
