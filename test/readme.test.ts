@@ -68,7 +68,7 @@ async function section (page: string, heading: string): Promise<string> {
 
 /** The paths of all Markdown pages. */
 async function pages (): Promise<string[]> {
-  const folders = ['.', 'bench', 'docs', 'examples', 'packages/validator']
+  const folders = ['.', 'bench', 'docs', 'examples', 'packages/client', 'packages/validator']
   const pages = await Promise.all(folders.map(async folder => (await readdir(folder)).map(name => join(folder, name))))
   return pages.flat().filter(path => path.endsWith('.md'))
 }
