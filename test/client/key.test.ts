@@ -100,6 +100,22 @@ t.test('without locks, tabs that refresh at the same moment all send one key', a
   t.equal((await second.stored())!.key, [...keysOf(world)][0])
 })
 
+t.test('a tab that sees the tokens of another tab late uses them, and does not put the used token back', async t => {
+  const world = createWorld()
+  const storage: TokenStorage = { ...memoryStorage(), subscribe: () => () => {} }
+  const { session } = await logIn(world, { storage })
+  await session.logIn(world.tokens())
+  world.expire()
+  const stale = await storage.get()
+  const newer = world.tokens({ refreshToken: 'newer' })
+  const visibleAt = world.now + 50
+  storage.get = () => world.now < visibleAt ? stale : JSON.stringify(newer)
+  storage.set = () => { t.fail('nothing is written') }
+  const { result } = await passTime(world, async () => (await session.fetch(API)).status)
+  t.equal(result, 200)
+  t.equal(world.sent.length, 0)
+})
+
 t.test('without locks, a tab whose session was replaced or ended while it chose a key sends nothing', async t => {
   for (const [change, code] of [['replaced', undefined], ['ended', 'logged-out']]) {
     const world = createWorld()

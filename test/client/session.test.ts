@@ -1,6 +1,6 @@
 import t from 'tap'
 import { memoryStorage } from '../../packages/client/src/index.ts'
-import { API, codeOf, createWorld, json, logIn, TTL } from './helper.ts'
+import { API, codeOf, createWorld, json, logIn, refused, TTL } from './helper.ts'
 
 /** `fetch` and `getAccessToken`: the access token in each request, one refresh for all calls, and the server's clock. */
 
@@ -121,6 +121,14 @@ t.test('a token that is still valid is used while the service gives no clear ans
   t.equal(await session.getAccessToken(), first)
   t.equal(await session.getAccessToken(), first)
   t.equal(world.sent.length, 1)
+})
+
+t.test('a token that is still valid is not used once the service has ended the session', async t => {
+  const world = createWorld()
+  const { session } = await logIn(world)
+  world.now += TTL * 1000 - 10_000
+  world.answers.push(refused)
+  t.equal(await codeOf(session.getAccessToken()), 'logged-out')
 })
 
 t.test('a token of another form is used until an API refuses it', async t => {

@@ -57,12 +57,18 @@ export function createRefresh (
   /** Stores a key beside the refresh token before both are sent, unless an earlier attempt has stored one. */
   async function withKey (session: StoredSession): Promise<StoredSession> {
     if (session.key !== undefined) return session
-    const written = await write({ ...session, key: randomKey() })
-    if (storage.subscribe === undefined || webLocks() !== undefined) return written
-    // Without locks, tabs may overwrite each other's key: all send the last one, because only the first to arrive is repeatable for ever.
-    await delay(SETTLING)
-    const latest = orLoggedOut(await read())
-    return latest.refreshToken === session.refreshToken ? { ...latest, key: latest.key ?? written.key! } : latest
+    // The tab that held the lock before may have refreshed: writing now would put the used token back.
+    const latest = await settled()
+    if (latest.refreshToken !== session.refreshToken || latest.key !== undefined) return latest
+    const written = await write({ ...latest, key: randomKey() })
+    // Without locks, tabs overwrite each other's key. All send the last one, because only the first that arrives can be repeated for ever.
+    return webLocks() === undefined ? { ...written, ...await settled() } : written
+  }
+
+  /** The session after all writes of other tabs, which a browser shows late. */
+  async function settled (): Promise<StoredSession> {
+    if (storage.subscribe !== undefined) await delay(SETTLING)
+    return orLoggedOut(await read())
   }
 }
 
