@@ -116,6 +116,22 @@ t.test('a tab that sees the tokens of another tab late uses them, and does not p
   t.equal(world.sent.length, 0)
 })
 
+t.test('a tab that sees the key of another tab late sends it', async t => {
+  const world = createWorld()
+  const text = memoryStorage()
+  const storage: TokenStorage = { ...text, subscribe: () => () => {} }
+  const { session, stored } = await logIn(world, { storage })
+  await session.logIn(world.tokens())
+  world.expire()
+  const before = await stored()
+  const visibleAt = world.now + 50
+  storage.get = async () => world.now < visibleAt ? JSON.stringify(before) : await text.get()
+  await text.set(JSON.stringify({ ...before, key: 'of another tab' }))
+  world.answers.push(internalError)
+  await passTime(world, async () => await codeOf(session.fetch(API)))
+  t.same([...keysOf(world)], ['of another tab'])
+})
+
 t.test('without locks, a tab whose session was replaced or ended while it chose a key sends nothing', async t => {
   for (const [change, code] of [['replaced', undefined], ['ended', 'logged-out']]) {
     const world = createWorld()
