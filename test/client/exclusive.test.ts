@@ -1,22 +1,10 @@
-import t, { type Test } from 'tap'
+import t from 'tap'
 import { createExclusive } from '../../packages/client/src/exclusive.ts'
-import { createWorld, passTime } from './helper.ts'
+import { createWorld, passTime, useLocks } from './helper.ts'
 
 /** One action at a time; test/system/client-tabs.test.ts has the Web Locks of a real browser. */
 
-type Request = (name: string, options: { signal: AbortSignal }, action: () => Promise<unknown>) => Promise<unknown>
-
-function useLocks (t: Test, request: Request): void {
-  const before = Object.getOwnPropertyDescriptor(globalThis, 'navigator')
-  Object.defineProperty(globalThis, 'navigator', { value: { locks: { request } }, configurable: true })
-  t.teardown(() => {
-    if (before === undefined) delete (globalThis as { navigator?: unknown }).navigator
-    else Object.defineProperty(globalThis, 'navigator', before)
-  })
-}
-
 t.test('without Web Locks, actions of this tab run one after another, failed ones too', async t => {
-  useLocks(t, undefined as never)
   const exclusively = createExclusive('name')
   const order: string[] = []
   const action = (name: string) => async () => {

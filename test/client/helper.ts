@@ -1,3 +1,4 @@
+import type { Test } from 'tap'
 import { memoryStorage, createSession, type Session, type SessionOptions, type StoredSession, type Tokens, type TokenStorage } from '../../packages/client/src/index.ts'
 
 /** A refresh service and an API behind one `fetch`. Its clock is set by the test. */
@@ -7,6 +8,18 @@ export const API = 'https://api.example/me'
 
 /** Seconds. */
 export const TTL = 900
+
+/** Node 24 has Web Locks and earlier versions have none; the test of each decides. */
+const platform = {}
+Object.defineProperty(globalThis, 'navigator', { value: platform, configurable: true })
+
+/** Gives the platform a lock manager until the test ends. */
+export function useLocks (
+  t: Test, request: (name: string, options: { signal: AbortSignal }, action: () => Promise<unknown>) => Promise<unknown>
+): void {
+  Object.assign(platform, { locks: { request } })
+  t.teardown(() => { Object.assign(platform, { locks: undefined }) })
+}
 
 export interface Request { url: string, init: RequestInit, headers: Headers, body: any }
 

@@ -1,6 +1,6 @@
-import t from 'tap'
-import { memoryStorage, type TokenStorage } from '../../packages/client/src/index.ts'
-import { API, codeOf, createWorld, internalError, json, logIn, passTime, type World } from './helper.ts'
+import t, { type Test } from 'tap'
+import { memoryStorage, type StoredSession, type TokenStorage } from '../../packages/client/src/index.ts'
+import { API, codeOf, createWorld, internalError, json, logIn, passTime, useLocks, type World } from './helper.ts'
 
 /** The Idempotency-Key: stored before it is sent, sent again with its token, gone with it. */
 
@@ -84,74 +84,63 @@ function lateStorage (): () => TokenStorage {
   }
 }
 
-t.test('without locks, tabs that refresh at the same moment all send one key', async t => {
+t.test('without locks the key is stored with the tokens, and tabs that refresh at the same moment all send it', async t => {
   const world = createWorld()
   const open = lateStorage()
   const first = await logIn(world, { storage: open() })
   await first.session.logIn(world.tokens())
+  const { key } = (await first.stored())!
+  t.match(key, /^[\da-f]{32}$/)
   const second = await logIn(world, { storage: open() })
   world.expire()
   world.answers.push(internalError, internalError)
-  const refresh = async ({ session }: typeof first): Promise<unknown> => await codeOf(session.fetch(API))
-  const { result } = await passTime(world, async () => await Promise.all([refresh(first), refresh(second)]))
-  t.same(result, ['unavailable', 'unavailable'])
-  t.equal(world.sent.length, 2)
-  t.equal(keysOf(world).size, 1)
-  t.equal((await second.stored())!.key, [...keysOf(world)][0])
+  t.same(await Promise.all([first, second].map(async ({ session }) => await codeOf(session.fetch(API)))), ['unavailable', 'unavailable'])
+  t.same(world.sent.map(({ headers }) => headers.get('Idempotency-Key')), [key, key])
+
+  world.now += 60_000
+  t.equal((await second.session.fetch(API)).status, 200)
+  t.match((await second.stored())!.key, /^[\da-f]{32}$/)
+  t.not((await second.stored())!.key, key, 'the next token has another key')
 })
 
-t.test('a tab that sees the tokens of another tab late uses them, and does not put the used token back', async t => {
+/** A tab with locks, logged in; after 50 ms it sees what another tab has stored. */
+async function lateTab (
+  t: Test, change: (before: StoredSession, world: World) => StoredSession | null
+): Promise<{ world: World, outcome: unknown, written: string[] }> {
+  useLocks(t, async (_name, _options, action) => await action())
   const world = createWorld()
+  const written: string[] = []
   const storage: TokenStorage = { ...memoryStorage(), subscribe: () => () => {} }
-  const { session } = await logIn(world, { storage })
+  const { session, stored } = await logIn(world, { storage })
   await session.logIn(world.tokens())
+  t.notOk('key' in (await stored())!)
   world.expire()
-  const stale = await storage.get()
-  const newer = world.tokens({ refreshToken: 'newer' })
+  const before = (await stored())!
+  const after = change(before, world)
   const visibleAt = world.now + 50
-  storage.get = () => world.now < visibleAt ? stale : JSON.stringify(newer)
-  storage.set = () => { t.fail('nothing is written') }
-  const { result } = await passTime(world, async () => (await session.fetch(API)).status)
-  t.equal(result, 200)
+  storage.get = () => JSON.stringify(world.now < visibleAt ? before : after)
+  storage.set = value => { written.push(value) }
+  world.answers.push(internalError)
+  const { result } = await passTime(world, async () => await session.fetch(API).then(({ status }) => status, err => err.code))
+  return { world, outcome: result, written }
+}
+
+t.test('a tab that sees the tokens of another tab late uses them, and does not put the used token back', async t => {
+  const { world, outcome, written } = await lateTab(t, (_before, world) => world.tokens({ refreshToken: 'newer' }))
+  t.equal(outcome, 200)
   t.equal(world.sent.length, 0)
+  t.same(written, [])
+})
+
+t.test('a tab that sees the log-out of another tab late sends nothing', async t => {
+  const { world, outcome, written } = await lateTab(t, () => null)
+  t.equal(outcome, 'logged-out')
+  t.equal(world.sent.length, 0)
+  t.same(written, [])
 })
 
 t.test('a tab that sees the key of another tab late sends it', async t => {
-  const world = createWorld()
-  const text = memoryStorage()
-  const storage: TokenStorage = { ...text, subscribe: () => () => {} }
-  const { session, stored } = await logIn(world, { storage })
-  await session.logIn(world.tokens())
-  world.expire()
-  const before = await stored()
-  const visibleAt = world.now + 50
-  storage.get = async () => world.now < visibleAt ? JSON.stringify(before) : await text.get()
-  await text.set(JSON.stringify({ ...before, key: 'of another tab' }))
-  world.answers.push(internalError)
-  await passTime(world, async () => await codeOf(session.fetch(API)))
-  t.same([...keysOf(world)], ['of another tab'])
+  const { world, outcome } = await lateTab(t, before => ({ ...before, key: 'of another tab' }))
+  t.equal(outcome, 'unavailable')
+  t.same(world.sent.map(({ headers }) => headers.get('Idempotency-Key')), ['of another tab'])
 })
-
-t.test('without locks, a tab whose session was replaced or ended while it chose a key sends nothing', async t => {
-  for (const [change, code] of [['replaced', undefined], ['ended', 'logged-out']]) {
-    const world = createWorld()
-    const storage: TokenStorage = { ...memoryStorage(), subscribe: () => () => {} }
-    const { session } = await logIn(world, { storage })
-    await session.logIn(world.tokens())
-    world.expire()
-    const { set } = storage
-    storage.set = async value => {
-      storage.set = set
-      await set(value)
-      if (change === 'replaced') await set(JSON.stringify(world.tokens({ refreshToken: 'newer' })))
-      else await storage.remove()
-    }
-    const { result } = await passTime(world, async () => await codeOf(session.fetch(API)))
-    t.equal(result, code)
-    t.equal(world.sent.length, 0)
-  }
-})
-
-function keysOf (world: World): Set<string | null> {
-  return new Set(world.sent.map(({ headers }) => headers.get('Idempotency-Key')))
-}

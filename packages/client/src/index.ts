@@ -3,7 +3,7 @@ import { createBackoff } from './backoff.ts'
 import { loggedOut, SessionError, unavailable } from './errors.ts'
 import { readOptions, type SessionOptions } from './options.ts'
 import { isRefusal, post } from './post.ts'
-import { createRefresh } from './refresh.ts'
+import { createRefresh, newSession } from './refresh.ts'
 import { lifetimeOf, readTokens, type StoredSession, type Tokens } from './tokens.ts'
 import { profileOf, watch, type Profile, type SessionEvent } from './watched-storage.ts'
 
@@ -76,7 +76,7 @@ export function createSession (options: SessionOptions): Session {
       const receivedAt = now()
       await exclusively(async () => {
         await watched.read()
-        await watched.write({ ...checked, receivedAt })
+        await watched.write(newSession(checked, receivedAt, storage))
       })
     },
 

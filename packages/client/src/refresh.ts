@@ -3,10 +3,11 @@ import { loggedOut } from './errors.ts'
 import { webLocks } from './exclusive.ts'
 import type { SessionOptions } from './options.ts'
 import { isRefusal, post } from './post.ts'
-import { readTokens, type StoredSession } from './tokens.ts'
+import type { TokenStorage } from './storage.ts'
+import { readTokens, type StoredSession, type Tokens } from './tokens.ts'
 import type { WatchedStorage } from './watched-storage.ts'
 
-/** Milliseconds after which every tab sees the last write of all tabs. */
+/** Milliseconds in which a tab sees the last write of the tab that held the lock before. */
 const SETTLING = 100
 
 /**
@@ -44,7 +45,7 @@ export function createRefresh (
     const tokens = answer.status === 200 ? readTokens(answer.body) : undefined
     if (tokens?.id === sent.id) {
       backoff.succeeded()
-      return await write({ ...tokens, receivedAt })
+      return await write(newSession(tokens, receivedAt, storage))
     }
     if (isRefusal(answer)) {
       await remove()
@@ -60,16 +61,23 @@ export function createRefresh (
     // The tab that held the lock before may have refreshed: writing now would put the used token back.
     const latest = await settled()
     if (latest.refreshToken !== session.refreshToken || latest.key !== undefined) return latest
-    const written = await write({ ...latest, key: randomKey() })
-    // Without locks, tabs overwrite each other's key. All send the last one, because only the first that arrives can be repeated for ever.
-    return webLocks() === undefined ? { ...written, ...await settled() } : written
+    return await write({ ...latest, key: randomKey() })
   }
 
-  /** The session after all writes of other tabs, which a browser shows late. */
+  /** The session after the writes of other tabs, which a browser shows late. */
   async function settled (): Promise<StoredSession> {
     if (storage.subscribe !== undefined) await delay(SETTLING)
     return orLoggedOut(await read())
   }
+}
+
+/**
+ * The value to store for new tokens. Without locks, tabs may refresh at the same moment and must all send one key, so it is stored with
+ * the token. Elsewhere the key is made when it is needed: a copy of the storage at rest then has no key.
+ */
+export function newSession (tokens: Tokens, receivedAt: number, storage: TokenStorage): StoredSession {
+  const mayRace = storage.subscribe !== undefined && webLocks() === undefined
+  return { ...tokens, receivedAt, ...mayRace && { key: randomKey() } }
 }
 
 function orLoggedOut (session: StoredSession | null): StoredSession {

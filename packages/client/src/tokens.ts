@@ -12,7 +12,7 @@ export interface Tokens {
 export interface StoredSession extends Tokens {
   /** When the access token was requested: Unix milliseconds by the clock of this device. */
   receivedAt?: number
-  /** The `Idempotency-Key` of the refresh under way, or of one that got no clear answer. */
+  /** The `Idempotency-Key` for this refresh token: stored with the first attempt, or with the token where tabs have no locks. */
   key?: string
 }
 
