@@ -10,13 +10,15 @@ import { errorBody } from './errors.ts'
 import type { Health } from './health.ts'
 import type { Metrics } from '#src/metrics/metrics'
 import { countUnread } from '#src/metrics/requests'
+import { BODY_LIMIT } from '#src/http/json'
 import { limitPipelining } from '#src/http/pipelining'
 import { allowOrigins } from '#src/overload/cors'
 import { splitOrigins } from '#src/settings/origins'
 import { parseRate } from '#src/settings/rate'
 import { protect, type ProtectOptions } from '#src/overload/protect'
 import { createRequestIds, identify, identifyRequests, trustPeers } from '#src/http/request-ids'
-import { claimsKeyword, formats } from '#src/schemas/fields'
+import { ajvOptions, extendAjv } from '#src/schemas/validation'
+import { service } from './service.ts'
 import type { Listener, Listeners } from '#src/http/listeners'
 
 /** Options of `buildApp`. All but the logger are decorated on the app under these names, for plugins and routes. */
@@ -28,9 +30,6 @@ export interface AppOptions {
   /** Listeners of the same process; `buildApp` adds the new one. */
   listeners?: Listeners
 }
-
-/** Maximum size of a request's body, bytes. The largest documented body, fully escaped, needs about a quarter of it. */
-const BODY_LIMIT = 32 * 1024
 
 /** Milliseconds within which a whole request must arrive, so that a client that sends a byte a second can't hold its connection longer. */
 const REQUEST_TIMEOUT = 10_000
@@ -59,7 +58,7 @@ export async function buildApp (listener: Listener, options: AppOptions): Promis
   const { listeners = {} } = options
   listeners[listener] = app
   app.decorate('listeners', listeners)
-  app.decorate('connections', watchConnections(app.server, () => { app.turnedAway.count('unread') }))
+  app.decorate('connections', watchConnections(app.server, () => { app.reporter.turnedAway.count('unread') }))
   identifyRequests(app)
   // Without a handler, Node answers an unknown `Expect` header with 417. RFC 9110 section 10.1.1 allows the route to answer instead.
   app.server.on('checkExpectation', (request, response) => app.server.emit('request', request, response))
@@ -68,6 +67,7 @@ export async function buildApp (listener: Listener, options: AppOptions): Promis
     if (listener === 'public') await openToPages(app)
     await app.register(autoload, { dir: folder('plugins'), forceESM: true })
     if (listener === 'public') await app.register(protect, protection(options.config))
+    await app.register(service)
     await app.register(autoload, {
       dir: folder(`routes/${listener}`),
       forceESM: true,
@@ -128,18 +128,14 @@ function serverOptions (listener: Listener, { config, logger, metrics }: AppOpti
     forceCloseConnections: 'idle',
     genReqId: createRequestIds(trustPeers(listener === 'internal' || trustProxy(config))),
     ajv: {
-      // Bodies are taken as sent: no string becomes a number, no default is filled in, no field is removed.
-      customOptions: { coerceTypes: false, useDefaults: false, removeAdditional: false, allowUnionTypes: true },
-      onCreate: ajv => {
-        for (const [name, check] of Object.entries(formats)) ajv.addFormat(name, check)
-        ajv.addKeyword(claimsKeyword)
-      }
+      customOptions: ajvOptions,
+      onCreate: extendAjv
     },
     clientErrorHandler: answerBrokenHttp,
     frameworkErrors: (err, request, reply) => {
       identify(request, reply)
       countUnread(metrics, listener, 'malformed')
-      request.server.refused.count(err.code)
+      request.server.reporter.refused.count(err.code)
       request.log.debug({ reason: err.code }, 'request refused')
       reply.header('cache-control', 'no-store').code(400 as never).send(errorBody(400) as never)
     }

@@ -40,7 +40,7 @@ export function answerBrokenHttp (this: FastifyInstance, err: NodeJS.ErrnoExcept
     socket.destroy()
     return
   }
-  this.refused.count(String(err.code))
+  this.reporter.refused.count(String(err.code))
   end(this, socket, err.code === 'ERR_HTTP_REQUEST_TIMEOUT' ? late : malformed)
 }
 
@@ -49,7 +49,7 @@ export function answerBrokenHttp (this: FastifyInstance, err: NodeJS.ErrnoExcept
  * that response and all later ones, so that the client tries again.
  */
 export function answerSurplus (app: FastifyInstance, insteadOf: ServerResponse): void {
-  app.turnedAway.count('pipelined')
+  app.reporter.turnedAway.count('pipelined')
   end(app, insteadOf.req.socket, { bytes: late.bytes, outcome: 'overloaded', insteadOf })
 }
 

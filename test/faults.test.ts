@@ -15,7 +15,7 @@ const byHand = topology === 'single' ? {} : { skip: 'nobody makes a master a rep
 /** Resolves when both listeners have reconnected and can serve the guest. */
 async function healed (service: Service): Promise<void> {
   const reach = async (): Promise<boolean> =>
-    await Promise.all([service.public, service.internal].map(async ({ sessions }) => await sessions.find(guest.userId, 'any'))).then(() => true, () => false)
+    await Promise.all([service.public, service.internal].map(async ({ store }) => await store.find(guest.userId, 'any'))).then(() => true, () => false)
   await until('Redis can be used again', async () => await reach() && (await service.internal.inject('/readyz')).statusCode === 200)
 }
 

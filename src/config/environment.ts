@@ -220,11 +220,12 @@ export function trustProxy ({ TRUST_PROXY: value }: Config): boolean | string {
 }
 
 /** Whether the variable is a number. Its digits are checked first, because JavaScript also reads 0x10 and 1e3 as numbers. */
-function isNumber (name: string): boolean {
+export function isNumber (name: string): boolean {
   return ['integer', 'number'].includes((Environment.properties[name as keyof Config] as { type: string }).type)
 }
 
-function mustBe (name: string): string {
+/** The sentence about a wrong value. */
+export function mustBe (name: string): string {
   return `${name} must be ${Environment.properties[name as keyof Config].description}.`
 }
 

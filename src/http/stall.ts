@@ -18,8 +18,9 @@ const EMPTYING_TURNS = 1024
  */
 let awakeAt = Infinity
 
-/** Call it when the process begins to listen. A slow start is no stall, because no requests wait during it. */
+/** Call it when the process begins to listen; later calls change nothing. A slow start is no stall, because no requests wait during it. */
 export function watchForStalls (): void {
+  if (awakeAt !== Infinity) return
   awakeAt = performance.now()
   heartbeat()
 }

@@ -13,7 +13,7 @@ import type { Tokens } from '#src/tokens/tokens'
 /** Dependencies of these functions; every listener's `app` satisfies them. */
 export interface Dependencies {
   tokens: Pick<Tokens, 'verifyAccess' | 'verifyRefresh'>
-  sessions: Pick<SessionStore, 'find' | 'findRefreshable'>
+  store: Pick<SessionStore, 'find' | 'findRefreshable'>
 }
 
 /** An authentic token of a live session. */
@@ -31,16 +31,16 @@ const ASKS_FOR_REFRESH = 'refresh_token'
  * An access token is active until its `exp` while its session lives, whatever the session's generation.
  * @throws StoreUnavailable when Redis could not be asked.
  */
-export async function activeAccess ({ tokens, sessions }: Dependencies, token: string): Promise<ActiveToken<AccessClaims> | undefined> {
+export async function activeAccess ({ tokens, store }: Dependencies, token: string): Promise<ActiveToken<AccessClaims> | undefined> {
   const claims = tokens.verifyAccess(token)
-  const session = claims && await sessions.find(claims.id, claims.sid)
+  const session = claims && await store.find(claims.id, claims.sid)
   return session === undefined || session.now >= claims!.exp ? undefined : { claims: claims!, session, expiresAt: claims!.exp }
 }
 
 /** A refresh token is active exactly when a refresh with it would succeed. No device is checked: the caller is another service. */
-async function activeRefresh ({ tokens, sessions }: Dependencies, token: string): Promise<ActiveToken<RefreshClaims> | undefined> {
+async function activeRefresh ({ tokens, store }: Dependencies, token: string): Promise<ActiveToken<RefreshClaims> | undefined> {
   const claims = tokens.verifyRefresh(token)
-  const found = claims && await sessions.findRefreshable(claims)
+  const found = claims && await store.findRefreshable(claims)
   return found && { claims: claims!, session: found.session, expiresAt: found.refreshableUntil }
 }
 

@@ -1,7 +1,5 @@
-import type { FastifyError, onResponseHookHandler, RouteOptions } from 'fastify'
-import { Aborted, RefreshRefused, TurnedAway } from '#src/errors'
+import type { onResponseHookHandler, RouteOptions } from 'fastify'
 import type { Listener } from '#src/http/listeners'
-import type { RefreshOutcome } from './definitions.ts'
 import { addSeries, observe, type Series } from './instruments.ts'
 import type { Metrics } from './metrics.ts'
 
@@ -18,13 +16,6 @@ export function createRequestObserver ({ requests }: Metrics, listener: Listener
     observe(byStatus[status] ??= addSeries(requests, { ...labels, status }), reply.elapsedTime / 1000)
     done()
   }
-}
-
-/** Outcome of a refresh or a log-out that was answered with an error and `status`. */
-export function refusedOutcome (err: FastifyError | RefreshRefused | TurnedAway, status: number): RefreshOutcome {
-  if (err instanceof RefreshRefused || err instanceof TurnedAway) return err.outcome
-  if (err instanceof Aborted) return 'aborted'
-  return status === 500 ? 'unavailable' : 'malformed'
 }
 
 /** Counts bytes that became no request of a route. On the public listener they count as refreshes, because clients send little else. */

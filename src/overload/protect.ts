@@ -28,7 +28,7 @@ export interface ProtectOptions {
  * and its health checks must reach a busy replica, or the load balancer would move that replica's load to the others.
  */
 export const protect = fp<ProtectOptions>(async (app, options) => {
-  const { server, turnedAway } = app
+  const { server, reporter: { turnedAway } } = app
   const { redisPrefix, ratePerAddress, ratePerSession } = options
   const concurrencyLimit = createConcurrencyLimit(options.maxRefreshesInFlight)
   app.decorate('concurrencyLimit', concurrencyLimit)

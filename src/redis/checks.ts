@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
-import { Cluster, type Redis } from 'ioredis'
+import type { Redis } from 'ioredis'
 import { eventsChannel, userKey } from './records.ts'
-import type { RedisClient } from './client.ts'
+import { isCluster, type RedisClient } from './client.ts'
 import { addressOf, mastersOf } from './topology.ts'
 
 /** The oldest major version with the features that the scripts use: script flags, EXPIREAT GT, redis.acl_check_cmd. */
@@ -31,7 +31,7 @@ export interface Needs {
  */
 export async function checkRedis (redis: RedisClient, needs: Needs, place: string): Promise<Finding[]> {
   const found = await Promise.all(mastersOf(redis).reached.map(async server => {
-    const where = redis instanceof Cluster ? `${addressOf(server)} of ${place}` : place
+    const where = isCluster(redis) ? `${addressOf(server)} of ${place}` : place
     // The next checks would fail on an older server or a Sentinel.
     const faults = checkVersion(await server.info('server'), where)
     if (faults.length > 0) return faults

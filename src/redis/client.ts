@@ -6,6 +6,11 @@ import type { RedisAddress } from '#src/settings/redis-url'
 /** One server, the master that sentinels name, or a Cluster. */
 export type RedisClient = Redis | Cluster
 
+/** Not by `instanceof`: the client of an app may come from another copy of ioredis. */
+export function isCluster (redis: RedisClient): redis is Cluster {
+  return redis.isCluster
+}
+
 /** Settings for reaching Redis, besides the URL. */
 export interface ClientOptions {
   tls?: TlsOptions | undefined
@@ -164,8 +169,8 @@ class SentinelClient extends Redis {
 
 /** Call before the client connects. Resolves when commands can be sent; in a Cluster, to every reachable master. */
 export async function whenReady (redis: RedisClient): Promise<void> {
-  await new Promise(resolve => redis.once(redis instanceof Cluster ? 'refresh' : 'ready', resolve))
-  if (!(redis instanceof Cluster)) return
+  await new Promise(resolve => redis.once(isCluster(redis) ? 'refresh' : 'ready', resolve))
+  if (!isCluster(redis)) return
   const reached = await Promise.all(redis.nodes('master').map(isReached))
   /* c8 ignore next -- only when replicas alone answer at the start */
   if (!reached.includes(true)) await whenReady(redis)

@@ -1,6 +1,6 @@
-import { Cluster, type Redis } from 'ioredis'
+import type { Cluster, Redis } from 'ioredis'
 import type { FastifyBaseLogger } from 'fastify'
-import type { RedisClient } from './client.ts'
+import { isCluster, type RedisClient } from './client.ts'
 import { withoutArguments } from '#src/log/redact'
 import { addressOf, createTopology } from './topology.ts'
 import { FOREIGN } from './failure-hint.ts'
@@ -25,7 +25,7 @@ export function watchReasons (redis: RedisClient): Reasons {
       if (message !== 'Connection is closed.') last = withoutArguments(message)
       if (REFUSAL.test(message) || FOREIGN.test(message)) reject(new Error(last))
     }
-    if (redis instanceof Cluster) {
+    if (isCluster(redis)) {
       redis.on('node error', note)
       redis.on('+node', (node: Redis) => node.on('ready', () => { last = 'it closed the connection' }))
       // Emitted when no node answered; `node error` has given each node's reason.
@@ -55,7 +55,7 @@ export function logChanges (redis: RedisClient, display: string, reason: () => s
     if (lost) log.info({ redis: display }, 'the connection to Redis is back')
     lost = false
   }
-  if (redis instanceof Cluster) watchCoverage(redis, onLost, onBack)
+  if (isCluster(redis)) watchCoverage(redis, onLost, onBack)
   else redis.on('reconnecting', () => onLost()).on('ready', onBack)
 }
 
@@ -76,7 +76,7 @@ function watchCoverage (cluster: Cluster, onLost: (missing: string[]) => void, o
 
 /** Calls `onReconnect` for every reconnect; in a Cluster, for each server. Call it when the client is connected. */
 export function watchReconnects (redis: RedisClient, onReconnect: () => void): void {
-  if (!(redis instanceof Cluster)) {
+  if (!isCluster(redis)) {
     redis.on('ready', onReconnect)
     return
   }

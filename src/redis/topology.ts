@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { Cluster, Command, type Redis } from 'ioredis'
-import type { RedisClient } from './client.ts'
+import { Command, type Cluster, type Redis } from 'ioredis'
+import { isCluster, type RedisClient } from './client.ts'
 
 /** Minimum milliseconds between two slot refreshes that requests trigger. */
 const REFRESH_PAUSE = 100
@@ -15,14 +15,16 @@ export interface Topology {
   masters (): Set<string>
   /** Reads the slots again, after a pause if they were just read. Resolves when the read has succeeded or failed. */
   refresh (): Promise<void>
+  /** Removes the listeners from the Cluster. */
+  release (): void
 }
 
 export function createTopology (cluster: Cluster): Topology {
   const nodes = new Map<string, Redis>()
   const add = (node: Redis): void => { nodes.set(addressOf(node), node) }
   cluster.nodes().forEach(add)
-  cluster.on('+node', add)
-  cluster.on('-node', (node: Redis) => { if (nodes.get(addressOf(node)) === node) nodes.delete(addressOf(node)) })
+  const remove = (node: Redis): void => { if (nodes.get(addressOf(node)) === node) nodes.delete(addressOf(node)) }
+  cluster.on('+node', add).on('-node', remove)
 
   let pause: Promise<unknown> = Promise.resolve()
   let refreshing: Promise<void> | undefined
@@ -36,7 +38,8 @@ export function createTopology (cluster: Cluster): Topology {
     ownerOf: key => cluster.slots[slotOf(key)]?.[0],
     node: address => nodes.get(address!),
     masters: () => slotOwners(cluster),
-    refresh: async () => await (refreshing ??= readSlots())
+    refresh: async () => await (refreshing ??= readSlots()),
+    release: () => { cluster.off('+node', add).off('-node', remove) }
   }
 }
 
@@ -48,7 +51,7 @@ export interface Masters {
 }
 
 export function mastersOf (redis: RedisClient): Masters {
-  if (!(redis instanceof Cluster)) return { reached: [redis], away: [] }
+  if (!isCluster(redis)) return { reached: [redis], away: [] }
   // ioredis drops an unreachable server from its nodes, but the slot table still lists it as an owner.
   const owners = slotOwners(redis)
   const reached = redis.nodes('master').filter(node => node.status === 'ready' && owners.delete(addressOf(node)))

@@ -39,8 +39,11 @@ export const SessionTokens = Type.Object({
   examples: [{ id: 1, email: 'guest@keygenqt.com', role: 'GUEST', token: 'eyJ…', refreshToken: 'eyJ…' }]
 })
 
+/** The five documented keys. */
+export type TokensOfSession = Static<typeof SessionTokens>
+
 /** Builds the five documented keys from the current state of a session. */
-export function sessionTokens (tokens: Tokens, { generation, profile, claims, now }: LiveSession): Static<typeof SessionTokens> {
+export function sessionTokens (tokens: Tokens, { generation, profile, claims, now }: LiveSession): TokensOfSession {
   return {
     id: generation.id,
     email: profile.email,

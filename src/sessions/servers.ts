@@ -1,5 +1,5 @@
-import { Cluster, type Redis } from 'ioredis'
-import type { RedisClient } from '#src/redis/client'
+import type { Cluster, Redis } from 'ioredis'
+import { isCluster, type RedisClient } from '#src/redis/client'
 import { clusterRoutes, type Routes } from '#src/redis/redirects'
 import { createTopology } from '#src/redis/topology'
 import { commandOf, defineScripts, type ServerScripts } from './scripts.ts'
@@ -33,29 +33,36 @@ export interface Servers extends Routes<Server> {
   takeAhead (): number | undefined
   /** Returns one key for each server, made by `keyOf` from 1, 2, 3 and so on. */
   sample (keyOf: (n: number) => string): string[]
+  /** Removes every listener from the client, which may live on. */
+  release (): void
 }
 
 /** `define` defines the scripts on each server's connection. */
 export function createServers (redis: RedisClient, createClock = createRedisClock, define: Definition = defineScripts): Servers {
-  const create = (redis: Redis): Server => createServer(redis, createClock(), define(redis))
-  if (redis instanceof Cluster) return ofCluster(redis, create)
+  const releases: Array<() => void> = []
+  const create = (redis: Redis): Server => createServer(redis, createClock(), define(redis), releases)
+  const release = (): void => { for (const end of releases.splice(0)) end() }
+  if (isCluster(redis)) return ofCluster(redis, create, releases, release)
   // Its calls are collected already; automatic pipelining would hold them back for another turn of the event loop.
-  redis.options.autoPipeliningIgnoredCommands = [commandOf('rotate')]
-  return ofSingle(create(redis))
+  const { autoPipeliningIgnoredCommands: ignored = [] } = redis.options
+  redis.options.autoPipeliningIgnoredCommands = [...new Set([...ignored, commandOf('rotate')])]
+  return { ...ofSingle(create(redis)), release }
 }
 
-function createServer (redis: Redis, clock: RedisClock, scripts: ServerScripts): Server {
+function createServer (redis: Redis, clock: RedisClock, scripts: ServerScripts, releases: Array<() => void>): Server {
   // A new connection may reach another server. The clock is read ahead, so that the first request needs only one round trip too.
   const readClock = async (): Promise<void> => {
     const [seconds, microseconds] = await redis.time()
     clock.observe(Number(seconds) * 1000 + Math.floor(Number(microseconds) / 1000))
   }
-  redis.on('close', () => clock.reset())
-  redis.on('ready', () => { readClock().catch(() => {}) })
+  const onClose = (): void => { clock.reset() }
+  const onReady = (): void => { readClock().catch(() => {}) }
+  redis.on('close', onClose).on('ready', onReady)
+  releases.push(() => { redis.off('close', onClose).off('ready', onReady) })
   return { ...scripts, clock, readClock }
 }
 
-function ofSingle (server: Server): Servers {
+function ofSingle (server: Server): Omit<Servers, 'release'> {
   return {
     batchSize: BATCH_SIZE,
     of: () => server,
@@ -66,8 +73,11 @@ function ofSingle (server: Server): Servers {
 }
 
 /** Every master has its own clock. */
-function ofCluster (cluster: Cluster, create: (redis: Redis) => Server): Servers {
+function ofCluster (
+  cluster: Cluster, create: (redis: Redis) => Server, releases: Array<() => void>, release: () => void
+): Servers {
   const topology = createTopology(cluster)
+  releases.push(topology.release)
   const servers = new WeakMap<Redis, Server>()
   const serverOf = (node: Redis, asking: boolean): Server => {
     let server = servers.get(node)
@@ -88,7 +98,8 @@ function ofCluster (cluster: Cluster, create: (redis: Redis) => Server): Servers
         if (missing.delete(topology.ownerOf(keyOf(n))!)) keys.push(keyOf(n))
       }
       return keys
-    }
+    },
+    release
   }
 }
 

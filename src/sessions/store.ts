@@ -70,6 +70,8 @@ export interface SessionStore {
   probe (): Promise<void>
   /** For metrics: seconds that Redis's clock is ahead of this machine's, including a step forward since the last call. */
   takeClockAhead (): number | undefined
+  /** Removes every listener from the Redis clients, which may live on. */
+  release (): void
 }
 
 /** Each server gets its own clock; tests may pass a wrong one. */
@@ -90,11 +92,13 @@ export function createSessionStore (redis: RedisClient, options: SessionStoreOpt
     return { ...createRunner(servers, prefix, observe), confirm }
   }
 
-  return forCaller(CLIENT, { options, run, runAndWait, confirm, rotateInBatch, probe, takeClockAhead: servers.takeAhead })
+  return forCaller(CLIENT, {
+    options, run, runAndWait, confirm, rotateInBatch, probe, takeClockAhead: servers.takeAhead, release: servers.release
+  })
 }
 
 /** The parts of a store that all callers share. */
-interface Shared extends Runner, Pick<SessionStore, 'takeClockAhead'> {
+interface Shared extends Runner, Pick<SessionStore, 'takeClockAhead' | 'release'> {
   options: CommandOptions
   runAndWait: Runner['run']
   confirm: Confirm | undefined
@@ -102,7 +106,7 @@ interface Shared extends Runner, Pick<SessionStore, 'takeClockAhead'> {
 }
 
 function forCaller (caller: string, shared: Shared): SessionStore {
-  const { options, run, runAndWait, confirm, rotateInBatch, probe, takeClockAhead } = shared
+  const { options, run, runAndWait, confirm, rotateInBatch, probe, takeClockAhead, release } = shared
   const commands = createCommands(options, caller)
 
   return {
@@ -158,6 +162,8 @@ function forCaller (caller: string, shared: Shared): SessionStore {
 
     probe,
 
-    takeClockAhead
+    takeClockAhead,
+
+    release
   }
 }

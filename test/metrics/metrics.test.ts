@@ -9,7 +9,7 @@ import { Aborted, TurnedAway } from '#src/errors'
 import { createHealth } from '#src/health'
 import { refreshOutcomes } from '#src/metrics/definitions'
 import { createMetrics } from '#src/metrics/metrics'
-import { refusedOutcome } from '#src/metrics/requests'
+import { refusedOutcome } from '#src/metrics/outcomes'
 import { createRedisClock } from '#src/sessions/servers'
 import { scriptResults } from '#src/sessions/runner'
 import { createSessionStore } from '#src/sessions/store'
@@ -195,7 +195,7 @@ t.test('every script counts the expired sessions that it removes', async t => {
       await edit(service, alive, 3, 9_999_999_999)
       await service.refresh(alive.refreshToken, 'alive')
     }],
-    find: [{}, async alive => await service.public.sessions.find(1, claimsOf(alive.refreshToken).sid)]
+    find: [{}, async alive => await service.public.store.find(1, claimsOf(alive.refreshToken).sid)]
   }
   for (const [name, [expected, act]] of Object.entries(calls)) {
     await service.call('DELETE', '/internal/users/1/sessions')
@@ -266,7 +266,7 @@ t.test('counts script calls by result, and reports the state of the connection t
 t.test('a call is observed once, with its final result', async t => {
   const redis = await startRedis(t)
   const service = await build(t, redis)
-  const { generation } = await service.public.sessions.open(guest)
+  const { generation } = await service.public.store.open(guest)
   const seen: unknown[] = []
   const options = {
     prefix: service.config.REDIS_PREFIX,

@@ -172,10 +172,10 @@ t.test('a refresh proceeds when Redis does not count in time', async t => {
   t.equal((await service.refresh(refreshToken)).statusCode, 200)
   t.equal((await overRate(async () => await service.refresh(refreshToken))).statusCode, 429)
   redis.freeze()
-  const { redis: connection, sessions } = service.public
-  const { rotate } = sessions
+  const { redis: connection, store } = service.public
+  const { rotate } = store
   const goesAhead = new Promise<string>(resolve => {
-    sessions.rotate = async (...args) => {
+    store.rotate = async (...args) => {
       resolve(connection.status)
       return await rotate(...args)
     }

@@ -119,7 +119,7 @@ t.test('a route below /internal names its scope, or the start fails', async t =>
   const app = Fastify()
   t.teardown(async () => await app.close())
   app.decorate('config', service.config)
-  app.decorate('sessions', service.internal.sessions)
+  app.decorate('store', service.internal.store)
   await hooks(app, {})
   t.throws(() => app.get('/internal/x', { schema: { response: {} } }, async () => ''), { message: 'the route /internal/x names no scope' })
 })

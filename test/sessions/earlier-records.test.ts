@@ -41,7 +41,7 @@ t.test('the record of an earlier version has five parts, and no zeros before the
 
 t.test('a session of an earlier version is found, listed and refreshed', async t => {
   const { service, key, second } = await setup(t)
-  t.match(await service.internal.sessions.find(guest.userId, sid), { gen: 2, email: guest.email, role: guest.role })
+  t.match(await service.internal.store.find(guest.userId, sid), { gen: 2, email: guest.email, role: guest.role })
   t.match((await service.call('GET', '/internal/users/1/sessions')).json(), { sessions: [{ sid, label: 'Pixel 9', generation: 2 }] })
   const { refreshToken } = (await service.refresh(second)).json()
   t.match(claimsOf(refreshToken), { id: 1, sid, gen: 3 })
@@ -73,9 +73,9 @@ t.test('its device is replaced by a new log-in', async t => {
 t.test('parts after the fifth are no part of the device, and unknown parts are ignored', async t => {
   for (const more of [':AAAAAAAA', ':-', ':AAAAAAAA:-:-', ':-:1000:-', ':-:1000:2000:later:and later']) {
     const { service, second } = await setup(t, `${earlier.record[field]}${more}`)
-    t.match(await service.internal.sessions.find(guest.userId, sid), { gen: 2 }, more)
-    t.match(await service.internal.sessions.findRefreshable(claimsOf(second)), { session: { gen: 2 } })
-    t.equal((await service.internal.sessions.list(guest.userId)).length, 1)
+    t.match(await service.internal.store.find(guest.userId, sid), { gen: 2 }, more)
+    t.match(await service.internal.store.findRefreshable(claimsOf(second)), { session: { gen: 2 } })
+    t.equal((await service.internal.store.list(guest.userId)).length, 1)
     t.equal((await service.refresh(second, 'another')).statusCode, 400)
     t.equal((await service.refresh(second)).statusCode, 200)
   }

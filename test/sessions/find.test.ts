@@ -18,7 +18,7 @@ async function setup (t: Test, server = redis): Promise<Setup> {
   const { config, internal } = await build(t, server)
   const key = `${config.REDIS_PREFIX}${guest.userId}`
   return {
-    store: internal.sessions,
+    store: internal.store,
     key,
     bytes: async () => [(await server.client.dumpBuffer(key))?.toString('hex'), await server.client.expiretime(key)]
   }

@@ -30,16 +30,16 @@ t.test('a script that Redis forgets twice within a call is sent again', async t 
   t.teardown(() => { proxy.close() })
   const service = await build(t, { url: `redis://127.0.0.1:${(proxy.address() as AddressInfo).port}` })
   const users = await Promise.all([1, 2, 3].map(async userId => await service.open({ userId })))
-  const { sessions } = service.public
+  const { store } = service.public
   // Calls of one turn share a write, except refreshes, which share a call.
-  const count = async (): Promise<number[]> => await Promise.all(users.map(async ({ id }) => (await sessions.list(id)).length))
+  const count = async (): Promise<number[]> => await Promise.all(users.map(async ({ id }) => (await store.list(id)).length))
   t.same(await count(), [1, 1, 1])
   flushes = 3
   t.same(await count(), [1, 1, 1])
   t.equal(flushes, 0)
 
   const rotate = async (): Promise<string[]> => await Promise.all(users.map(async ({ refreshToken }) =>
-    (await sessions.rotate(claimsOf(refreshToken), guest.deviceId)).outcome))
+    (await store.rotate(claimsOf(refreshToken), guest.deviceId)).outcome))
   t.same(await rotate(), ['rotated', 'rotated', 'rotated'])
   flushes = 1
   t.same(await rotate(), ['retried', 'retried', 'retried'])

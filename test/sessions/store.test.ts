@@ -37,7 +37,7 @@ async function setup (t: Test, overrides: Record<string, string> = {}, userId = 
   await subscriber.subscribe(`${prefix}events`)
   const record = async (sid: string): Promise<number[]> => (await client.hget(key, `s:${sid}`))!.split(':').slice(0, 4).map(Number)
   return {
-    store: service.public.sessions,
+    store: service.public.store,
     prefix,
     key,
     record,

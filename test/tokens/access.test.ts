@@ -1,9 +1,8 @@
 import { createHmac, createPrivateKey, createPublicKey, sign, type KeyObject } from 'node:crypto'
-import Fastify, { type FastifyInstance } from 'fastify'
 import { compactVerify } from 'jose'
-import t, { type Test } from 'tap'
-import jwt from '../../plugins/jwt.ts'
+import t from 'tap'
 import { loadConfig, type RunnableConfig } from '#src/config/environment'
+import { createSigning, type Signing } from '#src/core/signing'
 import { parseKeys } from '#src/tokens/keys'
 import { parsePrivateKeys } from '#src/tokens/private-keys'
 import { hasLowerS, twinOf, withLowerS } from '../support/es256.ts'
@@ -18,13 +17,9 @@ const pems = { EdDSA: privateKey('EdDSA'), ES256: privateKey('ES256'), RS256: pr
 const [secretA, refreshSecret] = [secret(), secret()]
 const kidOf = (pem: string): string => parsePrivateKeys(pem)[0]!.kid
 
-async function appWith (t: Test, overrides: Record<string, string>): Promise<FastifyInstance> {
-  const app = Fastify()
-  t.teardown(async () => await app.close())
+async function appWith (overrides: Record<string, string>): Promise<Signing> {
   const env = environment('redis://localhost', { ACCESS_TOKEN_SECRETS: secretA, REFRESH_TOKEN_SECRETS: refreshSecret, ...overrides })
-  app.decorate('config', loadConfig(env) as RunnableConfig)
-  await app.register(jwt)
-  return app
+  return await createSigning(loadConfig(env) as RunnableConfig)
 }
 
 const encode = (value: object): string => Buffer.from(JSON.stringify(value)).toString('base64url')
@@ -43,11 +38,11 @@ const eddsa = (key: KeyObject) => (input: string): Buffer => sign(null, Buffer.f
 
 t.test('the first private key signs; tokens of every key and secret verify, expired ones too', async t => {
   const { EdDSA, ES256, RS256 } = pems
-  const secrets = await appWith(t, {})
-  const all = await appWith(t, { ACCESS_TOKEN_PRIVATE_KEYS: `${ES256},${EdDSA},${RS256}` })
-  const keysAlone = await appWith(t, { ACCESS_TOKEN_PRIVATE_KEYS: EdDSA + RS256, ACCESS_TOKEN_SECRETS: '' })
-  const served = await appWith(t, { ACCESS_TOKEN_PRIVATE_KEYS: `HS512,${ES256}` })
-  const header = (app: FastifyInstance): object => JSON.parse(Buffer.from(app.tokens.signAccess(generation, 1).split('.')[0]!, 'base64url').toString())
+  const secrets = await appWith({})
+  const all = await appWith({ ACCESS_TOKEN_PRIVATE_KEYS: `${ES256},${EdDSA},${RS256}` })
+  const keysAlone = await appWith({ ACCESS_TOKEN_PRIVATE_KEYS: EdDSA + RS256, ACCESS_TOKEN_SECRETS: '' })
+  const served = await appWith({ ACCESS_TOKEN_PRIVATE_KEYS: `HS512,${ES256}` })
+  const header = (app: Signing): object => JSON.parse(Buffer.from(app.tokens.signAccess(generation, 1).split('.')[0]!, 'base64url').toString())
 
   t.same(header(secrets), { alg: 'HS512', typ: 'JWT', kid: parseKeys(secretA)[0].kid })
   t.same(header(all), { alg: 'ES256', typ: 'JWT', kid: kidOf(ES256) })
@@ -55,8 +50,8 @@ t.test('the first private key signs; tokens of every key and secret verify, expi
   t.same(header(served), header(secrets), 'the secret signs while the keys are only served')
   t.same(served.jwks.map(({ kid }) => kid), [kidOf(ES256)])
 
-  const signers: Record<string, FastifyInstance['tokens']> = { secrets: secrets.tokens, served: served.tokens }
-  for (const [algorithm, pem] of Object.entries(pems)) signers[algorithm] = (await appWith(t, { ACCESS_TOKEN_PRIVATE_KEYS: pem })).tokens
+  const signers: Record<string, Signing['tokens']> = { secrets: secrets.tokens, served: served.tokens }
+  for (const [algorithm, pem] of Object.entries(pems)) signers[algorithm] = (await appWith({ ACCESS_TOKEN_PRIVATE_KEYS: pem })).tokens
   for (const [name, tokens] of Object.entries(signers)) {
     t.same(all.tokens.verifyAccess(tokens.signAccess(generation, 100)), { ...claims, iat: 100, exp: 1000 }, name)
   }
@@ -66,9 +61,9 @@ t.test('the first private key signs; tokens of every key and secret verify, expi
 })
 
 t.test('refresh tokens are HS512 with any access token key, and neither kind passes as the other', async t => {
-  const before = await appWith(t, {})
+  const before = await appWith({})
   for (const [algorithm, pem] of Object.entries(pems)) {
-    const { tokens } = await appWith(t, { ACCESS_TOKEN_PRIVATE_KEYS: pem })
+    const { tokens } = await appWith({ ACCESS_TOKEN_PRIVATE_KEYS: pem })
     const [access, refresh] = [tokens.signAccess(generation, 1), tokens.signRefresh(generation)]
     t.equal(refresh, before.tokens.signRefresh(generation), `${algorithm}: the refresh token has the same bytes`)
     t.equal(tokens.verifyRefresh(access), undefined)
@@ -84,7 +79,7 @@ t.test('refresh tokens are HS512 with any access token key, and neither kind pas
 })
 
 t.test('rejects every token that differs from ours', async t => {
-  const { tokens } = await appWith(t, { ACCESS_TOKEN_PRIVATE_KEYS: Object.values(pems).join('') })
+  const { tokens } = await appWith({ ACCESS_TOKEN_PRIVATE_KEYS: Object.values(pems).join('') })
   const [ed, ec, rsa] = Object.values(pems).map(pem => createPrivateKey(pem)) as [KeyObject, KeyObject, KeyObject]
   const [edKid, ecKid, rsaKid] = Object.values(pems).map(kidOf) as [string, string, string]
   const { kid: secretKid } = parseKeys(secretA)[0]
@@ -143,7 +138,7 @@ t.test('rejects every token that differs from ours', async t => {
 })
 
 t.test('ES256: every token has the lower s, and the same token with the higher s is rejected', async t => {
-  const { tokens } = await appWith(t, { ACCESS_TOKEN_PRIVATE_KEYS: pems.ES256 })
+  const { tokens } = await appWith({ ACCESS_TOKEN_PRIVATE_KEYS: pems.ES256 })
   const key = createPublicKey(pems.ES256)
   const signed = Array.from({ length: 300 }, (_, i) => tokens.signAccess(generation, 1000 + i))
   t.equal(signed.filter(hasLowerS).length, 300)
@@ -159,7 +154,7 @@ const toBytes = (number: bigint, length: number): Buffer => Buffer.from(number.t
 const toNumber = (bytes: Buffer): bigint => BigInt(`0x${bytes.toString('hex')}`)
 
 t.test('EdDSA and RS256: rejects other numbers of the same residue, and signatures with a byte more or less', async t => {
-  const { tokens } = await appWith(t, { ACCESS_TOKEN_PRIVATE_KEYS: pems.EdDSA + pems.RS256 })
+  const { tokens } = await appWith({ ACCESS_TOKEN_PRIVATE_KEYS: pems.EdDSA + pems.RS256 })
   const [ed, rsa] = [createPrivateKey(pems.EdDSA), createPrivateKey(pems.RS256)]
   const spell = (alg: string, pem: string, sub: object, signature: (input: string) => Buffer): Record<string, unknown> | undefined =>
     tokens.verifyAccess(handmade({ alg, kid: kidOf(pem) }, sub, signature)) as Record<string, unknown> | undefined

@@ -1,24 +1,20 @@
 import { createHmac } from 'node:crypto'
 import fc from 'fast-check'
-import Fastify, { type FastifyInstance } from 'fastify'
-import t, { type Test } from 'tap'
+import t from 'tap'
 import { loadConfig, type RunnableConfig } from '#src/config/environment'
-import jwt from '../../plugins/jwt.ts'
+import { createSigning } from '#src/core/signing'
 import { parseKeys } from '#src/tokens/keys'
+import type { Tokens } from '#src/tokens/tokens'
 import { claimsOf, environment, secret } from '../support/helper.ts'
 
 const generation = { id: 7, sid: 'A'.repeat(22), gen: 3, iat: 1_700_000_000, exp: 1_700_000_900 }
 const [secretA, secretB, accessSecret] = [secret(), secret(), secret()]
 
-async function tokensWith (t: Test, overrides: Record<string, string> = {}): Promise<FastifyInstance['tokens']> {
-  const app = Fastify()
-  t.teardown(async () => await app.close())
+async function tokensWith (overrides: Record<string, string> = {}): Promise<Tokens> {
   const config = loadConfig(environment('redis://localhost', {
     REFRESH_TOKEN_SECRETS: secretA, ACCESS_TOKEN_SECRETS: accessSecret, ...overrides
   }))
-  app.decorate('config', config as RunnableConfig)
-  await app.register(jwt)
-  return app.tokens
+  return (await createSigning(config as RunnableConfig)).tokens
 }
 
 /** A handmade JWT with any header and claims, signed with node:crypto's HMAC. */
@@ -37,13 +33,13 @@ function resigned (key: string, header: object): string {
 const refreshClaims = { sub: 'Refresh', iss: 'ktor.io', ...generation }
 
 t.test('a refresh token is a pure function of its generation and key', async t => {
-  const [one, other] = [await tokensWith(t), await tokensWith(t)]
+  const [one, other] = [await tokensWith(), await tokensWith()]
   t.equal(one.signRefresh(generation), other.signRefresh({ ...generation }))
   t.equal(one.signRefresh(generation), handmade(secretA, refreshClaims), 'plain HMAC-SHA-512 gives the same token')
 })
 
 t.test('the claims are the documented ones, with sid and gen', async t => {
-  const tokens = await tokensWith(t, { ACCESS_TOKEN_TTL: '60', JWT_ISSUER: 'issuer.example' })
+  const tokens = await tokensWith({ ACCESS_TOKEN_TTL: '60', JWT_ISSUER: 'issuer.example' })
   t.same(claimsOf(tokens.signRefresh(generation)), { ...refreshClaims, iss: 'issuer.example' })
   t.same(claimsOf(tokens.signAccess(generation, 100)),
     { sub: 'Authentication', iss: 'issuer.example', id: 7, sid: generation.sid, iat: 100, exp: 160 })
@@ -52,7 +48,7 @@ t.test('the claims are the documented ones, with sid and gen', async t => {
 })
 
 t.test('a text id keeps its type', async t => {
-  const tokens = await tokensWith(t)
+  const tokens = await tokensWith()
   const text = { ...generation, id: 'user_01' }
   t.match(tokens.verifyRefresh(tokens.signRefresh(text)), text)
   t.match(tokens.verifyAccess(tokens.signAccess(text, 100)), { id: 'user_01', sid: text.sid })
@@ -60,20 +56,20 @@ t.test('a text id keeps its type', async t => {
 })
 
 t.test('the first secret signs, all secrets verify, a removed one does not', async t => {
-  const [old, both, renewed] = [await tokensWith(t),
-    await tokensWith(t, { REFRESH_TOKEN_SECRETS: `${secretB},${secretA}` }), await tokensWith(t, { REFRESH_TOKEN_SECRETS: secretB })]
+  const [old, both, renewed] = [await tokensWith(),
+    await tokensWith({ REFRESH_TOKEN_SECRETS: `${secretB},${secretA}` }), await tokensWith({ REFRESH_TOKEN_SECRETS: secretB })]
   t.match(both.verifyRefresh(old.signRefresh(generation)), generation)
   t.equal(both.signRefresh(generation), renewed.signRefresh(generation))
   t.equal(renewed.verifyRefresh(old.signRefresh(generation)), undefined)
 })
 
 t.test('verification ignores exp, which the store checks', async t => {
-  const tokens = await tokensWith(t)
+  const tokens = await tokensWith()
   t.match(tokens.verifyRefresh(handmade(secretA, { ...refreshClaims, exp: 1 })), { exp: 1 })
 })
 
 t.test('rejects every token that differs from ours', async t => {
-  const tokens = await tokensWith(t)
+  const tokens = await tokensWith()
   const token = tokens.signRefresh(generation)
   const [header, payload, signature] = token.split('.') as [string, string, string]
   const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
@@ -130,8 +126,8 @@ t.test('rejects every token that differs from ours', async t => {
   t.match(tokens.verifyRefresh(token), generation, 'accepts the original')
 })
 
-t.test('rejects every edited token', async t => {
-  const tokens = await tokensWith(t)
+t.test('rejects every edited token', async () => {
+  const tokens = await tokensWith()
   const token = tokens.signRefresh(generation)
   fc.assert(fc.property(fc.nat(token.length - 1), fc.string({ maxLength: 3, unit: 'binary' }), fc.nat(3), (at, insert, drop) => {
     const edited = token.slice(0, at) + insert + token.slice(at + drop)
@@ -139,8 +135,8 @@ t.test('rejects every edited token', async t => {
   }), { numRuns: 2000 })
 })
 
-t.test('rejects tokens assembled from random parts', async t => {
-  const tokens = await tokensWith(t)
+t.test('rejects tokens assembled from random parts', async () => {
+  const tokens = await tokensWith()
   fc.assert(fc.property(fc.json(), fc.json(), fc.uint8Array({ minLength: 64, maxLength: 64 }), (header, payload, signature) => {
     const token = [header, payload, signature].map(part => Buffer.from(part as string).toString('base64url')).join('.')
     return tokens.verifyRefresh(token) === undefined

@@ -1,4 +1,5 @@
 import type { Cluster, Redis } from 'ioredis'
+import { asksMasters, isClient } from '../../../src/redis/client-kind.ts'
 import type { ClientOptions, RedisClient } from '../../../src/redis/client.ts'
 import { isPem, type TlsOptions } from '../../../src/settings/tls-files.ts'
 import { parseRedisUrl } from '../../../src/settings/redis-url.ts'
@@ -61,7 +62,7 @@ export function readOptions (options: SessionValidatorOptions): Settings {
   const address = typeof redisUrl === 'string' ? parseRedisUrl(redisUrl) : undefined
   check(redisUrl === undefined || address !== undefined, 'redisUrl',
     'be redis://host:port/db, redis+sentinel://host:port,…/master/db, redis+cluster://host:port,…, one of them with rediss, or redis+socket:///path')
-  check(redis === undefined || isClient(redis), 'redis', 'be an ioredis client that asks masters, without a keyPrefix')
+  check(redis === undefined || (isClient(redis) && asksMasters(redis)), 'redis', 'be an ioredis client that asks masters, without a keyPrefix')
   check(tls === undefined || (address?.options.tls !== undefined && isTls(tls)), 'tls',
     'be { ca, cert, key } in PEM, the key that of the certificate, and go with a redisUrl over TLS')
   for (const [name, value] of Object.entries({ sentinelUsername, sentinelPassword })) {
@@ -119,13 +120,6 @@ function refuseUnknown (others: object, path = ''): void {
 
 function check (holds: boolean, name: string, demand: string): asserts holds {
   if (!holds) throw new TypeError(`${name} must ${demand}`)
-}
-
-/** Duck-typed: the caller may use another copy of ioredis. Replicas are refused, as they may not know of a log-out yet. */
-function isClient (value: Partial<Redis | Cluster> | null): boolean {
-  if (typeof value?.hmget !== 'function' || typeof value.isCluster !== 'boolean') return false
-  const { keyPrefix, role = 'master', scaleReads = 'master' } = value.options as { keyPrefix?: string, role?: string, scaleReads?: unknown }
-  return !keyPrefix && role === 'master' && scaleReads === 'master'
 }
 
 function isTls (tls: TlsOptions | null): boolean {

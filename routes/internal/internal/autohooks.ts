@@ -11,7 +11,7 @@ import type { Scope } from '#src/settings/api-keys'
 const hooks: FastifyPluginAsync = async app => {
   const keys = apiKeys(app.config)
   const findCaller = createCallers(keys)
-  const stores = new Map(keys.map(({ name }) => [name, app.sessions.as(name)]))
+  const stores = new Map(keys.map(({ name }) => [name, app.store.as(name)]))
 
   app.addHook('onRequest', async (request, reply) => {
     const { gateway = false, scope } = request.routeOptions.config

@@ -51,7 +51,7 @@ t.before(async () => {
 
 /** The store of one replica in this process, with `refresh` in place of its own refresh. */
 function withRefresh (userId: number, refresh: (token: Held, key?: string) => Promise<Answer>): Perform {
-  const store = service.public.sessions
+  const store = service.public.store
   return async (call: Call) => {
     switch (call.type) {
       case 'authenticate': return await authenticate(call.name)
@@ -102,7 +102,7 @@ function readThenWrite (between: () => Promise<unknown>): Perform {
     const [current, ...rest] = (session ?? '').split(':')
     if (current === '') return { type: 'refused' }
     if (gen < Number(current)) {
-      await service.public.sessions.revoke(userId, sid)
+      await service.public.store.revoke(userId, sid)
       return { type: 'refused' }
     }
     await between()

@@ -1,10 +1,9 @@
 import { createHash } from 'node:crypto'
 import assert from 'node:assert/strict'
-import Fastify from 'fastify'
 import type { Redis } from 'ioredis'
 import type { Test } from 'tap'
-import jwt from '../../../plugins/jwt.ts'
 import { loadConfig, type RunnableConfig } from '#src/config/environment'
+import { createSigning } from '#src/core/signing'
 import { sessionTokens } from '#src/schemas/refresh'
 import { eachEnd, type LiveSession } from '#src/sessions/replies'
 import type { ScriptObserver } from '#src/sessions/runner'
@@ -25,12 +24,10 @@ const secrets: Record<string, string> = { a: secret(), b: secret(), c: secret() 
 
 /** Creates a keyring's tokens as the service does. */
 async function tokensOf (keyring: string[]): Promise<Tokens> {
-  const app = Fastify()
-  app.decorate('config', loadConfig(environment('redis://localhost', {
+  const config = loadConfig(environment('redis://localhost', {
     REFRESH_TOKEN_SECRETS: keyring.map(name => secrets[name]!).join(','), ACCESS_TOKEN_SECRETS: secret()
-  })) as RunnableConfig)
-  await app.register(jwt)
-  return app.tokens
+  })) as RunnableConfig
+  return (await createSigning(config)).tokens
 }
 
 const tokensByKeyring = await Promise.all(KEYRINGS.map(tokensOf))

@@ -1,7 +1,6 @@
 import fastifyJwt, { type JWT } from '@fastify/jwt'
-import type { FastifyInstance } from 'fastify'
-import fp from 'fastify-plugin'
-import type { RunnableConfig } from '#src/config/environment'
+import Fastify, { type FastifyInstance } from 'fastify'
+import type { SecretConfig } from '#src/config/environment'
 import { signingKeys, type SigningKey } from '#src/config/signing-keys'
 import { accessTypes, type AccessFormat } from '#src/tokens/claims'
 import { createHs512, encodeHeader } from '#src/tokens/hmac'
@@ -10,20 +9,27 @@ import { parsePrivateKeys, type PublicJwk } from '#src/tokens/private-keys'
 import { withLowerS } from '#src/tokens/signature'
 import { createTokens, type AccessKey, type KeyedJwt, type Tokens } from '#src/tokens/tokens'
 
+/** Tokens, and the public keys that verify access tokens. */
+export interface Signing {
+  tokens: Tokens
+  /** Public keys of `ACCESS_TOKEN_PRIVATE_KEYS`; empty if only secrets are configured. */
+  jwks: PublicJwk[]
+}
+
 /**
- * `app.tokens`: signs and verifies tokens. Access tokens go through @fastify/jwt, registered once for each key so that signing and
+ * Signs and verifies tokens. Access tokens go through @fastify/jwt, registered once for each key so that signing and
  * verifying stay synchronous; algorithm and issuer are pinned here (RFC 8725 section 3.1). Every refresh verifies and
  * signs a refresh token and signs an access token: with a secret, node:crypto does it in half the time.
- * `app.jwks`: the public keys of access tokens.
  */
-export default fp(async app => {
-  const { config } = app
+export async function createSigning (config: SecretConfig): Promise<Signing> {
+  // An app of their own, so that the decorators of @fastify/jwt do not meet those of the app around the service.
+  const app = Fastify()
   const keys = signingKeys(config)
   const access = []
   for (const key of keys.access) access.push(await register(app, config, key))
   const audience = config.ACCESS_TOKEN_AUDIENCE?.split(/ *, */)
 
-  app.decorate('tokens', createTokens({
+  const tokens = createTokens({
     issuer: config.JWT_ISSUER,
     accessTtl: config.ACCESS_TOKEN_TTL,
     profileClaims: (config.ACCESS_TOKEN_CLAIMS?.split(/ *, */) ?? []) as Array<'email' | 'role'>,
@@ -32,9 +38,9 @@ export default fp(async app => {
     refresh: keys.refresh.map(toRefreshKey) as [KeyedJwt, ...KeyedJwt[]],
     signAccess: access[0]!.sign,
     access: access.flatMap(({ keys }) => keys)
-  }))
-  app.decorate('jwks', parsePrivateKeys(config.ACCESS_TOKEN_PRIVATE_KEYS ?? '').map(({ jwk }) => jwk))
-}, { name: 'jwt' })
+  })
+  return { tokens, jwks: parsePrivateKeys(config.ACCESS_TOKEN_PRIVATE_KEYS ?? '').map(({ jwk }) => jwk) }
+}
 
 function toRefreshKey ({ kid, secret }: Key): KeyedJwt {
   return { algorithm: 'HS512', header: encodeHeader('HS512', kid, 'JWT'), ...createHs512(kid, secret) }
@@ -42,7 +48,7 @@ function toRefreshKey ({ kid, secret }: Key): KeyedJwt {
 
 /** Returns the function that signs access tokens with a key, in the configured format, and the keys that verify them in both formats. */
 async function register (
-  app: FastifyInstance, { JWT_ISSUER: issuer, ACCESS_TOKEN_FORMAT: format }: RunnableConfig, { kid, algorithm, secret }: SigningKey
+  app: FastifyInstance, { JWT_ISSUER: issuer, ACCESS_TOKEN_FORMAT: format }: SecretConfig, { kid, algorithm, secret }: SigningKey
 ): Promise<{ sign: KeyedJwt['sign'], keys: AccessKey[] }> {
   const typ = accessTypes[format as AccessFormat]
   const namespace = `access-${kid}`
@@ -73,13 +79,5 @@ function createSigner (jwt: JWT, kid: string, typ: string, algorithm: SigningKey
     case 'HS512': return createHs512(kid, secret as Buffer, typ).sign
     case 'ES256': return claims => withLowerS(jwt.sign(claims))
     default: return claims => jwt.sign(claims)
-  }
-}
-
-declare module 'fastify' {
-  interface FastifyInstance {
-    tokens: Tokens
-    /** Public keys of `ACCESS_TOKEN_PRIVATE_KEYS`; empty if only secrets are configured. */
-    jwks: PublicJwk[]
   }
 }

@@ -1,0 +1,142 @@
+import type { FastifyBaseLogger, FastifyRequest } from 'fastify'
+import { RefreshRefused, type RefusalOutcome } from '#src/errors'
+import type { LogoutOutcome, RefreshOutcome } from '#src/metrics/definitions'
+import type { ConcurrencyLimit } from '#src/overload/concurrency-limit'
+import type { Limiter } from '#src/overload/rate-limit'
+import { nameOfSession } from '#src/overload/rate-limit-names'
+import { sessionTokens, type TokensOfSession } from '#src/schemas/refresh'
+import type { LiveSession } from '#src/sessions/replies'
+import type { SessionStore } from '#src/sessions/store'
+import type { RefreshClaims } from '#src/tokens/claims'
+import { claimsMistake, type Claims } from '#src/tokens/custom-claims'
+import type { UserId } from '#src/tokens/user-id'
+import type { OnEvent } from './events.ts'
+import type { Signing } from './signing.ts'
+
+/** A session whose access token is about to be signed. */
+export interface SessionForClaims {
+  id: UserId
+  sid: string
+  email: string
+  role: string
+  /** The stored claims of the user and the session. */
+  claims: Claims
+}
+
+/** Returns more claims for an access token; they replace stored claims of the same name. */
+export type ClaimsOf = (session: SessionForClaims) => Promise<Claims | undefined> | Claims | undefined
+
+/** What limits the requests of clients. */
+export interface Limits {
+  concurrencyLimit: Pick<ConcurrencyLimit, 'acquire' | 'release'>
+  limitSession: Limiter | undefined
+}
+
+export interface CoreOptions extends Signing {
+  store: SessionStore
+  limits: Limits
+  log: FastifyBaseLogger
+  /** Counts the outcome of a request that was answered. */
+  count: (route: 'refreshes' | 'logouts', outcome: RefreshOutcome | LogoutOutcome) => void
+  claims?: ClaimsOf | undefined
+  onEvent?: OnEvent | undefined
+}
+
+/** A refresh token, and the device that presents it. */
+export interface Presented {
+  deviceId: string
+  refreshToken: string
+  idempotencyKey?: string | undefined
+}
+
+/** Refreshes and ends sessions for clients; knows no app. */
+export interface Core extends Pick<CoreOptions, 'store' | 'tokens' | 'jwks'> {
+  /**
+   * Exchanges a refresh token for new tokens. `request` is the client's, if there is one.
+   * @throws RefreshRefused, TurnedAway, StoreUnavailable.
+   */
+  refresh (presented: Presented, request?: FastifyRequest): Promise<TokensOfSession>
+  /** Ends the session of a refresh token. @throws as `refresh` does. */
+  logOut (presented: Presented, request: FastifyRequest): Promise<void>
+  /** The tokens of an open session. */
+  tokensOf (session: LiveSession): TokensOfSession | Promise<TokensOfSession>
+}
+
+export function createCore (options: CoreOptions): Core {
+  const { store, tokens, jwks, limits, log, count, claims: claimsOf, onEvent } = options
+  const { concurrencyLimit, limitSession } = limits
+
+  const tokensOf: Core['tokensOf'] = claimsOf === undefined
+    ? session => sessionTokens(tokens, session)
+    : async session => sessionTokens(tokens, await withClaims(session, claimsOf))
+
+  function refuse (outcome: RefusalOutcome, claims?: RefreshClaims, status: 400 | 500 = 400): RefreshRefused {
+    onEvent?.({ type: 'refused', outcome, ...claims && { userId: claims.id, sid: claims.sid } })
+    return new RefreshRefused(outcome, claims, status)
+  }
+
+  function verify (refreshToken: string): RefreshClaims {
+    const claims = tokens.verifyRefresh(refreshToken)
+    if (claims === undefined) throw refuse('forged')
+    return claims
+  }
+
+  return {
+    store,
+    tokens,
+    jwks,
+    tokensOf,
+
+    async refresh ({ deviceId, refreshToken, idempotencyKey }, request) {
+      const claims = verify(refreshToken)
+      // Only after verification, so that made-up tokens can't use up another client's limit.
+      if (limitSession !== undefined && request !== undefined) await limitSession(request, nameOfSession(claims.sid, deviceId))
+
+      concurrencyLimit.acquire()
+      let rotation
+      try {
+        rotation = await store.rotate(claims, deviceId, idempotencyKey)
+      } finally {
+        concurrencyLimit.release()
+      }
+      if (!('session' in rotation)) throw refuse(rotation.outcome, claims, rotation.unconfirmed === true ? 500 : 400)
+
+      const { outcome, session } = rotation
+      const body = claimsOf === undefined ? sessionTokens(tokens, session) : await tokensOf(session)
+      count('refreshes', outcome)
+      onEvent?.({ type: 'refreshed', outcome, userId: claims.id, sid: claims.sid })
+      const level = outcome === 'recovered' ? 'warn' : 'debug'
+      ;(request?.log ?? log)[level]({ outcome, userId: claims.id, sid: claims.sid }, 'refreshed')
+      return body
+    },
+
+    async logOut ({ deviceId, refreshToken }, request) {
+      const claims = verify(refreshToken)
+      // The counter of refreshes: a thief can't use up the client's limit, nor get a second one.
+      if (limitSession !== undefined) await limitSession(request, nameOfSession(claims.sid, deviceId))
+
+      concurrencyLimit.acquire()
+      let outcome
+      try {
+        outcome = await store.logOut(claims, deviceId)
+      } finally {
+        concurrencyLimit.release()
+      }
+      if (outcome === 'device_mismatch') throw refuse(outcome, claims)
+
+      count('logouts', outcome)
+      request.log.debug({ outcome, userId: claims.id, sid: claims.sid }, 'logged out')
+    }
+  }
+}
+
+/** @throws TypeError that names the mistake in the claims that the function returned. */
+async function withClaims (session: LiveSession, claimsOf: ClaimsOf): Promise<LiveSession> {
+  const { generation: { id, sid }, profile, claims = {} } = session
+  const more = await claimsOf({ id, sid, ...profile, claims })
+  if (more === undefined) return session
+  if (typeof more !== 'object' || more === null || Array.isArray(more)) throw new TypeError('claims must return an object or undefined')
+  const mistake = claimsMistake(more)
+  if (mistake !== undefined) throw new TypeError(`the object that claims returns ${mistake}`)
+  return { ...session, claims: { ...claims, ...more } }
+}

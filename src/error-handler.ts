@@ -1,0 +1,112 @@
+import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { RefusedToken } from '#src/audit/audit'
+import { JSON_TYPE } from '#src/http/json'
+import type { LogoutOutcome, RefreshOutcome } from '#src/metrics/definitions'
+import { refusedOutcome } from '#src/metrics/outcomes'
+import type { RejectionLog } from '#src/overload/rejection-log'
+import { Aborted, AccessRefused, errorBody, RefreshRefused, StoreUnavailable, TurnedAway, type ErrorStatus, type TurnAwayReason } from './errors.ts'
+
+const aborted = new Aborted()
+
+/**
+ * `redis`: the request was admitted, but Redis failed. The next three close a connection: its address has too many, too
+ * many requests wait on it, or its client does not read the answers.
+ */
+export type TurnedAwayReason = TurnAwayReason | 'redis' | 'address_connections' | 'pipelined' | 'unread'
+
+/** Where the error handler reports what it answers. */
+export interface Reporter {
+  /** Requests that were turned away. */
+  turnedAway: RejectionLog<TurnedAwayReason>
+  /** Refused requests without a token of ours, by error code; `forged` counts refresh tokens. */
+  refused: RejectionLog
+  /** Counts an answer of a route with `counts`. */
+  count (route: 'refreshes' | 'logouts', outcome: RefreshOutcome | LogoutOutcome): void
+  /** Receives an authentic token that was refused. */
+  refusedToken (token: RefusedToken): void
+}
+
+/**
+ * Creates the handler that turns every error into an answer and a log line. Only the log records the full cause. A client never
+ * gets an error's message, unless it comes from our own schemas or error classes, on a route behind the API key. The answer is
+ * sent as a text, so that no serializer of the app around the route changes it.
+ */
+export function createErrorHandler ({ turnedAway, refused, count, refusedToken }: Reporter) {
+  /** For refusals that need no token of ours, so anybody can cause them. At `info`, one line a second has all counts. */
+  function refuse ({ log }: FastifyRequest, reason: string): void {
+    refused.count(reason)
+    log.debug({ reason }, 'request refused')
+  }
+
+  return function (
+    this: FastifyInstance, error: FastifyError | RefreshRefused | TurnedAway, request: FastifyRequest, reply: FastifyReply
+  ): FastifyReply {
+    const err = isBrokenOff(error, request) ? aborted : error
+    const status = publicStatus(err)
+    const { explains = false, counts } = request.routeOptions.config
+    const answer = (detail?: string): FastifyReply =>
+      reply.code(status).header('cache-control', 'no-store').header('content-type', JSON_TYPE).send(JSON.stringify(errorBody(status, detail)))
+
+    if (counts !== undefined) count(counts, refusedOutcome(err, status))
+    if (err instanceof TurnedAway) {
+      turnedAway.count(err.reason)
+      reply.header('retry-after', err.retryAfter)
+      return answer()
+    }
+    if (err instanceof RefreshRefused) {
+      const { outcome, userId, sid } = err
+      const refusal = counts === 'logouts' ? 'log-out refused' : 'refresh refused'
+      const message = status === 400 ? refusal : `${refusal}; too few replicas have the end of its session`
+      if (sid === undefined) {
+        refuse(request, outcome)
+      } else {
+        refusedToken({ userId: userId!, sid, reason: outcome, reqId: request.id })
+        // `reused` comes once for a session, because it ends; the audit trail limits the lines of the others.
+        request.log[outcome === 'reused' ? 'warn' : 'debug']({ outcome, userId, sid }, message)
+      }
+      return answer()
+    }
+    if (status === 500) {
+      const isOneOfMany = counts !== undefined && err instanceof StoreUnavailable && !turnedAway.count('redis')
+      if (!isOneOfMany) request.log.error({ err, req: request }, 'request failed')
+    } else if (explains && !(err instanceof AccessRefused)) {
+      request.log.info({ code: err.code, caller: request.caller, req: request }, 'request refused')
+    } else {
+      // Logs only the code: a parser's message may quote the body, and bodies hold tokens.
+      refuse(request, err.code)
+    }
+    return answer(explains ? explain(err) : undefined)
+  }
+}
+
+/** Client errors that have entries of their own in the error table; every other one gets a 400. */
+const ownEntries: readonly number[] = [401, 403, 404, 409, 429]
+
+function publicStatus ({ statusCode = 500 }: { statusCode?: number }): ErrorStatus {
+  if (ownEntries.includes(statusCode)) return statusCode as ErrorStatus
+  return statusCode >= 400 && statusCode < 500 ? 400 : 500
+}
+
+/** Whether the client broke the connection while a body was read. Our own answer to bytes that are no HTTP causes the same error. */
+function isBrokenOff (err: object, { raw: { socket } }: FastifyRequest): boolean {
+  return 'code' in err && err.code === 'ECONNRESET' && !socket.writableEnded
+}
+
+/**
+ * Detail for a trusted caller: which field is wrong and why, without its value; which scope is missing; or that a change is made
+ * but may be lost.
+ */
+function explain ({ validation, validationContext, code, message }: FastifyError): string | undefined {
+  if (code === 'RTS_NOT_REPLICATED' || code === 'RTS_AUTHENTICATED_AHEAD' || code === 'RTS_FORBIDDEN') return message
+  const first = validation?.[0]
+  return first === undefined ? undefined : `${validationContext}${first.instancePath} ${first.message}`
+}
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** Whether a 400 says which field is wrong: for callers behind the API key. */
+    explains?: boolean
+    /** The metric that counts this route's answers by outcome: for the requests of clients. */
+    counts?: 'refreshes' | 'logouts'
+  }
+}

@@ -1,0 +1,26 @@
+import type { FastifyPluginAsync } from 'fastify'
+import { logoutRoute } from '../../routes/clients/logout.ts'
+import { refreshRoute } from '../../routes/clients/refresh.ts'
+import type { Core } from '#src/core/core'
+import { createErrorHandler, type Reporter } from '#src/error-handler'
+import { acceptOnlyJson } from '#src/http/json'
+import { createValidatorCompiler } from '#src/schemas/validation'
+
+/**
+ * The endpoint of clients, in a scope of its own: its parser, validator and error handler replace those of the app around it, whose
+ * hooks still run.
+ */
+export const clientRoutes: FastifyPluginAsync<{ core: Core, reporter: Reporter }> = async (app, { core, reporter }) => {
+  app.setValidatorCompiler(createValidatorCompiler())
+  // Never used: every answer is a text.
+  app.setSerializerCompiler(() => JSON.stringify)
+  app.setErrorHandler(createErrorHandler(reporter))
+  acceptOnlyJson(app)
+  // RFC 6749 section 5.1.
+  app.addHook('onRequest', (_request, reply, done) => {
+    reply.header('cache-control', 'no-store')
+    done()
+  })
+  await app.register(refreshRoute, { prefix: '/refresh', core })
+  await app.register(logoutRoute, { prefix: '/logout', core })
+}

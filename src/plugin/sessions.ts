@@ -1,0 +1,116 @@
+import createError from '@fastify/error'
+import type { SecretConfig } from '#src/config/environment'
+import type { Core } from '#src/core/core'
+import { AccessRefused, RefreshRefused } from '#src/errors'
+import { activeAccess } from '#src/introspection/introspection'
+import { SessionId } from '#src/schemas/fields'
+import { RefreshRequest, type TokensOfSession } from '#src/schemas/refresh'
+import { openSessionRequest, ProfilePatch, toListed, type ListedSession } from '#src/schemas/sessions'
+import { createAjv } from '#src/schemas/validation'
+import type { NewSession, ProfileChange } from '#src/sessions/commands'
+import type { AccessClaims } from '#src/tokens/claims'
+import type { Claims } from '#src/tokens/custom-claims'
+import { isUserId, type UserId } from '#src/tokens/user-id'
+
+/** The live session of an access token. */
+export interface VerifiedSession {
+  id: UserId
+  sid: string
+  email: string
+  role: string
+  /** The stored claims of the user and the session. */
+  claims: Claims
+  /** When the access token expires, Unix seconds. */
+  expiresAt: number
+  /** The claims of the access token itself, with those of the option `claims`. */
+  payload: AccessClaims & Claims
+}
+
+/**
+ * The sessions of users. Every method makes one round trip to Redis, and rejects with an error that has a `statusCode`: 400 for wrong
+ * arguments, 500 when Redis can't be used now, within a second.
+ */
+export interface Sessions {
+  /** Opens a session for an identified user. Rejects with 409 if the user has logged out everywhere since `authenticatedAt`. */
+  open (session: NewSession): Promise<TokensOfSession>
+  /** Exchanges a refresh token. Rejects with 400 unless it can be used now; `outcome` has the reason, for the log. */
+  refresh (presented: { deviceId: string, refreshToken: string, idempotencyKey?: string | undefined }): Promise<TokensOfSession>
+  /** Rejects with 401 unless the access token is authentic and its session lives. */
+  verify (accessToken: string): Promise<VerifiedSession>
+  /** The live sessions of a user, the last used first. */
+  list (userId: UserId): Promise<ListedSession[]>
+  /** Ends one session. Resolves to whether it was live. */
+  revoke (userId: UserId, sid: string): Promise<boolean>
+  /** Ends every session of a user but `except`. Resolves to the ids of the sessions that it ended. */
+  revokeAll (userId: UserId, options?: { except?: string | undefined }): Promise<string[]>
+  /** Changes the profile or the claims of a user for the next refresh. Resolves to whether the user has a session. */
+  update (userId: UserId, change: ProfileChange): Promise<boolean>
+}
+
+const InvalidArgument = createError('RTS_INVALID_ARGUMENT', '%s', 400, TypeError)
+
+/** The decorator of the plugin. */
+export function createSessions (core: Core, config: SecretConfig): Sessions {
+  const { store, tokens, tokensOf } = core
+  const ajv = createAjv()
+
+  function check (schema: object, method: string): (value: unknown) => void {
+    const validate = ajv.compile(schema)
+    return value => {
+      if (validate(value)) return
+      const { instancePath, message } = validate.errors![0]!
+      throw new InvalidArgument(`${method}: ${instancePath.slice(1) || 'the argument'} ${message}`)
+    }
+  }
+
+  const checkOpen = check(openSessionRequest(config), 'open')
+  const checkUpdate = check(ProfilePatch, 'update')
+  const checkSid = check(SessionId, 'sid')
+  const isPresented = ajv.compile(RefreshRequest)
+
+  function checkUser (userId: unknown): void {
+    if (!isUserId(userId)) throw new InvalidArgument('userId must be a positive integer, or a text that is not digits alone')
+  }
+
+  return {
+    async open (session) {
+      checkOpen(session)
+      return await tokensOf(await store.open(session))
+    },
+
+    async refresh (presented) {
+      if (!isPresented(presented)) throw new RefreshRefused('malformed')
+      return await core.refresh(presented)
+    },
+
+    async verify (accessToken) {
+      const active = typeof accessToken === 'string' ? await activeAccess({ tokens, store }, accessToken) : undefined
+      if (active === undefined) throw new AccessRefused()
+      const { claims: payload, session: { email, role, claims }, expiresAt } = active
+      return { id: payload.id, sid: payload.sid, email, role, claims, expiresAt, payload: payload as VerifiedSession['payload'] }
+    },
+
+    async list (userId) {
+      checkUser(userId)
+      return (await store.list(userId)).map(toListed)
+    },
+
+    async revoke (userId, sid) {
+      checkUser(userId)
+      checkSid(sid)
+      return await store.revoke(userId, sid)
+    },
+
+    async revokeAll (userId, { except } = {}) {
+      checkUser(userId)
+      if (except !== undefined) checkSid(except)
+      return await store.revokeAll(userId, except)
+    },
+
+    async update (userId, change) {
+      checkUser(userId)
+      checkUpdate(change)
+      return await store.updateProfile(userId, change)
+    }
+  }
+}
