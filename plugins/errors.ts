@@ -39,4 +39,10 @@ declare module 'fastify' {
   interface FastifyInstance {
     reporter: Reporter
   }
+  interface FastifyContextConfig {
+    /** Whether a 400 says which field is wrong: for callers behind the API key. */
+    explains?: boolean
+    /** The metric that counts this route's answers by outcome: for the requests of clients. */
+    counts?: 'refreshes' | 'logouts'
+  }
 }

@@ -101,12 +101,3 @@ function explain ({ validation, validationContext, code, message }: FastifyError
   const first = validation?.[0]
   return first === undefined ? undefined : `${validationContext}${first.instancePath} ${first.message}`
 }
-
-declare module 'fastify' {
-  interface FastifyContextConfig {
-    /** Whether a 400 says which field is wrong: for callers behind the API key. */
-    explains?: boolean
-    /** The metric that counts this route's answers by outcome: for the requests of clients. */
-    counts?: 'refreshes' | 'logouts'
-  }
-}

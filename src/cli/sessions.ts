@@ -1,5 +1,5 @@
 import { loadStoreConfig } from '#src/config/environment'
-import { toListed } from '#src/schemas/sessions'
+import { toListed } from '#src/sessions/listed'
 import { count, printable, table } from './output.ts'
 import { withStore } from './redis.ts'
 import { toSessionId, toUserId, type Run } from './verb.ts'

@@ -68,4 +68,8 @@ declare module 'fastify' {
     /** `undefined` while sessions are not limited. */
     limitSession: Limiter | undefined
   }
+  interface FastifyRequest {
+    /** Name that a limit is about to count; decorated only when a rate limit is configured. */
+    limitName: string
+  }
 }

@@ -58,10 +58,3 @@ export async function createLimiter (app: FastifyInstance, options: LimiterOptio
     }
   }
 }
-
-declare module 'fastify' {
-  interface FastifyRequest {
-    /** Name that a limit is about to count; decorated only when a rate limit is configured. */
-    limitName: string
-  }
-}

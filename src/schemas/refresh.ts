@@ -1,7 +1,5 @@
-import { type Static, Type } from '@sinclair/typebox'
+import { Type } from '@sinclair/typebox'
 import { DeviceId, IdempotencyKey, UserId } from './fields.ts'
-import type { LiveSession } from '#src/sessions/replies'
-import type { Tokens } from '#src/tokens/tokens'
 
 /**
  * The documented request. Unknown fields are ignored. Our own tokens are below 500 bytes; the length limit leaves room
@@ -38,17 +36,3 @@ export const SessionTokens = Type.Object({
   description: 'The new tokens, and the current profile of the user.',
   examples: [{ id: 1, email: 'guest@keygenqt.com', role: 'GUEST', token: 'eyJ…', refreshToken: 'eyJ…' }]
 })
-
-/** The five documented keys. */
-export type TokensOfSession = Static<typeof SessionTokens>
-
-/** Builds the five documented keys from the current state of a session. */
-export function sessionTokens (tokens: Tokens, { generation, profile, claims, now }: LiveSession): TokensOfSession {
-  return {
-    id: generation.id,
-    email: profile.email,
-    role: profile.role,
-    token: tokens.signAccess(generation, now, profile, claims),
-    refreshToken: tokens.signRefresh(generation)
-  }
-}

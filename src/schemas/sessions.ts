@@ -1,7 +1,6 @@
 import { type TString, Type } from '@sinclair/typebox'
 import { SessionTokens } from './refresh.ts'
 import { AuthenticatedAt, DeviceId, Email, Label, Lifetime, Role, SessionClaims, SessionId, UserClaims, UserId, UserIdParam } from './fields.ts'
-import type { SessionSummary } from '#src/sessions/replies'
 
 const OpenSession = Type.Object({
   userId: UserId,
@@ -84,22 +83,3 @@ export const ProfilePatch = Type.Object(
     examples: [{ role: 'ADMIN', userClaims: { plan: 'gold' } }]
   }
 )
-
-/** A session as the internal API and the command line list it; times in ISO 8601. */
-export interface ListedSession {
-  sid: string
-  label: string | null
-  generation: number
-  createdAt: string
-  lastUsedAt: string
-  expiresAt: string
-}
-
-export function toListed ({ sid, label, gen, createdAt, rotatedAt, expiresAt }: SessionSummary): ListedSession {
-  return { sid, label, generation: gen, createdAt: iso(createdAt), lastUsedAt: iso(rotatedAt), expiresAt: iso(expiresAt) }
-}
-
-/** ISO 8601 of Unix seconds. */
-export function iso (seconds: number): string {
-  return new Date(Math.round(seconds * 1000)).toISOString()
-}

@@ -1,6 +1,7 @@
 import { type Static, type TNull, type TString, type TUnion, Type } from '@sinclair/typebox'
 import { UserId } from './fields.ts'
-import { iso, SessionList, Time, toListed } from './sessions.ts'
+import { SessionList, Time } from './sessions.ts'
+import { iso, toListed } from '#src/sessions/listed'
 import type { StoredUser } from '#src/sessions/replies'
 import type { UserId as Id } from '#src/tokens/user-id'
 

@@ -1,7 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { ErrorResponse } from '#src/schemas/error'
 import { OpenedSession, openSessionRequest } from '#src/schemas/sessions'
-import { sessionTokens } from '#src/schemas/refresh'
+import { sessionTokens } from '#src/sessions/session-tokens'
 
 const route: FastifyPluginAsyncTypebox = async app => {
   app.post('/', {

@@ -1,6 +1,7 @@
 import { Type, type FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import { EndQuery, toListed, SessionList, SessionParams, UserParams } from '#src/schemas/sessions'
+import { EndQuery, SessionList, SessionParams, UserParams } from '#src/schemas/sessions'
 import { ErrorResponse } from '#src/schemas/error'
+import { toListed } from '#src/sessions/listed'
 import { parseUserId } from '#src/tokens/user-id'
 
 const Ended = Type.Null({ description: 'The session, or every session, has ended.' })
