@@ -8,10 +8,11 @@ export default fp(async app => {
   const isPublic = app.listener === 'public'
   // The first hook, so that every answer has the header (RFC 6749 section 5.1), and a 404 does not wait for an unused body.
   app.addHook('onRequest', (request, reply, done) => {
-    // The public routes set it themselves.
-    if (!isPublic || request.is404) reply.header('cache-control', 'no-store')
     // The only public OPTIONS route is that of CORS, and its own hook has already answered the valid preflights.
-    if (!request.is404 && !(isPublic && request.method === 'OPTIONS')) return done()
+    const isUnknown = request.is404 || (isPublic && request.method === 'OPTIONS')
+    // The public routes set it themselves.
+    if (!isPublic || isUnknown) reply.header('cache-control', 'no-store')
+    if (!isUnknown) return done()
     app.metrics.unmatched[app.listener]++
     reply.code(404).send(errorBody(404))
   })

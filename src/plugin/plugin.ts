@@ -39,7 +39,8 @@ export const refreshTokens: FastifyPluginCallback<RefreshTokensOptions> = fp<Ref
   const sessions = createSessions(core, settings.config)
   cores.set(sessions, core)
   app.decorate(decoratorName, sessions)
-  app.addHook('onListen', async () => { watchForStalls() })
+  // The service does so itself, before it listens.
+  if (host === undefined) app.addHook('onListen', async () => { watchForStalls() })
   if (prefix !== undefined) await app.register(clientRoutes, { prefix, core, reporter })
 }, { name: 'refresh-token-service', fastify: '5.x' })
 
