@@ -1,5 +1,5 @@
 import fp from 'fastify-plugin'
-import { createErrorHandler, type Reporter } from '#src/error-handler'
+import { createErrorHandler, type Reporter } from '#src/core/error-handler'
 import { errorBody } from '#src/errors'
 import { createRejectionLog } from '#src/overload/rejection-log'
 

@@ -18,7 +18,7 @@ import { parseRate } from '#src/settings/rate'
 import { protect, type ProtectOptions } from '#src/overload/protect'
 import { createRequestIds, identify, identifyRequests, trustPeers } from '#src/http/request-ids'
 import { ajvOptions, extendAjv } from '#src/schemas/validation'
-import { service } from './service.ts'
+import { service } from '#src/plugin/service'
 import type { Listener, Listeners } from '#src/http/listeners'
 
 /** Options of `buildApp`. All but the logger are decorated on the app under these names, for plugins and routes. */

@@ -1,4 +1,4 @@
-import type { Reporter } from '#src/error-handler'
+import type { Reporter } from '#src/core/error-handler'
 import type { Limits } from '#src/core/core'
 import type { RedisClient } from '#src/redis/client'
 import type { ScriptObserver } from '#src/sessions/runner'

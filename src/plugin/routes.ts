@@ -2,7 +2,7 @@ import type { FastifyPluginAsync } from 'fastify'
 import { logoutRoute } from '../../routes/clients/logout.ts'
 import { refreshRoute } from '../../routes/clients/refresh.ts'
 import type { Core } from '#src/core/core'
-import { createErrorHandler, type Reporter } from '#src/error-handler'
+import { createErrorHandler, type Reporter } from '#src/core/error-handler'
 import { acceptOnlyJson } from '#src/http/json'
 import { createValidatorCompiler } from '#src/schemas/validation'
 

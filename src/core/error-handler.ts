@@ -4,7 +4,7 @@ import { JSON_TYPE } from '#src/http/json'
 import type { LogoutOutcome, RefreshOutcome } from '#src/metrics/definitions'
 import { refusedOutcome } from '#src/metrics/outcomes'
 import type { RejectionLog } from '#src/overload/rejection-log'
-import { Aborted, AccessRefused, errorBody, RefreshRefused, StoreUnavailable, TurnedAway, type ErrorStatus, type TurnAwayReason } from './errors.ts'
+import { Aborted, AccessRefused, errorBody, RefreshRefused, StoreUnavailable, TurnedAway, type ErrorStatus, type TurnAwayReason } from '#src/errors'
 
 const aborted = new Aborted()
 

@@ -2,10 +2,10 @@ import fp from 'fastify-plugin'
 import type { SessionStore } from '#src/sessions/store'
 import type { PublicJwk } from '#src/tokens/private-keys'
 import type { Tokens } from '#src/tokens/tokens'
-import { HOST, type Host } from '#src/plugin/host'
-import refreshTokens from '#src/plugin/index'
-import { toOptions } from '#src/plugin/options'
-import { coreOf } from '#src/plugin/plugin'
+import { HOST, type Host } from './host.ts'
+import refreshTokens from './index.ts'
+import { toOptions } from './options.ts'
+import { coreOf } from './plugin.ts'
 
 /**
  * Registers the plugin as any app does, with options from the configuration, and shares the listener's Redis connection, limits and
