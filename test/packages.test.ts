@@ -43,5 +43,5 @@ t.test('production packages are scanned for known vulnerabilities', async t => {
   t.equal(jobs.audit.steps.at(-1).run, 'npm audit --omit=dev --audit-level=moderate')
   t.match(jobs.review.steps.at(-1), { uses: /^actions\/dependency-review-action@/, with: { 'fail-on-severity': 'moderate' } })
   const { updates } = parse(await readFile('.github/dependabot.yml', 'utf8'))
-  t.same(updates[0].directories, ['/', '/bench'], 'every folder with a lock file')
+  t.same(updates[0].directories, ['/', '/bench', '/docs'], 'every folder with a lock file')
 })

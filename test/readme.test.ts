@@ -1,30 +1,30 @@
-import { execFileSync } from 'node:child_process'
 import { access, readdir, readFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import t from 'tap'
+import t, { type Test } from 'tap'
 import { Environment, secretNames } from '#src/config/environment'
+import { referencePages } from '../scripts/reference.ts'
 import { startService, tempFolder } from './support/helper.ts'
+import { runBlocks } from './support/pages.ts'
 
 /** The documentation: examples print the documented output, tables match the code, and links and paths exist. */
 
 t.test('the tour of the README and its continuation in docs/internal-api.md print the documented output', async t => {
-  const tour = await section('README.md', 'A two-minute tour') + await section('docs/internal-api.md', 'An example')
-  const blocks = [...tour.matchAll(/```(\w+)\n([^]*?)```/g)].map(([, language, text]) => ({ language, text: text! }))
-  const DATA_DIR = await tempFolder(t)
-  const service = await startService(t, { DATA_DIR, LOG_LEVEL: 'info' })
+  await runPage(t, await section('README.md', 'A two-minute tour') + await section('docs/internal-api.md', 'An example'))
+})
 
-  // One shell runs all blocks; a form feed after each block separates their outputs.
-  const script = blocks.filter(({ language }) => language === 'sh').map(({ text }) => `${text}\nprintf '\\f'\n`).join('')
-    .replaceAll('localhost:3000', new URL(service.publicUrl).host)
-    .replaceAll('localhost:3001', new URL(service.internalUrl).host)
-    .replaceAll('.data/', `${DATA_DIR}/`)
-  const printed = execFileSync('bash', ['-c', script], { encoding: 'utf8' }).split('\f')
-    .map(text => text.replace(/eyJ[\w.-]+/g, 'eyJ…').replace(/("sid"|"\w+At"):"[^"]+"/g, '$1:"…"').trim())
-  const expected = blocks.flatMap(({ language }, i) =>
-    language !== 'sh' ? [] : [blocks[i + 1] === undefined || blocks[i + 1]!.language === 'sh' ? '' : blocks[i + 1]!.text.trim()])
-  t.same(printed.slice(0, -1), expected)
-  service.child.kill('SIGTERM')
-  await service.exited
+for (const name of ['client', 'services']) {
+  t.test(`docs/getting-started/${name}.md prints the documented output`, async t => {
+    await runPage(t, await readFile(`docs/getting-started/${name}.md`, 'utf8'))
+  })
+}
+
+t.test('docs/reference is as the code says', async t => {
+  const made = await referencePages()
+  const inFolder = (await readdir('docs/reference')).filter(name => name.endsWith('.md'))
+  t.same(inFolder.sort(), Object.keys(made).sort())
+  for (const [name, text] of Object.entries(made)) {
+    t.equal(await readFile(`docs/reference/${name}`, 'utf8'), text, 'run `npm run reference` and commit docs/reference')
+  }
 })
 
 t.test('docs/configuration.md lists exactly the variables of the schema and the secrets that files can give', async t => {
@@ -49,7 +49,7 @@ t.test('every relative link leads to a file, and its anchor to a heading of the 
 
 t.test('docs/README.md lists every page of docs', async t => {
   const listed = linksOf(await readFile('docs/README.md', 'utf8'))
-  const inDocs = (await readdir('docs')).filter(name => name.endsWith('.md'))
+  const inDocs = (await pages()).flatMap(path => /^docs\/(.*)/.exec(path)?.[1] ?? [])
   t.same(inDocs.filter(name => !listed.includes(name)), ['README.md'])
 })
 
@@ -61,6 +61,19 @@ t.test('every path in the maps of CONTRIBUTING.md exists', async t => {
   t.same(rooms.filter(room => !paths.includes(room)), [], 'the maps list every folder of src')
 })
 
+/** Runs the shell blocks of a page beside a service as `npm start` runs it, and compares the output with the block after each. */
+async function runPage (t: Test, page: string): Promise<void> {
+  const DATA_DIR = await tempFolder(t)
+  const service = await startService(t, { DATA_DIR, LOG_LEVEL: 'info' })
+  const { printed, expected } = runBlocks(page, script => script
+    .replaceAll('localhost:3000', new URL(service.publicUrl).host)
+    .replaceAll('localhost:3001', new URL(service.internalUrl).host)
+    .replaceAll('.data/', `${DATA_DIR}/`))
+  t.same(printed, expected)
+  service.child.kill('SIGTERM')
+  await service.exited
+}
+
 async function section (page: string, heading: string): Promise<string> {
   const text = await readFile(page, 'utf8')
   return new RegExp(`## ${heading}\n([^]*?)\n## `).exec(text)![1]!
@@ -68,7 +81,7 @@ async function section (page: string, heading: string): Promise<string> {
 
 /** The paths of all Markdown pages. */
 async function pages (): Promise<string[]> {
-  const folders = ['.', 'bench', 'docs', 'examples', 'packages/client', 'packages/validator']
+  const folders = ['.', 'bench', 'docs', 'docs/getting-started', 'docs/reference', 'examples', 'packages/client', 'packages/validator']
   const pages = await Promise.all(folders.map(async folder => (await readdir(folder)).map(name => join(folder, name))))
   return pages.flat().filter(path => path.endsWith('.md'))
 }

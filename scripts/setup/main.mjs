@@ -11,7 +11,7 @@ const steps = process.argv.slice(2)
 if (steps.length > 0) await lock()
 for (const step of steps) {
   if (step === 'packages') await installPackages('.')
-  else if (step === 'bench-packages') await installPackages('bench')
+  else if (step.endsWith('-packages')) await installPackages(step.replace('-packages', ''))
   else if (step === 'tap') await buildTap()
   else await installTool(step)
 }
