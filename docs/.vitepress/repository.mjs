@@ -4,9 +4,12 @@ import { fileURLToPath } from 'node:url'
 
 export const repository = resolve(dirname(fileURLToPath(import.meta.url)), '../..')
 
+/** `SECURITY.md` and `docs/security.md` would have one name on a file system without upper case. */
+const names = { 'README.md': 'introduction.md', 'SECURITY.md': 'reporting.md' }
+
 /** The path on the site of a Markdown file of the repository: of `docs/keys.md`, `keys.md`. */
 export function pageOf (file) {
-  return file === 'README.md' ? 'introduction.md' : file.replace(/^docs\//, '').replace(/(^|\/)README\.md$/, '$1index.md')
+  return names[file] ?? file.replace(/^docs\//, '').replace(/(^|\/)README\.md$/, '$1index.md')
 }
 
 /**
