@@ -6,7 +6,7 @@ import t from 'tap'
 t.setTimeout(120_000)
 
 t.test('the types of the plugin are as test/plugin/types says', async t => {
-  const { status, stdout, stderr } = spawnSync('node_modules/.bin/tstyche', ['test/plugin/types'], {
+  const { status, stdout, stderr } = spawnSync('node_modules/.bin/tstyche', ['--config', 'test/plugin/types/tstyche.json'], {
     encoding: 'utf8', env: { ...process.env, TSTYCHE_NO_COLOR: 'true' }
   })
   t.equal(status, 0, stdout + stderr)
