@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { randomBytes } from 'node:crypto'
+import { setTimeout as delay } from 'node:timers/promises'
 import type { Protocol } from '../load/protocol.ts'
 import { ask, spawnNode, type Spawned, type SpawnOptions } from './processes.ts'
 
@@ -125,14 +126,17 @@ export function spawnOurs (redisUrl: string, { flags = [], env, ...options }: Ou
 
 /** Opens a session as a login service does, which repeats a request answered 500. `token` is the access token. */
 export async function openSession (
-  internalUrl: string, userId: number, fields?: Fields, tries = 5
+  internalUrl: string, userId: number, fields?: Fields, tries = 40
 ): Promise<{ token: string, refreshToken: string }> {
   const response = await fetch(`${internalUrl}/internal/sessions`, {
     method: 'POST',
     headers: { 'content-type': 'application/json', authorization: `Bearer ${secrets.apiKey}` },
     body: JSON.stringify({ userId, email: `user${userId}@example.com`, role: 'GUEST', deviceId: DEVICE_ID, ...fields })
   })
-  if (response.status === 500 && tries > 1) return await openSession(internalUrl, userId, fields, tries - 1)
+  if (response.status === 500 && tries > 1) {
+    await delay(250)
+    return await openSession(internalUrl, userId, fields, tries - 1)
+  }
   if (response.status !== 201) throw new Error(`a session could not be opened: ${response.status} ${await response.text()}`)
   return await response.json() as Awaited<ReturnType<typeof openSession>>
 }
