@@ -21,7 +21,7 @@ t.test('Node: refuses an old version with one sentence, before it installs anyth
 t.test('Node: every npm script checks the version first', async t => {
   const { scripts } = JSON.parse(await readFile('package.json', 'utf8')) as { scripts: Record<string, string> }
   const unchecked = Object.keys(scripts).filter(name => !scripts[name]!.startsWith('node scripts/setup.mjs '))
-  t.same(unchecked, ['compile', 'dist:files'], 'these two run only after a checked script, or in the Dockerfile with its own Node')
+  t.same(unchecked, ['compile', 'bundle:types', 'dist:files'], 'these run only after a checked script, or in the Dockerfile with its own Node')
 })
 
 t.test('packages: runs npm ci only when a package of the lock file is missing or has another version', async t => {
