@@ -4,13 +4,12 @@ import type { LogoutOutcome, RefreshOutcome } from '#src/metrics/definitions'
 import type { ConcurrencyLimit } from '#src/overload/concurrency-limit'
 import type { Limiter } from '#src/overload/rate-limit'
 import { nameOfSession } from '#src/overload/rate-limit-names'
-import type { LiveSession } from '#src/sessions/replies'
+import type { EndReason, LiveSession } from '#src/sessions/replies'
 import { sessionTokens, type TokensOfSession } from '#src/sessions/session-tokens'
 import type { SessionStore } from '#src/sessions/store'
 import type { RefreshClaims } from '#src/tokens/claims'
 import { claimsMistake, type Claims } from '#src/tokens/custom-claims'
 import type { UserId } from '#src/tokens/user-id'
-import type { OnEvent } from './events.ts'
 import type { Signing } from './signing.ts'
 
 /** A session whose access token is about to be signed. */
@@ -140,3 +139,15 @@ async function withClaims (session: LiveSession, claimsOf: ClaimsOf): Promise<Li
   if (mistake !== undefined) throw new TypeError(`the object that claims returns ${mistake}`)
   return { ...session, claims: { ...claims, ...more } }
 }
+
+/** What has happened to a session. Each is reported once, by the app in which it happened, and holds no token. */
+export type SessionEvent =
+  | { type: 'opened', userId: UserId, sid: string }
+  /** `retried` repeats a lost answer. `recovered`: Redis had lost writes. */
+  | { type: 'refreshed', outcome: 'rotated' | 'retried' | 'recovered', userId: UserId, sid: string }
+  /** `reuse`: a copied token came back. `expired` is reported when the session is removed, not at its expiry. */
+  | { type: 'ended', reason: EndReason, userId: UserId, sid: string }
+  /** A refused refresh or log-out, with the user and the session if the token is authentic. */
+  | { type: 'refused', outcome: RefusalOutcome, userId?: UserId, sid?: string }
+
+export type OnEvent = (event: SessionEvent) => void

@@ -3,8 +3,7 @@ import type { Sessions } from './sessions.ts'
 
 export default refreshTokens
 export { refreshTokens }
-export type { ClaimsOf, SessionForClaims } from '#src/core/core'
-export type { OnEvent, SessionEvent } from '#src/core/events'
+export type { ClaimsOf, OnEvent, SessionEvent, SessionForClaims } from '#src/core/core'
 export type { NewSession, ProfileChange } from '#src/sessions/commands'
 export type { ListedSession } from '#src/sessions/listed'
 export type { TokensOfSession } from '#src/sessions/session-tokens'

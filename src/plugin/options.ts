@@ -1,6 +1,5 @@
 import { isNumber, loadConfig, missingSecrets, mustBe, weakSecrets, type SecretConfig, type Config } from '#src/config/environment'
-import type { ClaimsOf } from '#src/core/core'
-import type { OnEvent } from '#src/core/events'
+import type { ClaimsOf, OnEvent } from '#src/core/core'
 import { asksMasters, isClient } from '#src/redis/client-kind'
 import type { RedisClient } from '#src/redis/client'
 import { HOST, type Host } from './host.ts'
