@@ -3,7 +3,7 @@ import { createErrorHandler, type Reporter } from '#src/core/error-handler'
 import { errorBody } from '#src/errors'
 import { createRejectionLog } from '#src/overload/rejection-log'
 
-/** Answers every error and every unknown path; logs and counts what was refused and turned away. */
+/** Answers every error and every unknown path. Logs and counts refused requests, and requests that were turned away. */
 export default fp(async app => {
   const isPublic = app.listener === 'public'
   // The first hook, so that every answer has the header (RFC 6749 section 5.1), and a 404 does not wait for an unused body.

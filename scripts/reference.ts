@@ -36,7 +36,7 @@ function metrics (): string {
   const rows = all.map(({ name, help, labelNames = [], values = [] }) =>
     [code(name), labelNames.map(code).join(', ') || 'none', values.map(code).join(', '), help])
   return page('Metrics', 'src/metrics/definitions.ts',
-    'The metrics of the service itself. [Metrics](../metrics.md) explains them and lists those of Node and of the process.',
+    'The metrics of the service itself. [Metrics](../metrics.md) explains them, and lists the metrics of Node and of the process.',
     table(['metric', 'labels', 'values of a single label', ''], rows))
 }
 

@@ -38,7 +38,7 @@ interface Feature {
 /** About 100 bytes of JSON. */
 const CLAIMS = { plan: 'gold', tenant: 'acme-corporation', permissions: ['orders:read', 'orders:write', 'invoices:read'] }
 
-/** Refreshes of each service before the first round, as many as those of so many rounds. */
+/** Each service warms up with the refreshes of this number of rounds. */
 const WARM_UP = 10
 
 /** The kernel counts CPU time in steps of some milliseconds: for fewer refreshes it may be 0. */

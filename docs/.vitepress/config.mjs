@@ -5,7 +5,7 @@ import { pageOf, repository, repositoryFiles } from './repository.mjs'
 
 const read = path => readFileSync(join(repository, path), 'utf8')
 
-/** The sections of docs/README.md with the paths of their pages, some of which are in other folders. */
+/** The sections of docs/README.md, each with the paths of its pages. A page may be outside docs/. */
 const sections = read('docs/README.md').split('\n## ').slice(1).map(section => ({
   text: section.slice(0, section.indexOf('\n')),
   pages: [...section.matchAll(/^\| \[[^\]]+\]\((.+?\.md)\) \|/gm)].map(([, path]) => posix.join('docs', path))

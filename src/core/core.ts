@@ -140,7 +140,7 @@ async function withClaims (session: LiveSession, claimsOf: ClaimsOf): Promise<Li
   return { ...session, claims: { ...claims, ...more } }
 }
 
-/** What has happened to a session. Each is reported once, by the app in which it happened, and holds no token. */
+/** An event of a session, without tokens. Only the app that caused the event reports it, once. */
 export type SessionEvent =
   | { type: 'opened', userId: UserId, sid: string }
   /** `retried` repeats a lost answer. `recovered`: Redis had lost writes. */

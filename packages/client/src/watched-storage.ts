@@ -1,7 +1,7 @@
 import type { TokenStorage } from './storage.ts'
 import { claimsOf, parseStored, type StoredSession } from './tokens.ts'
 
-/** What is known about the user without asking a server. */
+/** The user's profile, read from the storage. */
 export interface Profile { id: number | string, email: string, role: string }
 
 export interface SessionEvent {
@@ -39,7 +39,7 @@ export function watch (storage: TokenStorage): WatchedStorage {
   async function read (): Promise<StoredSession | null> {
     const before = writes
     const session = parseStored(await storage.get())
-    // What was read before a writing and arrives after it is old.
+    // A session that was read before a write, and arrives after it, is out of date.
     if (before === writes) observe(session)
     return session
   }
