@@ -8,7 +8,7 @@ import { formatMessage } from 'publint/utils'
 import { parse } from 'yaml'
 import { changelogMistakes, lockMistakes, packMistakes, versionMistakes, workflowMistakes, type Manifest, type PackedFile } from './rules.ts'
 
-// `npm run release:check`: proves what can be proved of a release without a registry, and publishes nothing. It builds and packs a
+// `npm run release:check`: checks a release without a registry, and publishes nothing. It builds and packs a
 // copy of the tracked files. `--released` demands the changelog's section of the version; `--pack <folder>` keeps the packed files.
 
 const { values: { released = false, pack } } = parseArgs({ options: { released: { type: 'boolean' }, pack: { type: 'string' } } })

@@ -1,4 +1,4 @@
-/** What a release must fulfil, as functions from files to sentences about mistakes. scripts/release/check.ts applies them. */
+/** The rules of a release. Each is a function from files to sentences about mistakes. scripts/release/check.ts applies them. */
 
 export interface Manifest {
   name: string

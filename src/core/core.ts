@@ -25,7 +25,7 @@ export interface SessionForClaims {
 /** Returns more claims for an access token; they replace stored claims of the same name. */
 export type ClaimsOf = (session: SessionForClaims) => Promise<Claims | undefined> | Claims | undefined
 
-/** What limits the requests of clients. */
+/** Limits of the requests of clients. */
 export interface Limits {
   concurrencyLimit: Pick<ConcurrencyLimit, 'acquire' | 'release'>
   limitSession: Limiter | undefined

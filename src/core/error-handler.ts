@@ -14,7 +14,7 @@ const aborted = new Aborted()
  */
 export type TurnedAwayReason = TurnAwayReason | 'redis' | 'address_connections' | 'pipelined' | 'unread'
 
-/** Where the error handler reports what it answers. */
+/** Counters and log lines of the error handler. */
 export interface Reporter {
   /** Requests that were turned away. */
   turnedAway: RejectionLog<TurnedAwayReason>

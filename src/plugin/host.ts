@@ -3,7 +3,7 @@ import type { Limits } from '#src/core/core'
 import type { RedisClient } from '#src/redis/client'
 import type { ScriptObserver } from '#src/sessions/runner'
 
-/** The option, no part of the package's interface, in which the service gives the plugin what it shares with its listener. */
+/** The option in which the service passes the parts of its listener to the plugin. It is no part of the package's interface. */
 export const HOST = Symbol('host')
 
 export interface Host {

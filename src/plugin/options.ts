@@ -17,7 +17,7 @@ export interface GivenClient {
 /** Comma-separated, or a list. */
 type Texts = string | readonly string[]
 
-/** The options of the plugin: the settings of the service, in camelCase, and what fits it into an app. Times are in seconds. */
+/** The options of the plugin: the settings of the service in camelCase, and the plugin's place in an app. Times are in seconds. */
 export interface RefreshTokensOptions {
   /** Your ioredis client, which you close; or the address of Redis as in `REDIS_URL`, and the plugin connects. */
   redis: GivenClient | string
@@ -62,7 +62,7 @@ export interface RefreshTokensOptions {
   decoratorName?: string | undefined
   /** More claims for each access token; they replace stored claims of the same name. */
   claims?: ClaimsOf | undefined
-  /** Receives what happens to sessions. Called synchronously; its errors are logged. */
+  /** Receives the events of sessions. Called synchronously; its errors are logged. */
   onEvent?: OnEvent | undefined
 }
 

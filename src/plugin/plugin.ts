@@ -16,7 +16,7 @@ import { createSessions, type Sessions } from './sessions.ts'
 
 const cores = new WeakMap<Sessions, Core>()
 
-/** For the service: what is behind the decorator. */
+/** Returns the core behind a decorator, for the service. */
 export function coreOf (sessions: Sessions): Core {
   return cores.get(sessions)!
 }

@@ -7,8 +7,8 @@ import { acceptOnlyJson } from '#src/http/json'
 import { createValidatorCompiler } from '#src/schemas/validation'
 
 /**
- * The endpoint of clients, in a scope of its own: its parser, validator and error handler replace those of the app around it, whose
- * hooks still run.
+ * Refresh and log-out in a scope of their own, with their own parser, validator and error handler. The hooks of the surrounding app
+ * still run.
  */
 export const clientRoutes: FastifyPluginAsync<{ core: Core, reporter: Reporter }> = async (app, { core, reporter }) => {
   app.setValidatorCompiler(createValidatorCompiler())

@@ -1,12 +1,12 @@
 import t from 'tap'
 import { API, codeOf, createWorld, internalError, json, logIn, passTime, refused, type Answer } from './helper.ts'
 
-/** What each answer to a refresh does to the session: one documented 400 ends it, and nothing else. */
+/** The effect of each answer to a refresh: only the documented 400 ends the session. */
 
 const portal = '<!doctype html><title>Welcome to the hotel</title>'
 const tokens = { id: 1, email: 'guest@keygenqt.com', role: 'GUEST', token: 'a', refreshToken: 'b' }
 
-/** What another party than the service may answer, or the service in trouble. */
+/** Answers of proxies and captive portals, and of the service in trouble. */
 const unclear: Record<string, Answer> = {
   'no answer': () => { throw new TypeError('fetch failed') },
   'an answer that breaks off': () => new Response(new ReadableStream({ start (controller) { controller.error(new Error('cut')) } })),

@@ -51,7 +51,7 @@ t.test('the default fetch is the platform\'s, as it is at the call', async t => 
   t.same(await (await session.fetch(API)).json(), { sent: 'Bearer opaque' })
 })
 
-t.test('logIn refuses what is not the answer of a log-in, and keeps the session', async t => {
+t.test('logIn refuses everything but the answer of a log-in, and keeps the session', async t => {
   const world = createWorld()
   const { session, stored } = await logIn(world)
   const before = await stored()

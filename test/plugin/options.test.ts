@@ -17,7 +17,7 @@ async function mistake (options: unknown): Promise<Error> {
   return await Promise.resolve(app.register(refreshTokens, options as RefreshTokensOptions)).then(() => new Error('none'), err => err)
 }
 
-t.test('every wrong option is named, with what it must be', async t => {
+t.test('the error names every wrong option and its permitted values', async t => {
   const given = new Redis(idle)
   const wrong: Array<[Record<string, unknown>, RegExp]> = [
     [{ refreshTokenSecrets: 'short' }, /^refreshTokenSecrets must be secrets of at least 64 bytes/],

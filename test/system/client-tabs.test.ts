@@ -4,7 +4,7 @@ import t, { type Test } from 'tap'
 import { startChromium } from '../support/chromium.ts'
 import { build, claimsOf, guest, startRedis, type Service, type TokensBody } from '../support/helper.ts'
 
-/** refresh-token-client in the tabs of a real browser, with the real service: no tab is logged out, whatever happens to an answer. */
+/** refresh-token-client in the tabs of a real browser, with the real service: no lost or cut answer logs a tab out. */
 
 // Ten tabs share two cores with all other tests.
 t.setTimeout(500_000)
@@ -105,7 +105,7 @@ async function callAll (tabs: Page[], count: number, answered = () => {}): Promi
 
 const call = async (tab: Page, count: number): Promise<Record<string, number>> => (await callAll([tab], count))[0]!
 
-/** What the service says about the user's sessions. */
+/** The user's sessions, from the service. */
 async function generations ({ service }: World): Promise<number[]> {
   return (await service.call('GET', '/internal/users/1/sessions')).json().sessions.map(({ generation }: { generation: number }) => generation)
 }

@@ -39,7 +39,7 @@ export function createRefresh (
     const receivedAt = now()
     const answer = await post(fetch, refreshUrl, { deviceId, refreshToken: sent.refreshToken }, timeout, { headers: { 'Idempotency-Key': sent.key! } })
     const latest = await read()
-    // Meanwhile another tab has refreshed, or the user has logged out or in: that holds, whatever this answer says.
+    // Another tab has refreshed meanwhile, or the user has logged out or in. The stored session counts, and this answer does not.
     if (latest?.refreshToken !== sent.refreshToken) return orLoggedOut(latest)
 
     const tokens = answer.status === 200 ? readTokens(answer.body) : undefined

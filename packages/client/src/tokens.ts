@@ -43,7 +43,7 @@ interface Claims { iat?: number, exp?: number, sid?: string }
 /** The claims of a JWT, unverified; `{}` when it is none. */
 export function claimsOf (token: string): Claims {
   try {
-    // Text claims may be garbled, because atob knows no UTF-8; those read here are ASCII.
+    // atob knows no UTF-8 and may garble text claims. The claims read here are ASCII.
     return JSON.parse(atob(token.split('.')[1]!.replaceAll('-', '+').replaceAll('_', '/')))
   } catch {
     return {}
