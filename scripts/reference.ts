@@ -2,7 +2,7 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { FastifyError } from '@fastify/error'
-import { Environment } from '#src/config/environment'
+import { Environment } from '#src/config/schema'
 import * as errors from '#src/errors'
 import { definitions } from '#src/metrics/definitions'
 import { apiPage, type Api } from './reference/api.ts'
@@ -26,7 +26,7 @@ function settings (): string {
   const properties: Record<string, { default?: unknown, description?: string, writeOnly?: boolean }> = Environment.properties
   const rows = Object.entries(properties).map(([name, { default: value, description, writeOnly }]) =>
     [code(name), value === undefined ? 'none' : code(String(value)), `${description}${writeOnly ? `. A secret: \`${name}_FILE\` may name a file with it` : ''}`])
-  return page('Settings', 'src/config/environment.ts',
+  return page('Settings', 'src/config/schema.ts',
     'Every environment variable, its default, and the values that the service accepts. [Configuration](../configuration.md) explains them.',
     table(['name', 'default', 'must be'], rows))
 }

@@ -63,7 +63,9 @@ export const StoreUnavailable = createError('RTS_STORE_UNAVAILABLE', 'Redis coul
 export const NotReplicated = createError('RTS_NOT_REPLICATED', 'the change is made, but %d of %d replicas have it; ask again', 500)
 
 /** Why a refresh or a log-out was refused. Only the log and the metrics record the reason; the client gets the uniform 400. */
-export type RefusalOutcome = 'malformed' | 'forged' | 'unknown' | 'device_mismatch' | 'expired' | 'reused'
+export type RefusalOutcome =
+  | 'malformed' | 'invalid_client' | 'forged' | 'invalid_proof' | 'unknown' | 'device_mismatch' | 'client_mismatch' | 'key_mismatch'
+  | 'expired' | 'reused'
 
 /**
  * A refresh or a log-out refused through the caller's fault. Holds the fields of the log line, never a token.

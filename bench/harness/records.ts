@@ -1,6 +1,6 @@
 import { createHmac } from 'node:crypto'
 import type { Redis } from 'ioredis'
-import { Environment } from '../../src/config/environment.ts'
+import { Environment } from '../../src/config/schema.ts'
 import { hashDevice, newSessionId, userKey } from '../../src/redis/records.ts'
 import type { Generation } from '../../src/tokens/claims.ts'
 import { parseKeys } from '../../src/tokens/keys.ts'

@@ -32,8 +32,8 @@ export const refreshRoute: FastifyPluginAsyncTypebox<{ core: Core }> = async (ap
     }
   }, async (request, reply) => {
     const { deviceId, refreshToken } = request.body
-    const tokens = await core.refresh({ deviceId, refreshToken, idempotencyKey: idempotencyKeyOf(request.raw) }, request)
+    const { body } = await core.refresh({ deviceId, refreshToken, idempotencyKey: idempotencyKeyOf(request.raw) }, request)
     reply.header('content-type', JSON_TYPE)
-    return stringify(tokens) as never
+    return stringify(body) as never
   })
 }

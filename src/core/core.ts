@@ -38,14 +38,28 @@ export interface CoreOptions extends Signing {
   /** Counts the outcome of a request that was answered. */
   count: (route: 'refreshes' | 'logouts', outcome: RefreshOutcome | LogoutOutcome) => void
   claims?: ClaimsOf | undefined
+  /**
+   * Returns the thumbprint of the key that a request proves, `undefined` without a proof. Absent with `DPOP=off`.
+   * @throws RefreshRefused with `invalid_proof`.
+   */
+  proofOf?: ((request: FastifyRequest | undefined, session: RefreshClaims) => Promise<string | undefined>) | undefined
   onEvent?: OnEvent | undefined
 }
 
-/** A refresh token, and the device that presents it. */
+/** A refresh token, and the device and the OAuth client that present it. */
 export interface Presented {
-  deviceId: string
+  /** Absent only for a session that has no device. */
+  deviceId?: string | undefined
   refreshToken: string
   idempotencyKey?: string | undefined
+  /** Already authenticated, if it is a confidential client. */
+  clientId?: string | undefined
+}
+
+/** A refreshed session, and its new tokens. */
+export interface Refreshed {
+  session: LiveSession
+  body: TokensOfSession
 }
 
 /** Refreshes and ends sessions for clients; knows no app. */
@@ -54,7 +68,7 @@ export interface Core extends Pick<CoreOptions, 'store' | 'tokens' | 'jwks'> {
    * Exchanges a refresh token for new tokens. `request` is the client's, if there is one.
    * @throws RefreshRefused, TurnedAway, StoreUnavailable.
    */
-  refresh (presented: Presented, request?: FastifyRequest): Promise<TokensOfSession>
+  refresh (presented: Presented, request?: FastifyRequest): Promise<Refreshed>
   /** Ends the session of a refresh token. @throws as `refresh` does. */
   logOut (presented: Presented, request: FastifyRequest): Promise<void>
   /** The tokens of an open session. */
@@ -62,7 +76,7 @@ export interface Core extends Pick<CoreOptions, 'store' | 'tokens' | 'jwks'> {
 }
 
 export function createCore (options: CoreOptions): Core {
-  const { store, tokens, jwks, limits, log, count, claims: claimsOf, onEvent } = options
+  const { store, tokens, jwks, limits, log, count, claims: claimsOf, proofOf, onEvent } = options
   const { concurrencyLimit, limitSession } = limits
 
   const tokensOf: Core['tokensOf'] = claimsOf === undefined
@@ -86,15 +100,16 @@ export function createCore (options: CoreOptions): Core {
     jwks,
     tokensOf,
 
-    async refresh ({ deviceId, refreshToken, idempotencyKey }, request) {
+    async refresh ({ deviceId, refreshToken, idempotencyKey, clientId }, request) {
       const claims = verify(refreshToken)
       // Only after verification, so that made-up tokens can't use up another client's limit.
       if (limitSession !== undefined && request !== undefined) await limitSession(request, nameOfSession(claims.sid, deviceId))
+      const jkt = proofOf === undefined ? undefined : await proofOf(request, claims)
 
       concurrencyLimit.acquire()
       let rotation
       try {
-        rotation = await store.rotate(claims, deviceId, idempotencyKey)
+        rotation = await store.rotate(claims, deviceId, { idempotencyKey, clientId, jkt })
       } finally {
         concurrencyLimit.release()
       }
@@ -106,10 +121,10 @@ export function createCore (options: CoreOptions): Core {
       onEvent?.({ type: 'refreshed', outcome, userId: claims.id, sid: claims.sid })
       const level = outcome === 'recovered' ? 'warn' : 'debug'
       ;(request?.log ?? log)[level]({ outcome, userId: claims.id, sid: claims.sid }, 'refreshed')
-      return body
+      return { session, body }
     },
 
-    async logOut ({ deviceId, refreshToken }, request) {
+    async logOut ({ deviceId, refreshToken, clientId }, request) {
       const claims = verify(refreshToken)
       // The counter of refreshes: a thief can't use up the client's limit, nor get a second one.
       if (limitSession !== undefined) await limitSession(request, nameOfSession(claims.sid, deviceId))
@@ -117,11 +132,11 @@ export function createCore (options: CoreOptions): Core {
       concurrencyLimit.acquire()
       let outcome
       try {
-        outcome = await store.logOut(claims, deviceId)
+        outcome = await store.logOut(claims, deviceId, clientId)
       } finally {
         concurrencyLimit.release()
       }
-      if (outcome === 'device_mismatch') throw refuse(outcome, claims)
+      if (outcome === 'device_mismatch' || outcome === 'client_mismatch') throw refuse(outcome, claims)
 
       count('logouts', outcome)
       request.log.debug({ outcome, userId: claims.id, sid: claims.sid }, 'logged out')

@@ -6,13 +6,13 @@ import { endReasons } from '#src/sessions/replies'
  */
 
 /**
- * How refreshes end: the outcomes of a rotation, `malformed` and `forged` before Redis is asked, `unavailable` for a 500,
- * `limited` for a 429, `overloaded` for requests that were shed before any work, `aborted` when the client's connection
- * broke before its request was complete, or before it was processed.
+ * How refreshes end: the outcomes of a rotation, `malformed`, `invalid_client`, `forged` and `invalid_proof` before Redis is asked,
+ * `unavailable` for a 500, `limited` for a 429, `overloaded` for requests that were shed before any work, `aborted` when the
+ * client's connection broke before its request was complete, or before it was processed.
  */
 export const refreshOutcomes = [
-  'rotated', 'retried', 'recovered', 'malformed', 'forged', 'unknown', 'device_mismatch', 'expired', 'reused',
-  'unavailable', 'limited', 'overloaded', 'aborted'
+  'rotated', 'retried', 'recovered', 'malformed', 'invalid_client', 'forged', 'invalid_proof', 'unknown', 'device_mismatch',
+  'client_mismatch', 'key_mismatch', 'expired', 'reused', 'unavailable', 'limited', 'overloaded', 'aborted'
 ] as const
 
 export type RefreshOutcome = typeof refreshOutcomes[number]
@@ -22,7 +22,7 @@ export type RefreshOutcome = typeof refreshOutcomes[number]
  * a log-out that too few replicas have.
  */
 export const logoutOutcomes = [
-  'ended', 'absent', 'malformed', 'forged', 'device_mismatch', 'unavailable', 'limited', 'overloaded', 'aborted'
+  'ended', 'absent', 'malformed', 'invalid_client', 'forged', 'device_mismatch', 'client_mismatch', 'unavailable', 'limited', 'overloaded', 'aborted'
 ] as const
 
 export type LogoutOutcome = typeof logoutOutcomes[number]

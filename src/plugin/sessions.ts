@@ -82,7 +82,7 @@ export function createSessions (core: Core, config: SecretConfig): Sessions {
 
     async refresh (presented) {
       if (!isPresented(presented)) throw new RefreshRefused('malformed')
-      return await core.refresh(presented)
+      return (await core.refresh(presented)).body
     },
 
     async verify (accessToken) {

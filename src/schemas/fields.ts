@@ -72,6 +72,14 @@ export const UserClaims = claims(`Claims of the user, for the access tokens of a
 
 export const SessionClaims = claims(`Claims of this session, for its access tokens, such as auth_time, amr and acr. ${limits}`)
 
+/** An OAuth client (RFC 6749 section 2.2), without blanks: at most 64 characters, so that it fits a listpack entry of Redis. */
+export const ClientId = Type.String({ minLength: 1, maxLength: 64, pattern: '^[!-~]+$', description: 'The OAuth client that the session belongs to: ASCII characters without blanks' })
+
+/** The thumbprint of a public key (RFC 7638, RFC 9449 section 6.1). */
+export const Thumbprint = Type.String({
+  pattern: '^[A-Za-z0-9_-]{43}$', description: 'SHA-256 thumbprint of the JWK whose private key every refresh must prove (DPoP)'
+})
+
 /** The keyword of Ajv that checks claims: JSON Schema can't express their limits. */
 export const claimsKeyword = {
   keyword: 'isClaims',

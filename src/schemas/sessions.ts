@@ -1,6 +1,6 @@
 import { type TString, Type } from '@sinclair/typebox'
 import { SessionTokens } from './refresh.ts'
-import { AuthenticatedAt, DeviceId, Email, Label, Lifetime, Role, SessionClaims, SessionId, UserClaims, UserId, UserIdParam } from './fields.ts'
+import { AuthenticatedAt, ClientId, DeviceId, Email, Label, Lifetime, Role, SessionClaims, SessionId, Thumbprint, UserClaims, UserId, UserIdParam } from './fields.ts'
 
 const OpenSession = Type.Object({
   userId: UserId,
@@ -10,7 +10,9 @@ const OpenSession = Type.Object({
   label: Type.Optional(Label),
   authenticatedAt: Type.Optional(AuthenticatedAt),
   userClaims: Type.Optional(UserClaims),
-  sessionClaims: Type.Optional(SessionClaims)
+  sessionClaims: Type.Optional(SessionClaims),
+  clientId: Type.Optional(ClientId),
+  jkt: Type.Optional(Thumbprint)
 }, {
   title: 'OpenSessionRequest',
   examples: [{

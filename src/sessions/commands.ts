@@ -56,17 +56,29 @@ export interface NewSession extends Partial<Profile> {
   /** Replaces all claims of the user; without it, they stay. */
   userClaims?: Claims
   sessionClaims?: Claims
+  /** The OAuth client that the session belongs to: only the OAuth routes refresh it, for this client. */
+  clientId?: string
+  /** The thumbprint of the key that every refresh must prove (RFC 9449, RFC 7638). */
+  jkt?: string
 }
 
 /** The part of a verified refresh token that decides a refresh. */
 export type PresentedToken = Pick<Generation, 'id' | 'sid' | 'gen' | 'exp'>
 
-/** A verified refresh token, and the device that presented it. */
-export interface Presentation {
-  token: PresentedToken
-  deviceId: string
+/** What a client presents beside its token and device. */
+export interface Credentials {
   /** The request's `Idempotency-Key`. */
   idempotencyKey?: string | undefined
+  /** The OAuth client. Without it, only a session without a client is refreshed or ended. */
+  clientId?: string | undefined
+  /** The thumbprint of the key that the request proves. A session without a key gets this one at its refresh. */
+  jkt?: string | undefined
+}
+
+/** A verified refresh token, and the client that presented it; without a device, only for a session that has none. */
+export interface Presentation extends Credentials {
+  token: PresentedToken
+  deviceId: string | undefined
 }
 
 export interface Commands {
@@ -74,8 +86,8 @@ export interface Commands {
   /** In a Cluster, of one presentation: the others' records may be on other servers. */
   rotate (presentations: Presentation[]): Command
   revoke (userId: UserId, sid: string, reason?: 'logout' | 'reuse'): Command
-  /** Ends the session of a token, if the device is its own. */
-  logOut (token: Pick<PresentedToken, 'id' | 'sid'>, deviceId: string): Command
+  /** Ends the session of a token, if the device and the client are its own. */
+  logOut (token: Pick<PresentedToken, 'id' | 'sid'>, deviceId: string | undefined, clientId?: string): Command
   revokeAll (userId: UserId, except?: string): Command
   erase (userId: UserId): Command
   list (userId: UserId): Command
@@ -97,8 +109,9 @@ export function createCommands (
   return {
     open: (sid, { userId, deviceId, label = '', email = '', role = '', authenticatedAt = '', ...own }) => ({
       ...on(userId, 'open', [
-        sid, deviceId === undefined ? '-' : hashDevice(deviceId), label, email, role, idleTtl, absoluteTtl, maxSessionsPerUser,
-        authenticatedAt, own.idleTtl ?? '', own.absoluteTtl ?? '', claimsText(own.userClaims), claimsText(own.sessionClaims)
+        sid, device(deviceId), label, email, role, idleTtl, absoluteTtl, maxSessionsPerUser,
+        authenticatedAt, own.idleTtl ?? '', own.absoluteTtl ?? '', claimsText(own.userClaims), claimsText(own.sessionClaims),
+        own.clientId ?? '', own.jkt ?? ''
       ]),
       opens: sid
     }),
@@ -106,17 +119,17 @@ export function createCommands (
       const keys: string[] = []
       const users: UserId[] = []
       const argv: Command['argv'] = [idleTtl, absoluteTtl, retryWindow]
-      for (const { token: { id, sid, gen, exp }, deviceId, idempotencyKey } of presentations) {
+      for (const { token: { id, sid, gen, exp }, deviceId, idempotencyKey, clientId = '', jkt = '-' } of presentations) {
         keys.push(userKey(prefix, id))
         users.push(id)
         const attempt = idempotencyKey === undefined ? '-' : hashIdempotencyKey(idempotencyKey)
-        // One argument for each refresh instead of six.
-        argv.push(`${userIdJson(id)}:${sid}:${gen}:${exp}:${hashDevice(deviceId)}:${attempt}`)
+        // One argument for each refresh instead of eight. The client comes last, because it may contain colons.
+        argv.push(`${userIdJson(id)}:${sid}:${gen}:${exp}:${device(deviceId)}:${attempt}:${jkt}:${clientId}`)
       }
       return { script: 'rotate', keys, channel, argv, users, caller }
     },
     revoke: (userId, sid, reason = 'logout') => on(userId, 'revoke', [sid, reason]),
-    logOut: ({ id, sid }, deviceId) => on(id, 'revoke', [sid, 'logout', hashDevice(deviceId)]),
+    logOut: ({ id, sid }, deviceId, clientId = '') => on(id, 'revoke', [sid, 'logout', device(deviceId), clientId]),
     revokeAll: (userId, except = '') => on(userId, 'revoke-all', [except]),
     erase: userId => on(userId, 'erase', []),
     list: userId => on(userId, 'list', ['']),
@@ -126,6 +139,11 @@ export function createCommands (
     updateProfile: (userId, { email = '', role = '', userClaims }) =>
       on(userId, 'update-profile', [email, role, claimsText(userClaims)])
   }
+}
+
+/** A device as the record has it; '-' for none. */
+function device (deviceId: string | undefined): string {
+  return deviceId === undefined ? '-' : hashDevice(deviceId)
 }
 
 /** Claims as the record has them; '' if none are given. */

@@ -17,7 +17,16 @@ export interface LiveSession {
   profile: Profile
   /** Claims of the user and the session; absent if the record has none. */
   claims?: Claims
+  binding?: Binding
   now: number
+}
+
+/** The client and the key that a session is bound to, if there are any. */
+export interface Binding {
+  /** OAuth client. */
+  clientId?: string
+  /** The thumbprint of the key that every refresh must prove. */
+  jkt?: string
 }
 
 /**
@@ -25,13 +34,14 @@ export interface LiveSession {
  * - `rotated`: the next generation exists now.
  * - `retried`: a lost answer is repeated; nothing changed.
  * - `recovered`: Redis had lost writes; rotation continues from the generation that the signature proves.
- * - `unknown`: no such session. `device_mismatch`: the session of another device. `expired`: expired, and removed.
+ * - `unknown`: no such session. `device_mismatch`: the session of another device; `client_mismatch`: of another client or of none;
+ *   `key_mismatch`: bound to a key that the request does not prove. `expired`: expired, and removed.
  * - `reused`: an older token came back, so two parties hold it: the session is ended (RFC 9700 section 4.14.2);
  *   `unconfirmed` if too few replicas have the removal.
  */
 export type Rotation =
   | { outcome: 'rotated' | 'retried' | 'recovered', session: LiveSession }
-  | { outcome: 'unknown' | 'device_mismatch' | 'expired' | 'reused', unconfirmed?: boolean }
+  | { outcome: 'unknown' | 'device_mismatch' | 'client_mismatch' | 'key_mismatch' | 'expired' | 'reused', unconfirmed?: boolean }
 
 /** One row of the list of a user's sessions; times in Unix seconds. */
 export interface SessionSummary {
@@ -46,9 +56,9 @@ export interface SessionSummary {
 /**
  * How the log-out by a client ends.
  * - `ended`: the session has ended now. `absent`: it had ended or expired before.
- * - `device_mismatch`: the session of another device, which lives on.
+ * - `device_mismatch`, `client_mismatch`: the session of another device or client, which lives on.
  */
-export type LogOut = 'ended' | 'absent' | 'device_mismatch'
+export type LogOut = 'ended' | 'absent' | 'device_mismatch' | 'client_mismatch'
 
 /** Everything that is stored about a user. */
 export interface StoredUser {
@@ -59,7 +69,7 @@ export interface StoredUser {
 }
 
 /** A live session as it stands; times in Unix seconds, `now` is Redis's clock when it was read. */
-export interface FoundSession extends Profile {
+export interface FoundSession extends Profile, Binding {
   claims: Claims
   gen: number
   createdAt: number
@@ -108,19 +118,20 @@ export function isLate ([word]: Reply): boolean {
  * @throws LoggedOutSince, AuthenticatedAhead when the script opened no session.
  */
 export function toOpened (
-  reply: Reply, { userId: id, sessionClaims }: { userId: UserId, sessionClaims?: Claims }, sid: string
+  reply: Reply, { userId: id, sessionClaims, clientId, jkt }: { userId: UserId, sessionClaims?: Claims } & Binding, sid: string
 ): LiveSession {
   if (reply[0] === 'logged_out') throw new LoggedOutSince()
   if (reply[0] === 'ahead') throw new AuthenticatedAhead()
   const [, nowMs, gen, iat, exp, email, role] = reply as [string, number, number, number, number, string, string]
   const claims = claimsIn(reply[7] as string, sessionClaims && JSON.stringify(sessionClaims))
-  return { generation: { id, sid, gen, iat, exp }, profile: { email, role }, ...claims, now: Math.floor(nowMs / 1000) }
+  const binding = bindingIn(clientId, jkt)
+  return { generation: { id, sid, gen, iat, exp }, profile: { email, role }, ...claims, ...binding, now: Math.floor(nowMs / 1000) }
 }
 
 /** One refresh in the reply of rotate.lua: its outcome, and what the script's header documents; or an error that concerns it alone. */
 type Decision = Error | [
   outcome: Rotation['outcome'], gen: number, iat: number, exp: number, email: string, role: string,
-  userClaims?: string, sessionClaims?: string, ended?: Ended
+  userClaims?: string, sessionClaims?: string, clientId?: string, jkt?: string, ended?: Ended
 ]
 
 /** The claims in a reply; none if both texts are empty. @throws StoreUnavailable for a damaged record. */
@@ -133,6 +144,11 @@ function claimsIn (user?: string, session?: string): { claims?: Claims } {
   }
 }
 
+/** The binding in a reply; none if both texts are empty. */
+function bindingIn (clientId?: string, jkt?: string): { binding?: Binding } {
+  return clientId || jkt ? { binding: { ...clientId && { clientId }, ...jkt && { jkt } } } : {}
+}
+
 /** The reply of rotate.lua: a rotation for each presentation, or `StoreUnavailable` for a damaged record. */
 export function toRotations (
   [, nowMs, ...decisions]: Reply, presentations: Array<{ token: Pick<Generation, 'id' | 'sid'> }>
@@ -140,7 +156,7 @@ export function toRotations (
   const now = Math.floor(nowMs / 1000)
   return (decisions as Decision[]).map((decision, i) => {
     if (!Array.isArray(decision)) return new StoreUnavailable(withoutArguments(String(decision)))
-    const [outcome, gen, iat, exp, email, role, userClaims, sessionClaims] = decision
+    const [outcome, gen, iat, exp, email, role, userClaims, sessionClaims, clientId, jkt] = decision
     switch (outcome) {
       case 'rotated':
       case 'retried':
@@ -148,7 +164,8 @@ export function toRotations (
         const { token: { id, sid } } = presentations[i]!
         try {
           const claims = claimsIn(userClaims, sessionClaims)
-          return { outcome, session: { generation: { id, sid, gen, iat, exp }, profile: { email, role }, ...claims, now } }
+          const binding = bindingIn(clientId, jkt)
+          return { outcome, session: { generation: { id, sid, gen, iat, exp }, profile: { email, role }, ...claims, ...binding, now } }
         } catch (err) {
           return err as Error
         }
@@ -192,11 +209,13 @@ export function toStoredUser (reply: Reply): StoredUser | undefined {
 
 /** The reply of find.lua, asked with a refresh token or without. */
 export function toFound (reply: Reply): RefreshableSession | undefined {
-  const [word, nowMs, gen, createdAt, rotatedAt, expiresAt, email, role, refreshableUntil, userClaims, sessionClaims] =
-    reply as [string, number, number, number, number, number, string, string, number, string, string]
+  const [word, nowMs, gen, createdAt, rotatedAt, expiresAt, email, role, refreshableUntil, userClaims, sessionClaims, clientId, jkt] =
+    reply as [string, number, number, number, number, number, string, string, number, string, string, string, string]
   if (word === 'absent') return undefined
   const { claims = {} } = claimsIn(userClaims, sessionClaims)
-  return { session: { gen, createdAt, rotatedAt, expiresAt, email, role, claims, now: Math.floor(nowMs / 1000) }, refreshableUntil }
+  const { binding } = bindingIn(clientId, jkt)
+  const session = { gen, createdAt, rotatedAt, expiresAt, email, role, claims, ...binding, now: Math.floor(nowMs / 1000) }
+  return { session, refreshableUntil }
 }
 
 /** The reply of update-profile.lua: whether the user has a session. */

@@ -12,12 +12,12 @@ export interface TokensOfSession {
 }
 
 /** Builds the five documented keys from the current state of a session. */
-export function sessionTokens (tokens: Tokens, { generation, profile, claims, now }: LiveSession): TokensOfSession {
+export function sessionTokens (tokens: Tokens, { generation, profile, claims, binding, now }: LiveSession): TokensOfSession {
   return {
     id: generation.id,
     email: profile.email,
     role: profile.role,
-    token: tokens.signAccess(generation, now, profile, claims),
+    token: tokens.signAccess(generation, now, profile, claims, binding),
     refreshToken: tokens.signRefresh(generation)
   }
 }

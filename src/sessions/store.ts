@@ -1,6 +1,6 @@
 import type { RedisClient } from '#src/redis/client'
 import { inBatches } from './batches.ts'
-import { createCommands, type CommandOptions, type NewSession, type Presentation, type PresentedToken, type ProfileChange } from './commands.ts'
+import { createCommands, type CommandOptions, type Credentials, type NewSession, type Presentation, type PresentedToken, type ProfileChange } from './commands.ts'
 import { newSessionId } from '#src/redis/records'
 import type { UserId } from '#src/tokens/user-id'
 import {
@@ -38,14 +38,14 @@ export interface SessionStore {
   open (session: NewSession): Promise<LiveSession>
   /**
    * Decides the refresh of an authentic token. One round trip, which the refreshes of a turn of the event loop share; with
-   * `waitForReplicas`, the end of a reused session waits for replicas. With the `idempotencyKey` of the session's last rotation,
-   * a retry has no time limit.
+   * `waitForReplicas`, the end of a reused session waits for replicas. With the `idempotencyKey` of the session's last rotation, or
+   * for a session that is bound to a key, a retry has no time limit.
    */
-  rotate (token: PresentedToken, deviceId: string, idempotencyKey?: string): Promise<Rotation>
+  rotate (token: PresentedToken, deviceId: string | undefined, credentials?: Credentials): Promise<Rotation>
   /** Ends one session. Resolves to whether it was live. */
   revoke (userId: UserId, sid: string): Promise<boolean>
-  /** Ends the session of an authentic refresh token of any generation, if the device is its own. */
-  logOut (token: Pick<PresentedToken, 'id' | 'sid'>, deviceId: string): Promise<LogOut>
+  /** Ends the session of an authentic refresh token of any generation, if the device and the client are its own. */
+  logOut (token: Pick<PresentedToken, 'id' | 'sid'>, deviceId: string | undefined, clientId?: string): Promise<LogOut>
   /**
    * Ends every session of a user but `except`, and refuses log-ins that began before. Resolves to the ids of the live sessions
    * it ended.
@@ -117,9 +117,9 @@ function forCaller (caller: string, shared: Shared): SessionStore {
       return toOpened(await runAndWait(commands.open(sid, session)), session, sid)
     },
 
-    async rotate (token, deviceId, idempotencyKey) {
+    async rotate (token, deviceId, credentials) {
       const startedAt = performance.now()
-      const rotation = await rotateInBatch({ token, deviceId, idempotencyKey })
+      const rotation = await rotateInBatch({ token, deviceId, ...credentials })
       if (rotation.outcome !== 'reused' || confirm === undefined) return rotation
       return { outcome: 'reused', unconfirmed: !await confirm(token.id, token.sid, startedAt + TIMEOUT - performance.now()) }
     },
@@ -128,8 +128,8 @@ function forCaller (caller: string, shared: Shared): SessionStore {
       return toRevoked(await runAndWait(commands.revoke(userId, sid)))
     },
 
-    async logOut (token, deviceId) {
-      return toLogOut(await runAndWait(commands.logOut(token, deviceId)))
+    async logOut (token, deviceId, clientId) {
+      return toLogOut(await runAndWait(commands.logOut(token, deviceId, clientId)))
     },
 
     async revokeAll (userId, except) {

@@ -1,5 +1,8 @@
-/** What a key of the internal API permits. `console` is reserved for a console and permits no call yet. */
-export const scopes = ['open', 'read', 'revoke', 'profile', 'introspect', 'console'] as const
+/**
+ * What a key of the internal API permits. `oauth`: to be a confidential client of the OAuth routes. `console` is reserved for a console
+ * and permits no call yet.
+ */
+export const scopes = ['open', 'read', 'revoke', 'profile', 'introspect', 'oauth', 'console'] as const
 
 export type Scope = typeof scopes[number]
 

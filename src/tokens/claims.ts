@@ -39,6 +39,8 @@ export interface AccessClaims {
   exp: number
   /** The services that the token is for. */
   aud?: string | string[]
+  /** The thumbprint of the key that each request with the token must prove (RFC 9449 section 6.1). */
+  cnf?: { jkt: string }
   /** Only in the format rfc9068. */
   client_id?: string
   jti?: string

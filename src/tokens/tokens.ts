@@ -46,10 +46,12 @@ export interface Tokens {
   signRefresh (generation: Generation): string
   /**
    * Signs an access token for a session; `now` is in Unix seconds. The registered claims come first, then those of the profile,
-   * then `claims`. A claim never replaces one of an earlier group, nor an unknown field of the profile.
+   * then `claims`. A claim never replaces one of an earlier group, nor an unknown field of the profile. `clientId` is the session's
+   * OAuth client; `jkt`, the thumbprint of its key, becomes the claim `cnf` (RFC 7800, RFC 9449 section 6.1).
    */
   signAccess (
-    session: Pick<Generation, 'id' | 'sid' | 'gen'>, now: number, profile?: { email: string, role: string }, claims?: Claims
+    session: Pick<Generation, 'id' | 'sid' | 'gen'>, now: number, profile?: { email: string, role: string }, claims?: Claims,
+    binding?: { clientId?: string, jkt?: string }
   ): string
   /**
    * Returns the claims of an authentic refresh token, else `undefined`. Does not check `exp`: the session's record decides,
@@ -74,12 +76,13 @@ export function createTokens (options: TokensOptions): Tokens {
       return refresh[0].sign(claims)
     },
 
-    signAccess ({ id, sid, gen }, now, profile, claims) {
+    signAccess ({ id, sid, gen }, now, profile, claims, binding) {
       const exp = now + accessTtl
       const own: AccessClaims = format === 'documented'
         ? { sub: 'Authentication', iss: issuer, id, sid, iat: now, exp }
-        : { iss: issuer, sub: String(id), client_id: issuer, id, sid, iat: now, exp, jti: `${sid}.${gen}.${now}` }
+        : { iss: issuer, sub: String(id), client_id: binding?.clientId ?? issuer, id, sid, iat: now, exp, jti: `${sid}.${gen}.${now}` }
       if (audience !== undefined) own.aud = audience
+      if (binding?.jkt !== undefined) own.cnf = { jkt: binding.jkt }
       if (profile !== undefined) for (const name of profileClaims) Object.assign(own, { [name]: profile[name] || undefined })
       return options.signAccess(claims === undefined ? own : { ...own, ...claims, ...own })
     },

@@ -107,7 +107,7 @@ t.test('a session\'s own lifetimes are in the record, and hold instead of longer
     t.equal(exp, iat + opened)
     t.equal(await client.hget(key, `s:${sid}`), `001:${iat}:${iat}:${exp}:${hashDevice(guest.deviceId)}:${rest}`)
     await pass(sid, 50)
-    await store.rotate(generation, guest.deviceId, 'a')
+    await store.rotate(generation, guest.deviceId, { idempotencyKey: 'a' })
     const [, created, rotated, expires] = await record(sid)
     t.equal(expires, Math.min(created! + later, rotated! + opened), rest)
     t.match(await client.hget(key, `s:${sid}`), `:${hashIdempotencyKey('a')}${rest.slice(1)}`)
@@ -173,14 +173,14 @@ t.test('reused: a used token is reuse from the end of the window', async t => {
 t.test('retried: with the key of the rotation, however long ago, and the record keeps its hash', async t => {
   const { store, key, pass } = await setup(t, { REFRESH_RETRY_WINDOW: '0' })
   const { generation } = await store.open(guest)
-  const rotated = await store.rotate(generation, guest.deviceId, 'a random key')
+  const rotated = await store.rotate(generation, guest.deviceId, { idempotencyKey: 'a random key' })
   if (!('session' in rotated)) throw new Error('not rotated')
   const { sid, iat, exp } = rotated.session.generation
   t.equal(await client.hget(key, `s:${sid}`), `002:${generation.iat}:${iat}:${exp}:${hashDevice(guest.deviceId)}:${hashIdempotencyKey('a random key')}`)
   t.match(hashIdempotencyKey('a random key'), /^[\w-]{8}$/)
   await pass(sid, 7 * 86_400)
   const before = await client.hgetall(key)
-  t.match(await store.rotate(generation, guest.deviceId, 'a random key'), { outcome: 'retried', session: { generation: { gen: 2 } } })
+  t.match(await store.rotate(generation, guest.deviceId, { idempotencyKey: 'a random key' }), { outcome: 'retried', session: { generation: { gen: 2 } } })
   t.same(await client.hgetall(key), before)
   t.match(await store.rotate(rotated.session.generation, guest.deviceId), { outcome: 'rotated', session: { generation: { gen: 3 } } })
   t.equal((await client.hget(key, `s:${sid}`))!.split(':').length, 5, 'a rotation without a key clears it')
@@ -190,8 +190,8 @@ t.test('reused: with another key, or with none', async t => {
   const { store, key } = await setup(t, { REFRESH_RETRY_WINDOW: '0' })
   for (const presented of ['another key', '-', undefined]) {
     const { generation } = await store.open(guest)
-    await store.rotate(generation, guest.deviceId, 'a random key')
-    t.match(await store.rotate(generation, guest.deviceId, presented), { outcome: 'reused' })
+    await store.rotate(generation, guest.deviceId, { idempotencyKey: 'a random key' })
+    t.match(await store.rotate(generation, guest.deviceId, { idempotencyKey: presented }), { outcome: 'reused' })
   }
   const { generation } = await store.open(guest)
   await store.rotate(generation, guest.deviceId)

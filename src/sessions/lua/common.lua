@@ -2,7 +2,7 @@
 --
 -- KEYS[1]  the user's record, a hash: email and role, '' if unknown,
 --          s:<sid> = gen:createdAt:rotatedAt:expiresAt:device[:attempt[:idle:absolute]],
---          l:<sid> = label, loggedOutAt and profileChangedAt, in Unix seconds with three decimals, once they have happened.
+--          l:<sid> = label, o:<sid> = OAuth client, k:<sid> = thumbprint of the key that every refresh must prove (DPoP), loggedOutAt and profileChangedAt, in Unix seconds with three decimals, once they have happened.
 --          `device` is '-' for none, `attempt` is the hashed Idempotency-Key of the last rotation, '-' for none; `idle` and
 --          `absolute` are the session's own TTLs in seconds, '-' for the configured ones. c = the user's claims and c:<sid> = the
 --          session's, in JSON, if there are any
@@ -35,7 +35,7 @@ end
 
 -- Removes an existing session, and announces its end.
 local function remove (sid, reason)
-  redis.call('HDEL', key, 's:' .. sid, 'l:' .. sid, 'c:' .. sid)
+  redis.call('HDEL', key, 's:' .. sid, 'l:' .. sid, 'c:' .. sid, 'o:' .. sid, 'k:' .. sid)
   announce(reason, sid)
 end
 

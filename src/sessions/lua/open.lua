@@ -17,6 +17,8 @@
 -- ARGV[14] the session's own absolute TTL, seconds, '' for none
 -- ARGV[15] the user's claims in JSON, '' to keep the record's
 -- ARGV[16] the session's claims in JSON, '' for none
+-- ARGV[17] the OAuth client, '' for none
+-- ARGV[18] the thumbprint of the key that every refresh must prove (DPoP), '' for none
 --
 -- Reply: { 'opened', nowMs, gen, createdAt, expiresAt, email, role, claims, ended }; the user's claims in JSON; '' for none of each
 --     or { 'logged_out' | 'ahead', nowMs }, nothing done: the user has logged out everywhere since, or ARGV[12] is in the future
@@ -73,6 +75,8 @@ end
 redis.call('HSET', key, 'email', email, 'role', role, 's:' .. sid, format(1, now, now, expires, device, '-', ownIdle, ownAbsolute))
 if label ~= '' then redis.call('HSET', key, 'l:' .. sid, label) end
 if sessionClaims ~= '' then redis.call('HSET', key, 'c:' .. sid, sessionClaims) end
+if ARGV[17] ~= '' then redis.call('HSET', key, 'o:' .. sid, ARGV[17]) end
+if ARGV[18] ~= '' then redis.call('HSET', key, 'k:' .. sid, ARGV[18]) end
 
 others[#others + 1] = { expires = expires }
 settle(others)

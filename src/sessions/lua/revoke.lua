@@ -1,21 +1,24 @@
 #!lua flags=allow-oom
 -- revoke.lua: ends one session. Works on a full Redis too: it only frees memory.
 --
--- A client that logs out is authentic, so it gives its device: a stolen token without the device ends nothing.
+-- A client that logs out is authentic, so it gives its device and its OAuth client: a stolen token without them ends nothing. It
+-- proves no key: standard clients send no proof with a revocation.
 --
 -- KEYS, ARGV[1..3]  see common.lua
 -- ARGV[4]  sid
 -- ARGV[5]  reason to announce
--- ARGV[6]  device, hashed; absent to end the session of any device
+-- ARGV[6]  device, hashed, '-' for none; absent to end the session of any device and client
+-- ARGV[7]  the OAuth client, '' for none
 --
 -- Reply: { 'revoked' | 'absent', nowMs, ended }; an expired session is absent
---     or { 'device_mismatch', nowMs }, nothing done
+--     or { 'device_mismatch' | 'client_mismatch', nowMs }, nothing done
 
 -- include common.lua
 
-local record = ARGV[6] and redis.call('HMGET', key, 's:' .. ARGV[4])[1]
-local device = record and select(5, parse(record))
+local record = ARGV[6] and redis.call('HMGET', key, 's:' .. ARGV[4], 'o:' .. ARGV[4]) or {}
+local device = record[1] and select(5, parse(record[1]))
 if device and device ~= ARGV[6] then return { 'device_mismatch', nowMs } end
+if record[2] and record[2] ~= ARGV[7] then return { 'client_mismatch', nowMs } end
 
 local others, revoked = {}, false
 for _, session in ipairs(liveSessions()) do

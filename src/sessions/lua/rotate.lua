@@ -9,13 +9,14 @@
 -- ARGV[3]    idle TTL, seconds
 -- ARGV[4]    absolute TTL, seconds
 -- ARGV[5]    retry window, seconds
--- ARGV[6..]  for each refresh: user:sid:gen:exp:device:attempt; the user's id in JSON, gen and exp of the presented token, the
---            device hashed, and the hashed Idempotency-Key, '-' for none
+-- ARGV[6..]  for each refresh: user:sid:gen:exp:device:attempt:jkt:client; the user's id in JSON, gen and exp of the presented
+--            token, the device hashed, the hashed Idempotency-Key, the thumbprint of the key that the client has proved, each '-'
+--            for none, and the OAuth client, '' for none
 --
 -- Reply: { 'decided', nowMs, ... } with the decision of each refresh, in their order:
---        { 'rotated' | 'retried' | 'recovered', gen, rotatedAt, expiresAt, email, role }, then userClaims, sessionClaims and ended
---          if there are claims or ended sessions; claims in JSON, '' for none
---     or { 'unknown' | 'device_mismatch' }
+--        { 'rotated' | 'retried' | 'recovered', gen, rotatedAt, expiresAt, email, role }, then userClaims, sessionClaims, client,
+--          jkt and ended if there is any of them; claims in JSON, '' for none of each
+--     or { 'unknown' | 'device_mismatch' | 'client_mismatch' | 'key_mismatch' }
 --     or { 'expired' | 'reused', ended }
 --     or an error, which concerns this refresh alone
 
@@ -23,18 +24,20 @@
 
 local idle, absolute, window = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 
--- Appends the claims in `record` and the ended sessions to the reply of a successful refresh, if there are any.
-local function complete (reply, record)
-  if #ended > 0 or record[6] or record[7] then
-    reply[7], reply[8], reply[9] = record[6] or '', record[7] or '', ended
+-- Appends the claims and the client in `record`, the session's key and the ended sessions to the reply of a successful refresh, if
+-- there are any.
+local function complete (reply, record, jkt)
+  if #ended > 0 or record[6] or record[7] or record[8] or jkt then
+    reply[7], reply[8], reply[9], reply[10], reply[11] = record[6] or '', record[7] or '', record[8] or '', jkt or '', ended
   end
   return reply
 end
 
 -- Decides the refresh of a session in the record `key`, and returns its part of the reply.
-local function decide (sid, gen, exp, device, attempt)
+local function decide (sid, gen, exp, device, attempt, proved, client)
   local field = 's:' .. sid
-  local record = redis.call('HMGET', key, field, 'email', 'role', 'loggedOutAt', 'profileChangedAt', 'c', 'c:' .. sid)
+  local record = redis.call(
+    'HMGET', key, field, 'email', 'role', 'loggedOutAt', 'profileChangedAt', 'c', 'c:' .. sid, 'o:' .. sid, 'k:' .. sid)
   if not record[1] then return { 'unknown' } end
 
   local current, created, rotated, expires, owner, rest = parse(record[1])
@@ -44,21 +47,29 @@ local function decide (sid, gen, exp, device, attempt)
 
   -- Checked first: without the device a stolen token can neither refresh nor end the session.
   if device ~= owner then return { 'device_mismatch' } end
+  if record[8] and record[8] ~= client then return { 'client_mismatch' } end
+  local jkt = record[9]
+  if jkt and jkt ~= proved then return { 'key_mismatch' } end
 
   local last, ownIdle, ownAbsolute
   if rest ~= '' then
     last, ownIdle, ownAbsolute = string.match(rest, '^:([^:]*):?([^:]*):?([^:]*)')
     ownIdle, ownAbsolute = tonumber(ownIdle), tonumber(ownAbsolute)
   end
-  local isRepeat = attempt ~= '-' and attempt == last
+  local isRepeat = jkt or attempt ~= '-' and attempt == last
   local outcome = rotationOf(gen, exp, current, created, rotated, expires, absolute, window, isRepeat)
-  if outcome == 'retried' then
-    return complete({ 'retried', current, rotated, expires, record[2], record[3] }, record)
-  end
   if outcome == 'expired' or outcome == 'reused' then
     remove(sid, outcome == 'reused' and 'reuse' or 'expired')
     settle(liveSessions())
     return { outcome, ended }
+  end
+  -- The first proved key becomes the session's key. A retry may set it too: its token would get the successor without a proof.
+  if not jkt and proved ~= '-' then
+    jkt = proved
+    redis.call('HSET', key, 'k:' .. sid, jkt)
+  end
+  if outcome == 'retried' then
+    return complete({ 'retried', current, rotated, expires, record[2], record[3] }, record, jkt)
   end
 
   -- The session's own TTLs may be longer than the configured ones, if an operator has lowered these since.
@@ -72,15 +83,16 @@ local function decide (sid, gen, exp, device, attempt)
   if renewed < expires or redis.call('EXPIREAT', key, date, 'GT') == 0 and redis.call('EXPIREAT', key, date, 'NX') == 1 then
     settle(liveSessions())
   end
-  return complete({ outcome, gen + 1, now, renewed, record[2], record[3] }, record)
+  return complete({ outcome, gen + 1, now, renewed, record[2], record[3] }, record, jkt)
 end
 
 local reply = { 'decided', nowMs }
 for i = 1, #KEYS do
-  local sid, gen, exp, device, attempt
-  user, sid, gen, exp, device, attempt = string.match(ARGV[5 + i], '^([^:]+):([^:]+):(%d+):(%d+):([^:]+):(.+)$')
+  local sid, gen, exp, device, attempt, proved, client
+  user, sid, gen, exp, device, attempt, proved, client =
+    string.match(ARGV[5 + i], '^([^:]+):([^:]+):(%d+):(%d+):([^:]+):([^:]+):([^:]+):(.*)$')
   key, ended, loggedOutAt, profileChangedAt = KEYS[i], {}, nil, nil
-  local _, decision = pcall(decide, sid, tonumber(gen), tonumber(exp), device, attempt)
+  local _, decision = pcall(decide, sid, tonumber(gen), tonumber(exp), device, attempt, proved, client)
   reply[2 + i] = decision
 end
 return reply

@@ -4,13 +4,13 @@
 -- include common.lua
 
 -- Takes gen and exp of an authentic token; gen, createdAt, rotatedAt and expiresAt of its session; and the absolute TTL and
--- the retry window in seconds. `isRepeat`: the refresh has the Idempotency-Key with which the session was rotated last. Returns
--- the outcome. If a refresh would succeed, also returns until when, in Unix seconds.
+-- the retry window in seconds. `isRepeat`: the refresh has the Idempotency-Key with which the session was rotated last, or proves
+-- the session's key. Returns the outcome. If a refresh would succeed, also returns until when, in Unix seconds.
 --
 -- | the token's generation is             | outcome   | until                                     |
 -- |---------------------------------------|-----------|-------------------------------------------|
 -- | current                               | rotated   | the end of the session                    |
--- | current - 1, with the same key        | retried   | the end of the session                    |
+-- | current - 1, `isRepeat`               | retried   | the end of the session                    |
 -- | current - 1, within the retry window  | retried   | the end of the window, or of the session  |
 -- | older                                 | reused    |                                           |
 -- | newer: Redis lost writes              | recovered | the token's own exp, or the session's end |
@@ -18,7 +18,7 @@
 local function rotationOf (gen, exp, current, created, rotated, expires, absolute, window, isRepeat)
   if now >= expires then return 'expired' end
   if gen < current then
-    -- The key proves that this client asked for the rotation, however long ago. It has not used the successor, or gen were older.
+    -- Proves that this client asked for the rotation, however long ago. It has not used the successor, or gen were older.
     if isRepeat and gen == current - 1 then return 'retried', expires end
     -- The retry window counts from the rotation, in whole seconds, and is never longer than configured, even if the clock
     -- was set back.

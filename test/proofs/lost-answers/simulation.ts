@@ -58,7 +58,7 @@ export async function simulate (
 
   async function refresh (client: Client, now: number): Promise<void> {
     totals.refreshes++
-    const rotation = await store.rotate(client.token, guest.deviceId, client.key)
+    const rotation = await store.rotate(client.token, guest.deviceId, { idempotencyKey: client.key })
     if (rotation.outcome === 'retried') totals.retried++
     if (!('session' in rotation)) {
       totals.loggedOut++

@@ -80,7 +80,7 @@ export interface Profile { email?: string, role?: string, claims?: string }
 
 export type Refreshed =
   | { outcome: 'rotated' | 'retried' | 'recovered', token: Token } & Answer
-  | { outcome: 'forged' | 'unknown' | 'device_mismatch' | 'expired' | 'reused' }
+  | { outcome: 'forged' | 'unknown' | 'device_mismatch' | 'client_mismatch' | 'key_mismatch' | 'expired' | 'reused' }
 
 /**
  * The table in "Rotation", row by row. `keys` are the names of the secrets: the first signs, all verify. `key` is the

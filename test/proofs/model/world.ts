@@ -152,7 +152,7 @@ function createWorld (
       const tokens = tokensByKeyring[this.keyring]!
       const claims = tokens.verifyRefresh(presented)
       if (claims === undefined) return { refreshed: { outcome: 'forged' } }
-      const rotation = await this.store.rotate(claims, deviceId, key)
+      const rotation = await this.store.rotate(claims, deviceId, { idempotencyKey: key })
       if (!('session' in rotation)) return { refreshed: rotation }
       const { refreshToken: bytes, email, role } = sessionTokens(tokens, rotation.session)
       const { id, sid, gen, iat, exp } = claimsOf(bytes)
