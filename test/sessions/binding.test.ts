@@ -1,6 +1,7 @@
 import t, { type Test } from 'tap'
 import type { Redis } from 'ioredis'
 import type { SessionStore } from '#src/sessions/store'
+import { hashIdempotencyKey } from '#src/redis/records'
 import { build, guest, startRedis, type PrivateRedis } from '../support/helper.ts'
 
 // Sessions that belong to an OAuth client, or that are bound to a key (RFC 9449).
@@ -81,12 +82,28 @@ t.test('the first key that a refresh proves becomes the key of the session', asy
   t.same(await store.rotate({ ...generation, gen: 2 }, guest.deviceId), { outcome: 'key_mismatch' })
 })
 
+t.test('a session keeps its client, its key and its lifetimes, beside an Idempotency-Key', async t => {
+  const { store, key } = await setup(t)
+  for (const own of [{}, { idleTtl: 1000, absoluteTtl: 2000 }]) {
+    const { generation } = await store.open({ ...guest, clientId: CLIENT, ...own })
+    for (const [gen, jkt, idempotencyKey] of [[1, undefined, 'a'], [2, KEY, undefined], [3, KEY, 'b']] as const) {
+      const session = { generation: { gen: gen + 1 }, binding: { clientId: CLIENT, ...jkt && { jkt } } }
+      const rotation = await store.rotate({ ...generation, gen }, guest.deviceId, { clientId: CLIENT, jkt, idempotencyKey })
+      t.match(rotation, { outcome: 'rotated', session })
+      const value = (await client.hget(key, `s:${generation.sid}`))!
+      t.match(value, new RegExp(`:${idempotencyKey ? hashIdempotencyKey(idempotencyKey) : '-'}!${own.idleTtl ? ':1000:2000' : ''}$`))
+      if (!own.idleTtl) t.ok(value.length <= 64, 'the record stays a listpack')
+    }
+  }
+})
+
 t.test('a retry with a proof sets the key too', async t => {
   const { store, key } = await setup(t, { REFRESH_RETRY_WINDOW: '30' })
   const { generation } = await store.open(guest)
   await store.rotate(generation, guest.deviceId)
   t.match(await store.rotate(generation, guest.deviceId, { jkt: KEY }), { outcome: 'retried', session: { binding: { jkt: KEY } } })
   t.equal(await client.hget(key, `k:${generation.sid}`), KEY)
+  t.same(await store.rotate({ ...generation, gen: 2 }, guest.deviceId), { outcome: 'key_mismatch' })
 })
 
 t.test('a token of a session with a key is retried until its successor is used', async t => {

@@ -3,7 +3,8 @@
 -- KEYS[1]  the user's record, a hash: email and role, '' if unknown,
 --          s:<sid> = gen:createdAt:rotatedAt:expiresAt:device[:attempt[:idle:absolute]],
 --          l:<sid> = label, o:<sid> = OAuth client, k:<sid> = thumbprint of the key that every refresh must prove (DPoP), loggedOutAt and profileChangedAt, in Unix seconds with three decimals, once they have happened.
---          `device` is '-' for none, `attempt` is the hashed Idempotency-Key of the last rotation, '-' for none; `idle` and
+--          `device` is '-' for none, `attempt` is the hashed Idempotency-Key of the last rotation, '-' for none, followed by a '!'
+--          if the session has o:<sid> or k:<sid>, so that the refresh of another session does not look for them; `idle` and
 --          `absolute` are the session's own TTLs in seconds, '-' for the configured ones. c = the user's claims and c:<sid> = the
 --          session's, in JSON, if there are any
 -- ARGV[1]  the channel of announcements
@@ -47,8 +48,9 @@ local function parse (value)
 end
 
 -- Three digits for gen: a record that grew with the generations of its sessions would need another allocation.
-local function format (gen, created, rotated, expires, device, attempt, idle, absolute)
+local function format (gen, created, rotated, expires, device, attempt, idle, absolute, isBound)
   local value = string.format('%03d:%d:%d:%d:%s', gen, created, rotated, expires, device)
+  if isBound then attempt = attempt .. '!' end
   if idle or absolute then
     return value .. ':' .. attempt .. ':' .. (idle or '-') .. ':' .. (absolute or '-')
   end

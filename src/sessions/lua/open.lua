@@ -29,7 +29,7 @@ local sid, device, label = ARGV[4], ARGV[5], ARGV[6]
 local idle, absolute, cap = tonumber(ARGV[9]), tonumber(ARGV[10]), tonumber(ARGV[11])
 local authenticatedAt = tonumber(ARGV[12])
 local ownIdle, ownAbsolute = tonumber(ARGV[13]), tonumber(ARGV[14])
-local sessionClaims = ARGV[16]
+local sessionClaims, client, jkt = ARGV[16], ARGV[17], ARGV[18]
 
 if authenticatedAt then
   -- Clocks differ by less than a minute. Milliseconds given as seconds differ by more.
@@ -72,11 +72,12 @@ if changed and not isOlder then
   rememberChange(math.min(authenticatedAt or nowMs / 1000, nowMs / 1000))
 end
 -- Readers find an email and a role in the record of every session.
-redis.call('HSET', key, 'email', email, 'role', role, 's:' .. sid, format(1, now, now, expires, device, '-', ownIdle, ownAbsolute))
+redis.call('HSET', key, 'email', email, 'role', role, 's:' .. sid,
+  format(1, now, now, expires, device, '-', ownIdle, ownAbsolute, client ~= '' or jkt ~= ''))
 if label ~= '' then redis.call('HSET', key, 'l:' .. sid, label) end
 if sessionClaims ~= '' then redis.call('HSET', key, 'c:' .. sid, sessionClaims) end
-if ARGV[17] ~= '' then redis.call('HSET', key, 'o:' .. sid, ARGV[17]) end
-if ARGV[18] ~= '' then redis.call('HSET', key, 'k:' .. sid, ARGV[18]) end
+if client ~= '' then redis.call('HSET', key, 'o:' .. sid, client) end
+if jkt ~= '' then redis.call('HSET', key, 'k:' .. sid, jkt) end
 
 others[#others + 1] = { expires = expires }
 settle(others)

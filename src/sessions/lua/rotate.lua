@@ -24,11 +24,11 @@
 
 local idle, absolute, window = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 
--- Appends the claims and the client in `record`, the session's key and the ended sessions to the reply of a successful refresh, if
--- there are any.
-local function complete (reply, record, jkt)
-  if #ended > 0 or record[6] or record[7] or record[8] or jkt then
-    reply[7], reply[8], reply[9], reply[10], reply[11] = record[6] or '', record[7] or '', record[8] or '', jkt or '', ended
+-- Appends the claims in `record`, the client and the key of the session, and the ended sessions to the reply of a successful refresh,
+-- if there are any.
+local function complete (reply, record, client, jkt)
+  if #ended > 0 or record[6] or record[7] or client or jkt then
+    reply[7], reply[8], reply[9], reply[10], reply[11] = record[6] or '', record[7] or '', client or '', jkt or '', ended
   end
   return reply
 end
@@ -36,8 +36,7 @@ end
 -- Decides the refresh of a session in the record `key`, and returns its part of the reply.
 local function decide (sid, gen, exp, device, attempt, proved, client)
   local field = 's:' .. sid
-  local record = redis.call(
-    'HMGET', key, field, 'email', 'role', 'loggedOutAt', 'profileChangedAt', 'c', 'c:' .. sid, 'o:' .. sid, 'k:' .. sid)
+  local record = redis.call('HMGET', key, field, 'email', 'role', 'loggedOutAt', 'profileChangedAt', 'c', 'c:' .. sid)
   if not record[1] then return { 'unknown' } end
 
   local current, created, rotated, expires, owner, rest = parse(record[1])
@@ -47,15 +46,16 @@ local function decide (sid, gen, exp, device, attempt, proved, client)
 
   -- Checked first: without the device a stolen token can neither refresh nor end the session.
   if device ~= owner then return { 'device_mismatch' } end
-  if record[8] and record[8] ~= client then return { 'client_mismatch' } end
-  local jkt = record[9]
+
+  local last, mark, ownIdle, ownAbsolute, ownClient, jkt = '-'
+  if rest ~= '' then
+    last, mark, ownIdle, ownAbsolute = string.match(rest, '^:([^:!]*)(!?):?([^:]*):?([^:]*)')
+    ownIdle, ownAbsolute = tonumber(ownIdle), tonumber(ownAbsolute)
+    if mark == '!' then ownClient, jkt = unpack(redis.call('HMGET', key, 'o:' .. sid, 'k:' .. sid)) end
+  end
+  if ownClient and ownClient ~= client then return { 'client_mismatch' } end
   if jkt and jkt ~= proved then return { 'key_mismatch' } end
 
-  local last, ownIdle, ownAbsolute
-  if rest ~= '' then
-    last, ownIdle, ownAbsolute = string.match(rest, '^:([^:]*):?([^:]*):?([^:]*)')
-    ownIdle, ownAbsolute = tonumber(ownIdle), tonumber(ownAbsolute)
-  end
   local isRepeat = jkt or attempt ~= '-' and attempt == last
   local outcome = rotationOf(gen, exp, current, created, rotated, expires, absolute, window, isRepeat)
   if outcome == 'expired' or outcome == 'reused' then
@@ -64,26 +64,31 @@ local function decide (sid, gen, exp, device, attempt, proved, client)
     return { outcome, ended }
   end
   -- The first proved key becomes the session's key. A retry may set it too: its token would get the successor without a proof.
-  if not jkt and proved ~= '-' then
+  local isNew = not jkt and proved ~= '-'
+  if isNew then
     jkt = proved
     redis.call('HSET', key, 'k:' .. sid, jkt)
   end
+  local isBound = ownClient or jkt
   if outcome == 'retried' then
-    return complete({ 'retried', current, rotated, expires, record[2], record[3] }, record, jkt)
+    if isNew then
+      redis.call('HSET', key, field, format(current, created, rotated, expires, device, last, ownIdle, ownAbsolute, isBound))
+    end
+    return complete({ 'retried', current, rotated, expires, record[2], record[3] }, record, ownClient, jkt)
   end
 
   -- The session's own TTLs may be longer than the configured ones, if an operator has lowered these since.
   local renewed = math.min(now + idle, created + absolute)
   if ownIdle then renewed = math.min(renewed, now + ownIdle) end
   if ownAbsolute then renewed = math.min(renewed, created + ownAbsolute) end
-  redis.call('HSET', key, field, format(gen + 1, created, now, renewed, device, attempt, ownIdle, ownAbsolute))
+  redis.call('HSET', key, field, format(gen + 1, created, now, renewed, device, attempt, ownIdle, ownAbsolute, isBound))
   -- As text: Redis converts a number that a script passes by way of a float.
   local date = string.format('%d', (record[4] or record[5]) and renewed + MEMORY or renewed)
   -- If the session now expires sooner, or the key had no expiry (GT treats that as infinite), the other sessions count too.
   if renewed < expires or redis.call('EXPIREAT', key, date, 'GT') == 0 and redis.call('EXPIREAT', key, date, 'NX') == 1 then
     settle(liveSessions())
   end
-  return complete({ outcome, gen + 1, now, renewed, record[2], record[3] }, record, jkt)
+  return complete({ outcome, gen + 1, now, renewed, record[2], record[3] }, record, ownClient, jkt)
 end
 
 local reply = { 'decided', nowMs }
