@@ -201,7 +201,7 @@ t.test('docs/audit.md has every event, field and reason, and its collector finds
     const [example, line] = [examples, collected].map(lines => lines.find(line => line.audit === audit)!)
     t.same(Object.keys(line!), Object.keys(example!), String(audit))
   }
-  for (const reason of [...endReasons, 'unknown', 'device_mismatch', 'reused']) t.ok(page.includes(`\`${reason}\``), reason)
+  for (const reason of [...endReasons, 'unknown', 'device_mismatch', 'client_mismatch', 'key_mismatch', 'invalid_proof', 'reused']) t.ok(page.includes(`\`${reason}\``), reason)
 })
 
 /** A stream that keeps the lines of a log. */
