@@ -17,7 +17,7 @@ import { splitOrigins } from '#src/settings/origins'
 import { parseRate } from '#src/settings/rate'
 import { protect, type ProtectOptions } from '#src/overload/protect'
 import { createRequestIds, identify, identifyRequests, trustPeers } from '#src/http/request-ids'
-import { ajvOptions, extendAjv } from '#src/schemas/validation'
+import { serializerCompiler, validatorCompiler } from '#src/schemas/validation'
 import { service } from '#src/plugin/service'
 import type { Listener, Listeners } from '#src/http/listeners'
 
@@ -51,6 +51,8 @@ const folder = (name: string): string => fileURLToPath(new URL(`../${name}`, imp
  */
 export async function buildApp (listener: Listener, options: AppOptions): Promise<FastifyInstance> {
   const app = Fastify(serverOptions(listener, options))
+  app.setValidatorCompiler(validatorCompiler)
+  app.setSerializerCompiler(serializerCompiler)
   app.decorate('config', options.config)
   app.decorate('health', options.health)
   app.decorate('metrics', options.metrics)
@@ -127,10 +129,6 @@ function serverOptions (listener: Listener, { config, logger, metrics }: AppOpti
     return503OnClosing: false,
     forceCloseConnections: 'idle',
     genReqId: createRequestIds(trustPeers(listener === 'internal' || trustProxy(config))),
-    ajv: {
-      customOptions: ajvOptions,
-      onCreate: extendAjv
-    },
     clientErrorHandler: answerBrokenHttp,
     frameworkErrors: (err, request, reply) => {
       identify(request, reply)

@@ -1,4 +1,5 @@
-import { Type, type FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { Type } from '@sinclair/typebox'
 import type { Core } from '#src/core/core'
 import { BODY_LIMIT } from '#src/http/json'
 import { ErrorResponse, TooMany, Unavailable } from '#src/schemas/error'

@@ -4,14 +4,14 @@ import { refreshRoute } from '../../routes/clients/refresh.ts'
 import type { Core } from '#src/core/core'
 import { createErrorHandler, type Reporter } from '#src/core/error-handler'
 import { acceptOnlyJson } from '#src/http/json'
-import { createValidatorCompiler } from '#src/schemas/validation'
+import { validatorCompiler } from '#src/schemas/validation'
 
 /**
  * Refresh and log-out in a scope of their own, with their own parser, validator and error handler. The hooks of the surrounding app
  * still run.
  */
 export const clientRoutes: FastifyPluginAsync<{ core: Core, reporter: Reporter }> = async (app, { core, reporter }) => {
-  app.setValidatorCompiler(createValidatorCompiler())
+  app.setValidatorCompiler(validatorCompiler)
   // Never used: every answer is a text.
   app.setSerializerCompiler(() => JSON.stringify)
   app.setErrorHandler(createErrorHandler(reporter))

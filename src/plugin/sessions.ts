@@ -6,7 +6,7 @@ import { activeAccess } from '#src/introspection/introspection'
 import { SessionId } from '#src/schemas/fields'
 import { RefreshRequest } from '#src/schemas/refresh'
 import { openSessionRequest, ProfilePatch } from '#src/schemas/sessions'
-import { createAjv } from '#src/schemas/validation'
+import { compileSchema } from '#src/schemas/validation'
 import type { NewSession, ProfileChange } from '#src/sessions/commands'
 import { toListed, type ListedSession } from '#src/sessions/listed'
 import type { TokensOfSession } from '#src/sessions/session-tokens'
@@ -54,10 +54,9 @@ const InvalidArgument = createError('RTS_INVALID_ARGUMENT', '%s', 400, TypeError
 /** The decorator of the plugin. */
 export function createSessions (core: Core, config: SecretConfig): Sessions {
   const { store, tokens, tokensOf } = core
-  const ajv = createAjv()
 
   function check (schema: object, method: string): (value: unknown) => void {
-    const validate = ajv.compile(schema)
+    const validate = compileSchema(schema)
     return value => {
       if (validate(value)) return
       const { instancePath, message } = validate.errors![0]!
@@ -68,7 +67,7 @@ export function createSessions (core: Core, config: SecretConfig): Sessions {
   const checkOpen = check(openSessionRequest(config), 'open')
   const checkUpdate = check(ProfilePatch, 'update')
   const checkSid = check(SessionId, 'sid')
-  const isPresented = ajv.compile(RefreshRequest)
+  const isPresented = compileSchema(RefreshRequest)
 
   function checkUser (userId: unknown): void {
     if (!isUserId(userId)) throw new InvalidArgument('userId must be a positive integer, or a text that is not digits alone')

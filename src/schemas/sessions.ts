@@ -31,14 +31,25 @@ const OpenSession = Type.Object({
   }]
 })
 
-/** The request; its lifetimes are at most the configured ones. */
-export const openSessionRequest = (config: { REFRESH_IDLE_TTL: number, REFRESH_ABSOLUTE_TTL: number }) => Type.Composite([
+interface Lifetimes { REFRESH_IDLE_TTL: number, REFRESH_ABSOLUTE_TTL: number }
+
+const withLifetimes = ({ REFRESH_IDLE_TTL: idle, REFRESH_ABSOLUTE_TTL: absolute }: Lifetimes) => Type.Composite([
   OpenSession,
   Type.Object({
-    idleTtl: Type.Optional(Lifetime(config.REFRESH_IDLE_TTL, 'Seconds that this session lives without a refresh; at most `REFRESH_IDLE_TTL`')),
-    absoluteTtl: Type.Optional(Lifetime(config.REFRESH_ABSOLUTE_TTL, 'Seconds that this session lives in total; at most `REFRESH_ABSOLUTE_TTL`'))
+    idleTtl: Type.Optional(Lifetime(idle, 'Seconds that this session lives without a refresh; at most `REFRESH_IDLE_TTL`')),
+    absoluteTtl: Type.Optional(Lifetime(absolute, 'Seconds that this session lives in total; at most `REFRESH_ABSOLUTE_TTL`'))
   })
 ], { title: OpenSession.title!, examples: OpenSession.examples as object[] })
+
+const requests = new Map<string, ReturnType<typeof withLifetimes>>()
+
+/** The request; its lifetimes are at most the configured ones. The same limits give the same schema, which is compiled once. */
+export function openSessionRequest (limits: Lifetimes): ReturnType<typeof withLifetimes> {
+  const name = `${limits.REFRESH_IDLE_TTL}:${limits.REFRESH_ABSOLUTE_TTL}`
+  const request = requests.get(name) ?? withLifetimes(limits)
+  requests.set(name, request)
+  return request
+}
 
 /** The same five keys as a refresh. */
 export const OpenedSession = { ...SessionTokens, description: 'The first tokens of the new session.' }

@@ -1,4 +1,5 @@
-import { Type, type FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { Type } from '@sinclair/typebox'
 import { UserNotFound } from '#src/errors'
 import { ErrorResponse } from '#src/schemas/error'
 import { UserParams, ProfilePatch } from '#src/schemas/sessions'

@@ -1,4 +1,5 @@
-import { Type, type FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { Type } from '@sinclair/typebox'
 import { EndQuery, SessionList, SessionParams, UserParams } from '#src/schemas/sessions'
 import { ErrorResponse } from '#src/schemas/error'
 import { toListed } from '#src/sessions/listed'
