@@ -26,12 +26,36 @@ export interface Reporter {
   refusedToken (token: RefusedToken): void
 }
 
+export type AnsweredError = FastifyError | RefreshRefused | TurnedAway
+
+/** An error, and the decision about it. */
+export interface Refusal {
+  err: AnsweredError
+  status: ErrorStatus
+  /** Of the route. */
+  counts: 'refreshes' | 'logouts' | undefined
+  /** For a trusted caller. */
+  detail: string | undefined
+}
+
+/** An answer to an error. */
+export interface ErrorAnswer {
+  status: number
+  headers?: Record<string, string>
+  body: object
+}
+
+/** Writes a refusal as one face of the service answers it. */
+export type WriteError = (refusal: Refusal) => ErrorAnswer
+
+const documented: WriteError = ({ status, detail }) => ({ status, body: errorBody(status, detail) })
+
 /**
  * Creates the handler that turns every error into an answer and a log line. Only the log records the full cause. A client never
  * gets an error's message, unless it comes from our own schemas or error classes, on a route behind the API key. The answer is
- * sent as a text, so that no serializer of the app around the route changes it.
+ * sent as a text, so that no serializer of the app around the route changes it. The faces of the service differ in `write` alone.
  */
-export function createErrorHandler ({ turnedAway, refused, count, refusedToken }: Reporter) {
+export function createErrorHandler ({ turnedAway, refused, count, refusedToken }: Reporter, write = documented) {
   /** For refusals that need no token of ours, so anybody can cause them. At `info`, one line a second has all counts. */
   function refuse ({ log }: FastifyRequest, reason: string): void {
     refused.count(reason)
@@ -39,13 +63,16 @@ export function createErrorHandler ({ turnedAway, refused, count, refusedToken }
   }
 
   return function (
-    this: FastifyInstance, error: FastifyError | RefreshRefused | TurnedAway, request: FastifyRequest, reply: FastifyReply
+    this: FastifyInstance, error: AnsweredError, request: FastifyRequest, reply: FastifyReply
   ): FastifyReply {
     const err = isBrokenOff(error, request) ? aborted : error
     const status = publicStatus(err)
     const { explains = false, counts } = request.routeOptions.config
-    const answer = (detail?: string): FastifyReply =>
-      reply.code(status).header('cache-control', 'no-store').header('content-type', JSON_TYPE).send(JSON.stringify(errorBody(status, detail)))
+    const answer = (detail?: string): FastifyReply => {
+      const written = write({ err, status, counts, detail })
+      return reply.code(written.status).headers({ 'cache-control': 'no-store', 'content-type': JSON_TYPE, ...written.headers })
+        .send(JSON.stringify(written.body))
+    }
 
     if (counts !== undefined) count(counts, refusedOutcome(err, status))
     if (err instanceof TurnedAway) {
