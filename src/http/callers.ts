@@ -1,5 +1,7 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
 import type { ApiKey } from '#src/settings/api-keys'
+import { basicCredentials } from './basic.ts'
+import { bearerToken } from './bearer.ts'
 
 /** The name and the scopes of a key. */
 export type Caller = Pick<ApiKey, 'name' | 'scopes'>
@@ -20,4 +22,18 @@ export function createCallers (keys: ApiKey[]): (key: string) => Caller | undefi
     }
     return found
   }
+}
+
+export const BASIC_CHALLENGE = 'Basic realm="refresh-token-service"'
+
+/** The challenge in the scheme of an `Authorization` header (RFC 6749 section 5.2). */
+export function challengeTo (authorization: string | undefined): string {
+  return /^Basic\b/i.test(authorization ?? '') ? BASIC_CHALLENGE : 'Bearer'
+}
+
+/** Finds the caller of an `Authorization` header: `Bearer <key>`, or `Basic` with the caller's name and key. */
+export function callerOf (findCaller: (key: string) => Caller | undefined, authorization: string | undefined): Caller | undefined {
+  const basic = basicCredentials(authorization)
+  const caller = findCaller(basic?.key ?? bearerToken(authorization) ?? '')
+  return basic === undefined || basic.name === caller?.name ? caller : undefined
 }

@@ -67,6 +67,34 @@ t.test('two keys of one name are known at once, with several scopes', async t =>
   }
 })
 
+t.test('Basic credentials of a caller are as good as its key, encoded as OAuth demands or not', async t => {
+  const special = `${secret()}+/=~`
+  const { internal } = await build(t, redis, { INTERNAL_API_KEYS: `reader:read:${keys.read},api:introspect+read:${special}` })
+  const ask = async (credentials: string, scheme = 'Basic'): Promise<LightMyRequestResponse> => await internal.inject({
+    url: '/internal/users/1/sessions', headers: { authorization: `${scheme} ${Buffer.from(credentials).toString('base64')}` }
+  })
+  const encoded = encodeURIComponent(special)
+  for (const credentials of [`reader:${keys.read}`, `default:${apiKey}`, `api:${special}`, `api:${encoded}`, `%61pi:${encoded}`]) {
+    t.equal((await ask(credentials)).statusCode, 200, credentials.slice(0, 7))
+  }
+  t.equal((await ask(`api:${encoded}`, 'basic')).statusCode, 200, 'the scheme in lower case')
+  const wrong = [
+    `api:${keys.read}`, `reader:${encoded}`, `:${encoded}`, 'api:', 'api', '', `api:${encoded}%`, `api:%FF${encoded}`, `api:${encoded}:`, ` api:${encoded}`,
+    `Reader:${keys.read}`, `default:${keys.read}`, `reader:${keys.read}\0`
+  ]
+  for (const credentials of wrong) {
+    const { statusCode, headers } = await ask(credentials)
+    t.match({ statusCode, ...headers }, { statusCode: 401, 'www-authenticate': 'Basic realm="refresh-token-service"' }, credentials.slice(0, 7))
+  }
+  for (const authorization of ['Basic', 'Basic !', `Basic ${keys.read}`, `Basic ${'A'.repeat(9000)}`]) {
+    t.equal((await internal.inject({ url: '/internal/users/1/sessions', headers: { authorization } })).statusCode, 401)
+  }
+  const { statusCode, headers } = await internal.inject({
+    method: 'POST', url: '/internal/sessions', payload: guest, headers: { authorization: `Basic ${Buffer.from(`reader:${keys.read}`).toString('base64')}` }
+  })
+  t.match({ statusCode, ...headers }, { statusCode: 403, 'cache-control': 'no-store' }, 'the scopes hold')
+})
+
 t.test('INTERNAL_API_KEY has every scope, beside other keys or alone; without it, it is unknown', async t => {
   await service.open()
   for (const one of calls.filter(([scope]) => scope !== 'profile')) t.ok(isPermitted(await call(apiKey, one)), one[2])

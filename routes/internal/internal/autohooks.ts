@@ -1,13 +1,15 @@
 import type { FastifyPluginAsync } from 'fastify'
 import { apiKeys } from '#src/config/options'
-import { bearerToken } from '#src/http/bearer'
-import { createCallers } from '#src/http/callers'
+import { callerOf, challengeTo, createCallers } from '#src/http/callers'
 import { Forbidden, GatewayRefused, Unauthorized } from '#src/errors'
 import { ErrorResponse } from '#src/schemas/error'
 import type { SessionStore } from '#src/sessions/store'
 import type { Scope } from '#src/settings/api-keys'
 
-/** Every route under /internal requires an API key with the route's scope (RFC 6750 sections 2.1 and 3.1). */
+/**
+ * Every route under /internal requires an API key with the route's scope (RFC 6750 sections 2.1 and 3.1). OAuth libraries send it as
+ * `Basic` credentials with the caller's name (RFC 6749 section 2.3.1).
+ */
 const hooks: FastifyPluginAsync = async app => {
   const keys = apiKeys(app.config)
   const findCaller = createCallers(keys)
@@ -15,11 +17,11 @@ const hooks: FastifyPluginAsync = async app => {
 
   app.addHook('onRequest', async (request, reply) => {
     const { gateway = false, scope } = request.routeOptions.config
-    const key = gateway ? request.headers['x-internal-api-key'] : bearerToken(request.headers.authorization)
-    const caller = findCaller(String(key ?? ''))
+    const { authorization, 'x-internal-api-key': key = '' } = request.headers
+    const caller = gateway ? findCaller(String(key)) : callerOf(findCaller, authorization)
     if (caller === undefined) {
       if (gateway) throw new GatewayRefused('is missing or wrong')
-      reply.header('www-authenticate', 'Bearer')
+      reply.header('www-authenticate', challengeTo(authorization))
       throw new Unauthorized()
     }
     request.caller = caller.name
@@ -38,7 +40,7 @@ const hooks: FastifyPluginAsync = async app => {
     route.schema = {
       ...route.schema,
       description: `${description} Needs the scope \`${scope}\`.`,
-      security: [{ [gateway ? 'gatewayApiKey' : 'internalApiKey']: [] }],
+      security: gateway ? [{ gatewayApiKey: [] }] : [{ internalApiKey: [] }, { internalApiBasic: [] }],
       response: gateway ? response : { ...response, 403: ErrorResponse }
     }
   })
