@@ -7,6 +7,7 @@ const rooms = [
   ['plugin', '^src/plugin/'],
   ['routes', '^routes/'],
   ['plugins', '^plugins/'],
+  ['oauth', '^src/oauth/'],
   ['core', '^src/core/'],
   ['listener', '^src/client-errors\\.ts$'],
   ['deployment', '^src/deployment/'],

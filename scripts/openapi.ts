@@ -7,6 +7,7 @@ import { withDevelopmentSecrets } from '#src/config/development-secrets'
 import { createHealth } from '#src/health'
 import { createLogger } from '#src/log/log'
 import { createMetrics } from '#src/metrics/metrics'
+import { everyRoute } from '#src/openapi/about'
 import { apiDocument, toText } from '#src/openapi/document'
 import { planEmbeddedRedis, startEmbeddedRedis } from '#src/embedded/embedded'
 import type { Listeners } from '#src/http/listeners'
@@ -15,7 +16,7 @@ import type { Listeners } from '#src/http/listeners'
 // the apps never listen.
 
 const DATA_DIR = await mkdtemp(join(tmpdir(), 'rts-openapi-'))
-const config = await withDevelopmentSecrets(loadConfig({ DATA_DIR, LOG_LEVEL: 'warn' }))
+const config = await withDevelopmentSecrets(loadConfig({ DATA_DIR, LOG_LEVEL: 'warn', ...everyRoute }))
 const logger = createLogger(config.LOG_LEVEL)
 const redis = await startEmbeddedRedis(await planEmbeddedRedis(DATA_DIR), logger)
 const listeners: Listeners = {}

@@ -37,8 +37,11 @@ export const GatewayRefused = createError('RTS_GATEWAY_REFUSED', 'The X-Internal
 /** A gateway's client presented no valid access token. */
 export const AccessRefused = createError('RTS_ACCESS_REFUSED', 'The access token is missing, forged or expired, or its session has ended', 401)
 
-/** A body that is not UTF-8. */
-export const MalformedBody = createError('RTS_MALFORMED_BODY', 'The body is not UTF-8', 400)
+/** A body that is not UTF-8, or a form with broken escapes. */
+export const MalformedBody = createError('RTS_MALFORMED_BODY', 'The body is not UTF-8, or no form', 400)
+
+/** An OAuth client asked for another grant than a refresh (RFC 6749 section 5.2). */
+export const UnsupportedGrantType = createError('RTS_UNSUPPORTED_GRANT_TYPE', 'The grant type is not refresh_token', 400)
 
 /** The client's connection broke before its request was complete, or before it was processed. Nobody reads the answer. */
 export const Aborted = createError('RTS_ABORTED', 'The client closed its connection', 400)

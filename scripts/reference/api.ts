@@ -31,7 +31,7 @@ export function apiPage (api: Api): string {
   const sections = api.tags.map(({ name, description }) =>
     [`## ${name}`, description, ...operations.filter(({ tags }) => tags.includes(name)).map(operation => section(operation, api))].join('\n\n'))
   return page('HTTP API', 'docs/openapi.json',
-    'Every route of both listeners. The routes of the tag Refresh and the public keys are on the public listener, all others on the internal ' +
+    'Every route of both listeners. The routes of the tags Refresh and OAuth and the public keys are on the public listener, all others on the internal ' +
     'one. [openapi.json](../openapi.json) has the schemas, for tools; the internal listener serves it as an interactive page at `/docs`.',
     sections.join('\n\n'))
 }

@@ -35,8 +35,15 @@ export function sessionOptions (config: Config) {
   }
 }
 
+type ApiKeys = Pick<Config, 'INTERNAL_API_KEY' | 'INTERNAL_API_KEYS'>
+
 /** The keys of the internal API. `INTERNAL_API_KEY` has every scope. */
-export function apiKeys ({ INTERNAL_API_KEY: key, INTERNAL_API_KEYS: list }: Pick<Config, 'INTERNAL_API_KEY' | 'INTERNAL_API_KEYS'>): ApiKey[] {
-  const all = key === undefined ? [] : [{ name: DEFAULT_CALLER, scopes, key }]
-  return list === undefined ? all : [...all, ...parseApiKeys(list)!]
+export function apiKeys (config: ApiKeys): ApiKey[] {
+  const { INTERNAL_API_KEY: key } = config
+  return [...key === undefined ? [] : [{ name: DEFAULT_CALLER, scopes, key }], ...callerKeys(config)]
+}
+
+/** The keys of callers with names: all but `INTERNAL_API_KEY`, which opens too much to be sent to the public listener. */
+export function callerKeys ({ INTERNAL_API_KEYS: list }: ApiKeys): ApiKey[] {
+  return list === undefined ? [] : parseApiKeys(list)!
 }

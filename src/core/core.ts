@@ -58,6 +58,7 @@ export interface Presented {
 
 /** A refreshed session, and its new tokens. */
 export interface Refreshed {
+  /** With the claims of the option `claims`. */
   session: LiveSession
   body: TokensOfSession
 }
@@ -115,8 +116,9 @@ export function createCore (options: CoreOptions): Core {
       }
       if (!('session' in rotation)) throw refuse(rotation.outcome, claims, rotation.unconfirmed === true ? 500 : 400)
 
-      const { outcome, session } = rotation
-      const body = claimsOf === undefined ? sessionTokens(tokens, session) : await tokensOf(session)
+      const { outcome } = rotation
+      const session = claimsOf === undefined ? rotation.session : await withClaims(rotation.session, claimsOf)
+      const body = sessionTokens(tokens, session)
       count('refreshes', outcome)
       onEvent?.({ type: 'refreshed', outcome, userId: claims.id, sid: claims.sid })
       const level = outcome === 'recovered' ? 'warn' : 'debug'

@@ -11,7 +11,7 @@ export const info = {
   description: `Keeps user sessions alive: one-time refresh tokens with rotation and reuse detection.
 
 The **public listener** is for clients, through the load balancer. The **internal listener** is for other services and for ops,
-and is never exposed. Every error answer of both has one shape, \`{"code":400,"message":"Bad Request"}\`, and answers are
+and is never exposed. Every error answer of both but OAuth's has one shape, \`{"code":400,"message":"Bad Request"}\`, and answers are
 \`Cache-Control: no-store\` unless the operation says otherwise.`,
   contact: { name: 'The maintainers of refresh-token-service' },
   license: { name: 'MIT', identifier: 'MIT' }
@@ -23,8 +23,12 @@ export const servers: Record<Listener, { url: string, description: string }> = {
   internal: { url: 'http://localhost:3001', description: 'Internal listener (INTERNAL_HOST, INTERNAL_PORT)' }
 }
 
+/** Settings with which a service has every route. */
+export const everyRoute = { OAUTH_ISSUER: 'http://localhost:3000' }
+
 export const tags = [
   { name: 'Refresh', description: 'For clients: new tokens for a session, and its end.' },
+  { name: 'OAuth', description: 'For OAuth clients, on the public listener: the same, with any OAuth library. Only with `OAUTH_ISSUER`.' },
   { name: 'Sessions', description: 'For the login service and for support: open, list and end sessions.' },
   { name: 'Users', description: 'The profile that refreshes return, and everything stored about a user.' },
   { name: 'Tokens', description: 'For API services and gateways: check tokens, and find their users.' },
@@ -37,6 +41,12 @@ export const securitySchemes = {
     scheme: 'bearer',
     description: 'A key of `INTERNAL_API_KEYS` with the scope that the operation needs, or `INTERNAL_API_KEY`, which has every scope (RFC 6750, ' +
       'section 2.1). `npm start` makes an `INTERNAL_API_KEY` and keeps it in `.data/secrets.env`.'
+  },
+  internalApiBasic: {
+    type: 'http',
+    scheme: 'basic',
+    description: 'The same keys, for OAuth libraries: the name of the key\'s caller as the user, the key as the password (RFC 6749, section 2.3.1). ' +
+      'The caller of `INTERNAL_API_KEY` is `default`.'
   },
   gatewayApiKey: {
     type: 'apiKey',

@@ -56,7 +56,9 @@ export interface RefreshTokensOptions {
   /** With an address of Sentinels: their user. */
   redisSentinelUsername?: string | undefined
   redisSentinelPassword?: string | undefined
-  /** Where the endpoint is; default `{ prefix: '/api/ps' }`. `false`: nowhere. */
+  /** The public address of the app, an https origin: turns OAuth on, at `/oauth/…` and `/.well-known/…` of the app. */
+  oauthIssuer?: string | undefined
+  /** Where the endpoint is; default `{ prefix: '/api/ps' }`. `false`: nowhere, and no OAuth. */
   routes?: { prefix?: string | undefined } | false | undefined
   /** Name of the decorator; default `sessions`. */
   decoratorName?: string | undefined
@@ -83,7 +85,7 @@ const variables = [
   'REFRESH_TOKEN_SECRETS', 'ACCESS_TOKEN_SECRETS', 'ACCESS_TOKEN_PRIVATE_KEYS', 'ACCESS_TOKEN_FORMAT', 'ACCESS_TOKEN_AUDIENCE',
   'ACCESS_TOKEN_CLAIMS', 'ACCESS_TOKEN_TTL', 'JWT_ISSUER', 'REFRESH_IDLE_TTL', 'REFRESH_ABSOLUTE_TTL', 'REFRESH_RETRY_WINDOW',
   'MAX_SESSIONS_PER_USER', 'REDIS_PREFIX', 'REDIS_WAIT_REPLICAS', 'REDIS_CA_FILE', 'REDIS_CERT_FILE', 'REDIS_KEY_FILE',
-  'REDIS_SENTINEL_USERNAME', 'REDIS_SENTINEL_PASSWORD'
+  'REDIS_SENTINEL_USERNAME', 'REDIS_SENTINEL_PASSWORD', 'OAUTH_ISSUER'
 ] as const satisfies ReadonlyArray<keyof Config>
 
 type CamelCase<Name extends string> = Name extends `${infer Head}_${infer Tail}` ? `${Lowercase<Head>}${Capitalize<CamelCase<Tail>>}` : Lowercase<Name>

@@ -11,7 +11,7 @@ import type { ScriptObserver } from '#src/sessions/runner'
 import { createSessionStore } from '#src/sessions/store'
 import { openConnections } from './connections.ts'
 import { readOptions, type RefreshTokensOptions, type Settings } from './options.ts'
-import { clientRoutes } from './routes.ts'
+import { clientRoutes, discoveryRoutes, oauthRoutes } from './routes.ts'
 import { createSessions, type Sessions } from './sessions.ts'
 
 const cores = new WeakMap<Sessions, Core>()
@@ -40,7 +40,12 @@ export const refreshTokens: FastifyPluginCallback<RefreshTokensOptions> = fp<Ref
   app.decorate(decoratorName, sessions)
   // The service does so itself, before it listens.
   if (host === undefined) app.addHook('onListen', async () => { watchForStalls() })
-  if (prefix !== undefined) await app.register(clientRoutes, { prefix, core, reporter })
+  if (prefix === undefined) return
+  await app.register(clientRoutes, { prefix, core, reporter })
+  if (settings.config.OAUTH_ISSUER === undefined) return
+  const oauth = { core, config: settings.config, clients: host?.clients }
+  await app.register(oauthRoutes, { reporter, ...oauth })
+  await app.register(discoveryRoutes, { prefix: '/.well-known', ...oauth })
 }, { name: 'refresh-token-service', fastify: '5.x' })
 
 async function openCore (app: FastifyInstance, settings: Settings): Promise<Core> {

@@ -1,4 +1,5 @@
 import fp from 'fastify-plugin'
+import { callerKeys } from '#src/config/options'
 import type { SessionStore } from '#src/sessions/store'
 import type { PublicJwk } from '#src/tokens/private-keys'
 import type { Tokens } from '#src/tokens/tokens'
@@ -19,6 +20,7 @@ export const service = fp(async app => {
     waitForReplicas,
     reporter,
     limits: { concurrencyLimit, limitSession },
+    clients: callerKeys(config),
     observe: (command, seconds, result, reply) => {
       metrics.observeScript(command, seconds, result, reply)
       audit.observe(command, reply)
