@@ -19,6 +19,10 @@ for (const name of ['client', 'services']) {
   })
 }
 
+t.test('the tour of docs/oauth.md prints the documented output', async t => {
+  await runPage(t, await section('docs/oauth.md', 'A tour'), { OAUTH_ISSUER: 'http://localhost:3000' })
+})
+
 t.test('docs/reference is as the code says', async t => {
   const made = await referencePages()
   const inFolder = (await readdir('docs/reference')).filter(name => name.endsWith('.md'))
@@ -63,9 +67,9 @@ t.test('every path in the maps of CONTRIBUTING.md exists', async t => {
 })
 
 /** Runs the shell blocks of a page beside a service as `npm start` runs it, and compares the output with the block after each. */
-async function runPage (t: Test, page: string): Promise<void> {
+async function runPage (t: Test, page: string, settings: Record<string, string> = {}): Promise<void> {
   const DATA_DIR = await tempFolder(t)
-  const service = await startService(t, { DATA_DIR, LOG_LEVEL: 'info' })
+  const service = await startService(t, { DATA_DIR, LOG_LEVEL: 'info', ...settings })
   const { printed, expected } = runBlocks(page, script => script
     .replaceAll('localhost:3000', new URL(service.publicUrl).host)
     .replaceAll('localhost:3001', new URL(service.internalUrl).host)

@@ -158,6 +158,18 @@ t.test('rate limits and the concurrency limit hold for the OAuth routes', async 
   t.equal(full.metrics.logouts.overloaded, 1)
 })
 
+t.test('pages of CORS_ORIGINS may read the answers, errors included', async t => {
+  const origin = 'https://app.example.com'
+  const service = await buildOauth(t, redis, { NODE_ENV: 'production', CORS_ORIGINS: origin })
+  const { refreshToken } = await service.open()
+  for (const [url, form] of [[TOKEN, refreshForm(refreshToken, device)], [TOKEN, ''], [REVOKE, '']] as const) {
+    t.match((await send(service, url, form, { origin })).headers, { 'access-control-allow-origin': origin })
+    t.notOk((await send(service, url, '', { origin: 'https://example.com' })).headers['access-control-allow-origin'])
+  }
+  const headers = { origin, 'access-control-request-method': 'POST', 'access-control-request-headers': 'idempotency-key' }
+  t.equal((await service.public.inject({ method: 'OPTIONS', url: TOKEN, headers })).statusCode, 204)
+})
+
 t.test('refusals of strangers write no line', async t => {
   const service = await buildOauth(t, redis, { LOG_LEVEL: 'info' })
   const before = service.log.length
