@@ -6,6 +6,8 @@ import type { Sending } from './wire.ts'
 export interface Attack extends Sending {
   /** The target listener. Default: the public one. */
   listener?: 'internal'
+  /** Whose form the answers have. Default: that of the documented endpoint. */
+  face?: 'oauth'
   /** Allowed statuses. Default: 400 only. */
   may?: number[]
   /** Whether the connection may close without an answer, because the client has left or sent no complete request. */

@@ -25,7 +25,8 @@ export function checkAnswers (attack: Attack, answers: Answer[]): string | undef
     const wrong = may.includes(answer.status) ? checkAnswer(attack, answer) : `status ${answer.status}`
     if (wrong !== undefined) return wrong
     if (own !== undefined && answer.status === 200) {
-      const { refreshToken } = JSON.parse(answer.body)
+      const body = JSON.parse(answer.body)
+      const refreshToken: string = body.refreshToken ?? body.refresh_token
       if (claimsOf(refreshToken).gen !== claimsOf(own.refreshToken).gen + 1) return 'not the next generation'
       own.refreshToken = refreshToken
     }
@@ -33,10 +34,22 @@ export function checkAnswers (attack: Attack, answers: Answer[]): string | undef
   return undefined
 }
 
-function checkAnswer ({ listener, own, bodiless }: Attack, { status, headers, body }: Answer): string | undefined {
+/** Checks an answer of the OAuth routes (RFC 6749 sections 5.1 and 5.2). */
+function checkOauth ({ own }: Attack, { status, headers, body }: Answer): string | undefined {
+  if ((status === 401) !== headers.has('www-authenticate')) return 'www-authenticate'
+  const { error, error_description: text, ...rest } = JSON.parse(body)
+  const names = Object.keys(rest).join()
+  if (status === 200) return names === (own === undefined ? '' : 'access_token,token_type,expires_in,refresh_token') ? undefined : 'another body'
+  const errors = status === 401 ? ['invalid_client'] : ['invalid_request', 'invalid_grant', 'unsupported_grant_type']
+  return errors.includes(error) && typeof text === 'string' && names === '' ? undefined : `the body ${body}`
+}
+
+function checkAnswer (attack: Attack, answer: Answer): string | undefined {
+  const [{ listener, own, bodiless, face }, { status, headers, body }] = [attack, answer]
   if (headers.get('cache-control') !== 'no-store') return `cache-control: ${headers.get('cache-control')}`
   if (bodiless || status === 204) return body === '' ? undefined : 'a body'
   if (headers.get('content-type') !== 'application/json; charset=utf-8') return `content-type: ${headers.get('content-type')}`
+  if (face === 'oauth') return checkOauth(attack, answer)
   if (status === 200) {
     if (listener === 'internal') return undefined
     const { id, ...rest } = JSON.parse(body)

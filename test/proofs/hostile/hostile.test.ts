@@ -13,6 +13,7 @@ import { logouts } from './logouts.ts'
 import { checkAnswers } from './check.ts'
 import { measurable, measure } from '../../support/memory.ts'
 import { call, nameOf, openTargets, OWN, refresh, type Place, type Targets } from './targets.ts'
+import { oauth, readerKey, shopKey } from './oauth.ts'
 import { tokens } from './tokens.ts'
 import { exchange, request } from './wire.ts'
 
@@ -29,7 +30,7 @@ const CLIENTS = 20
 /** Allowed heap growth between the two measurements, bytes: V8 keeps more data about code that runs more often. */
 const HEAP_SLACK = 2 ** 20
 
-/** Classes of requests; `share` is in percent of all requests. */
+/** Classes of requests; `share` is the number of requests beside those of the other classes. */
 const classes: Record<string, { share: number, kinds: Kinds }> = {
   tokens: { share: 20, kinds: tokens },
   'Idempotency-Keys': { share: 4, kinds: idempotencyKeys },
@@ -39,7 +40,8 @@ const classes: Record<string, { share: number, kinds: Kinds }> = {
   sizes: { share: 6, kinds: sizes },
   bytes: { share: 12, kinds: raws },
   HTTP: { share: 16, kinds: http },
-  'the internal listener': { share: 10, kinds: internal }
+  'the internal listener': { share: 10, kinds: internal },
+  OAuth: { share: 14, kinds: oauth }
 }
 
 const shares = Object.entries(classes).flatMap(([name, { share }]) => Array<string>(share).fill(name))
@@ -97,7 +99,12 @@ const seed = seeds([1])[0]!
 t.test(`hostile requests, seed ${seed}`, { timeout: 0 }, async t => {
   const redis = await startRedis(t)
   const env = environment(redis.url, {
-    NODE_ENV: 'production', SHUTDOWN_DELAY: '0', REFRESH_RETRY_WINDOW: '3600', INTERNAL_API_KEYS: `gateway:introspect:${gatewayKey}`, ...measurable
+    NODE_ENV: 'production',
+    SHUTDOWN_DELAY: '0',
+    REFRESH_RETRY_WINDOW: '3600',
+    OAUTH_ISSUER: 'https://id.example.com',
+    ...measurable,
+    INTERNAL_API_KEYS: `gateway:introspect:${gatewayKey},shop:oauth:${shopKey},reader:read:${readerKey}`
   })
   const service = await startService(t, env)
   const port = (url: string): number => Number(new URL(url).port)
