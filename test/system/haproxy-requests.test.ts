@@ -77,14 +77,15 @@ t.test('HAProxy accepts the file without a warning', async t => {
   t.notMatch(printed.replace(/.*has no nameservers configured!/, ''), /warning|alert/i)
 })
 
-t.test('only two paths reach the replicas', async t => {
+t.test('only the public paths reach the replicas', async t => {
   const { haproxy, arrivals } = await startFakes(t, answers(200, '{}'))
   for (const path of ['/', '/healthz', '/readyz', '/metrics', '/docs', '/internal/sessions', '/api/ps', '/API/ps/refresh', '/.well-known/jwks.json/x', '//api/ps/refresh']) {
     await assertAnswer(t, await fetch(haproxy.publicUrl + path, { method: 'POST' }), 404, notFound, path)
   }
   t.same(arrivals, [])
-  for (const path of ['/api/ps/refresh', '/.well-known/jwks.json']) t.equal((await fetch(haproxy.publicUrl + path)).status, 200)
-  t.same(arrivals.map(({ url }) => url), ['/api/ps/refresh', '/.well-known/jwks.json'])
+  const passed = ['/api/ps/refresh', '/oauth/token', '/.well-known/jwks.json', '/.well-known/oauth-authorization-server']
+  for (const path of passed) t.equal((await fetch(haproxy.publicUrl + path)).status, 200)
+  t.same(arrivals.map(({ url }) => url), passed)
 })
 
 t.test('HAProxy sets the client\'s address and the request id, whatever the client sends', async t => {
