@@ -9,6 +9,7 @@ const rooms = [
   ['plugins', '^plugins/'],
   ['oauth', '^src/oauth/'],
   ['core', '^src/core/'],
+  ['cookies', '^src/cookies/'],
   ['listener', '^src/client-errors\\.ts$'],
   ['deployment', '^src/deployment/'],
   ['introspection', '^src/introspection/'],

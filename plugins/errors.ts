@@ -45,5 +45,7 @@ declare module 'fastify' {
     explains?: boolean
     /** The metric that counts this route's answers by outcome: for the requests of clients. */
     counts?: 'refreshes' | 'logouts'
+    /** Answers a refused refresh token in place of the uniform 400. */
+    answerRefused?: (reply: FastifyReply) => FastifyReply
   }
 }

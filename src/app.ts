@@ -89,10 +89,11 @@ export async function buildApp (listener: Listener, options: AppOptions): Promis
 async function openToPages (app: FastifyInstance): Promise<void> {
   const { config, listeners } = app
   const origins = new Set(config.CORS_ORIGINS && splitOrigins(config.CORS_ORIGINS))
+  const usesCookies = (path: string): boolean => config.COOKIE_SESSIONS === 'on' && path.startsWith('/api/ps/session/')
   if (!isProduction(config)) {
-    await allowOrigins(app, origin => origins.has(origin) || docsOrigins(listeners, config.INTERNAL_HOST).includes(origin))
+    await allowOrigins(app, origin => origins.has(origin) || docsOrigins(listeners, config.INTERNAL_HOST).includes(origin), usesCookies)
   } else if (origins.size > 0) {
-    await allowOrigins(app, origin => origins.has(origin))
+    await allowOrigins(app, origin => origins.has(origin), usesCookies)
   }
 }
 

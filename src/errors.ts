@@ -34,6 +34,9 @@ export const Forbidden = createError('RTS_FORBIDDEN', 'the API key of %s lacks t
 /** The gateway did not present an API key with the scope. Operators must repair this, not the gateway's client, so it is no 401 or 403. */
 export const GatewayRefused = createError('RTS_GATEWAY_REFUSED', 'The X-Internal-Api-Key of a gateway %s', 500)
 
+/** A page of another site caused a request that relies on a cookie. */
+export const CrossSite = createError('RTS_CROSS_SITE', 'The request comes from a page of another site', 403)
+
 /** A gateway's client presented no valid access token. */
 export const AccessRefused = createError('RTS_ACCESS_REFUSED', 'The access token is missing, forged or expired, or its session has ended', 401)
 

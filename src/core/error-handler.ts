@@ -67,7 +67,7 @@ export function createErrorHandler ({ turnedAway, refused, count, refusedToken }
   ): FastifyReply {
     const err = isBrokenOff(error, request) ? aborted : error
     const status = publicStatus(err)
-    const { explains = false, counts } = request.routeOptions.config
+    const { explains = false, counts, answerRefused } = request.routeOptions.config
     const answer = (detail?: string): FastifyReply => {
       const written = write({ err, status, counts, detail })
       return reply.code(written.status).headers({ 'cache-control': 'no-store', 'content-type': JSON_TYPE, ...written.headers })
@@ -91,7 +91,7 @@ export function createErrorHandler ({ turnedAway, refused, count, refusedToken }
         // `reused` comes once for a session, because it ends; the audit trail limits the lines of the others.
         request.log[outcome === 'reused' ? 'warn' : 'debug']({ outcome, userId, sid }, message)
       }
-      return answer()
+      return status === 400 && answerRefused !== undefined ? answerRefused(reply) : answer()
     }
     if (status === 500) {
       const isOneOfMany = counts !== undefined && err instanceof StoreUnavailable && !turnedAway.count('redis')

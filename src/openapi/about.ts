@@ -24,7 +24,7 @@ export const servers: Record<Listener, { url: string, description: string }> = {
 }
 
 /** Settings with which a service has every route. */
-export const everyRoute = { OAUTH_ISSUER: 'http://localhost:3000' }
+export const everyRoute = { OAUTH_ISSUER: 'http://localhost:3000', COOKIE_SESSIONS: 'on' }
 
 export const tags = [
   { name: 'Refresh', description: 'For clients: new tokens for a session, and its end.' },
@@ -53,6 +53,13 @@ export const securitySchemes = {
     in: 'header',
     name: 'X-Internal-Api-Key',
     description: 'A key with the scope `introspect`, sent by a gateway, whose `Authorization` header belongs to its client.'
+  },
+  refreshCookie: {
+    type: 'apiKey',
+    in: 'cookie',
+    name: '__Host-refresh',
+    description: 'The refresh token and the device of a browser, with `COOKIE_SESSIONS=on`. The login service sets it with the `Set-Cookie` header ' +
+      'of `POST /internal/sessions`.'
   }
 } as const
 

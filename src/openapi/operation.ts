@@ -16,7 +16,7 @@ type ResponseSchemas = Record<string, { title?: string, description?: string, ex
 export const describeOperation: SwaggerTransform = ({ schema, url, route }) => {
   const { response = {} } = schema as { response?: ResponseSchemas }
   const { explains, scope } = route.config ?? {}
-  const details: Details = { 400: explains === true ? complaint(schema) : undefined, 403: `the API key of gateway lacks the scope ${scope}` }
+  const details: Details = { 400: explains === true ? complaint(schema) : undefined, 403: scope && `the API key of gateway lacks the scope ${scope}` }
   const responses = Object.entries(response).map(([status, body]) =>
     [status, body.title === ErrorResponse.title ? describeError(Number(status) as ErrorStatus, body, details) : body])
   return { url: url.replace(/\/$/, ''), schema: { ...schema, response: Object.fromEntries(responses) } }

@@ -58,6 +58,12 @@ export interface RefreshTokensOptions {
   redisSentinelPassword?: string | undefined
   /** The public address of the app, an https origin: turns OAuth on, at `/oauth/…` and `/.well-known/…` of the app. */
   oauthIssuer?: string | undefined
+  /** `on`: refresh and log-out for browsers, with the refresh token in a cookie; default `off`. */
+  cookieSessions?: 'off' | 'on' | undefined
+  /** `SameSite` of the cookie; default `strict`. */
+  cookieSameSite?: 'strict' | 'lax' | undefined
+  /** Other origins of the same site whose pages may use the cookie. The app's own CORS plugin allows them to read answers. */
+  corsOrigins?: Texts | undefined
   /** Where the endpoint is; default `{ prefix: '/api/ps' }`. `false`: nowhere, and no OAuth. */
   routes?: { prefix?: string | undefined } | false | undefined
   /** Name of the decorator; default `sessions`. */
@@ -85,7 +91,7 @@ const variables = [
   'REFRESH_TOKEN_SECRETS', 'ACCESS_TOKEN_SECRETS', 'ACCESS_TOKEN_PRIVATE_KEYS', 'ACCESS_TOKEN_FORMAT', 'ACCESS_TOKEN_AUDIENCE',
   'ACCESS_TOKEN_CLAIMS', 'ACCESS_TOKEN_TTL', 'JWT_ISSUER', 'REFRESH_IDLE_TTL', 'REFRESH_ABSOLUTE_TTL', 'REFRESH_RETRY_WINDOW',
   'MAX_SESSIONS_PER_USER', 'REDIS_PREFIX', 'REDIS_WAIT_REPLICAS', 'REDIS_CA_FILE', 'REDIS_CERT_FILE', 'REDIS_KEY_FILE',
-  'REDIS_SENTINEL_USERNAME', 'REDIS_SENTINEL_PASSWORD', 'OAUTH_ISSUER'
+  'REDIS_SENTINEL_USERNAME', 'REDIS_SENTINEL_PASSWORD', 'OAUTH_ISSUER', 'COOKIE_SESSIONS', 'COOKIE_SAME_SITE', 'CORS_ORIGINS'
 ] as const satisfies ReadonlyArray<keyof Config>
 
 type CamelCase<Name extends string> = Name extends `${infer Head}_${infer Tail}` ? `${Lowercase<Head>}${Capitalize<CamelCase<Tail>>}` : Lowercase<Name>

@@ -41,7 +41,7 @@ export const refreshTokens: FastifyPluginCallback<RefreshTokensOptions> = fp<Ref
   // The service does so itself, before it listens.
   if (host === undefined) app.addHook('onListen', async () => { watchForStalls() })
   if (prefix === undefined) return
-  await app.register(clientRoutes, { prefix, core, reporter })
+  await app.register(clientRoutes, { prefix, core, reporter, config: settings.config })
   if (settings.config.OAUTH_ISSUER === undefined) return
   const oauth = { core, config: settings.config, clients: host?.clients }
   await app.register(oauthRoutes, { reporter, ...oauth })

@@ -2,6 +2,7 @@ import type { FastifyInstance, FastifyPluginAsync } from 'fastify'
 import { keysRoute } from '../../routes/clients/keys.ts'
 import { logoutRoute } from '../../routes/clients/logout.ts'
 import { refreshRoute } from '../../routes/clients/refresh.ts'
+import { cookieRoutes } from '../../routes/cookies/index.ts'
 import { metadataRoute } from '../../routes/oauth/metadata.ts'
 import { revokeRoute } from '../../routes/oauth/revoke.ts'
 import { tokenRoute } from '../../routes/oauth/token.ts'
@@ -15,15 +16,22 @@ import { writeOauthError } from '#src/oauth/errors'
 import { validatorCompiler } from '#src/schemas/validation'
 import type { ApiKey } from '#src/settings/api-keys'
 
+export interface ClientRoutesOptions {
+  core: Core
+  reporter: Reporter
+  config: SecretConfig
+}
+
 /**
  * Refresh and log-out in a scope of their own, with their own parser, validator and error handler. The hooks of the surrounding app
  * still run.
  */
-export const clientRoutes: FastifyPluginAsync<{ core: Core, reporter: Reporter }> = async (app, { core, reporter }) => {
+export const clientRoutes: FastifyPluginAsync<ClientRoutesOptions> = async (app, { core, reporter, config }) => {
   isolate(app, reporter)
   acceptOnlyJson(app)
   await app.register(refreshRoute, { prefix: '/refresh', core })
   await app.register(logoutRoute, { prefix: '/logout', core })
+  if (config.COOKIE_SESSIONS === 'on') await app.register(cookieRoutes, { prefix: '/session', core, config })
 }
 
 export interface OauthOptions {

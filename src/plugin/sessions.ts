@@ -1,6 +1,8 @@
 import createError from '@fastify/error'
+import type { FastifyReply } from 'fastify'
 import type { SecretConfig } from '#src/config/environment'
 import type { Core } from '#src/core/core'
+import { toSetCookie } from '#src/cookies/refresh-cookie'
 import { AccessRefused, RefreshRefused } from '#src/errors'
 import { activeAccess } from '#src/introspection/introspection'
 import { SessionId } from '#src/schemas/fields'
@@ -35,6 +37,11 @@ export interface VerifiedSession {
 export interface Sessions {
   /** Opens a session for an identified user. Rejects with 409 if the user has logged out everywhere since `authenticatedAt`. */
   open (session: NewSession): Promise<TokensOfSession>
+  /**
+   * Opens a session for a browser: sets the cookie in the answer, and resolves without the refresh token. Rejects as `open` does, and with
+   * 500 unless the option `cookieSessions` is `on`.
+   */
+  openWithCookie (session: Omit<NewSession, 'clientId'>, reply: FastifyReply): Promise<Omit<TokensOfSession, 'refreshToken'>>
   /** Exchanges a refresh token. Rejects with 400 unless it can be used now; `outcome` has the reason, for the log. */
   refresh (presented: { deviceId: string, refreshToken: string, idempotencyKey?: string | undefined }): Promise<TokensOfSession>
   /** Rejects with 401 unless the access token is authentic and its session lives. */
@@ -48,6 +55,8 @@ export interface Sessions {
   /** Changes the profile or the claims of a user for the next refresh. Resolves to whether the user has a session. */
   update (userId: UserId, change: ProfileChange): Promise<boolean>
 }
+
+const CookiesAreOff = createError('RTS_COOKIES_ARE_OFF', 'openWithCookie needs the option cookieSessions: \'on\'', 500)
 
 const InvalidArgument = createError('RTS_INVALID_ARGUMENT', '%s', 400, TypeError)
 
@@ -77,6 +86,16 @@ export function createSessions (core: Core, config: SecretConfig): Sessions {
     async open (session) {
       checkOpen(session)
       return await tokensOf(await store.open(session))
+    },
+
+    async openWithCookie (session, reply) {
+      if (config.COOKIE_SESSIONS !== 'on') throw new CookiesAreOff()
+      checkOpen(session)
+      if ((session as NewSession).clientId !== undefined) throw new InvalidArgument('openWithCookie: a session with a clientId is refreshed over OAuth only')
+      const opened = await store.open(session)
+      const { refreshToken, ...tokens } = await tokensOf(opened)
+      reply.header('set-cookie', toSetCookie(config, opened, refreshToken, session.deviceId))
+      return tokens
     },
 
     async refresh (presented) {

@@ -1,4 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { toSetCookie } from '#src/cookies/refresh-cookie'
+import { setCookieHeader } from '#src/schemas/cookies'
 import { ErrorResponse } from '#src/schemas/error'
 import { OpenedSession, openSessionRequest } from '#src/schemas/sessions'
 import { sessionTokens } from '#src/sessions/session-tokens'
@@ -16,7 +18,10 @@ const route: FastifyPluginAsyncTypebox = async app => {
         'access tokens; a field that is left out stays as it is, or empty if it was never given; a profile or claims of the user that were changed after `authenticatedAt` stay, and are returned.',
       body: openSessionRequest(app.config),
       response: {
-        201: OpenedSession,
+        201: {
+          ...OpenedSession,
+          headers: setCookieHeader('With `COOKIE_SESSIONS=on`, for a session without `clientId`: the login service copies it to its own answer, for a browser')
+        },
         400: ErrorResponse,
         401: ErrorResponse,
         409: { ...ErrorResponse, description: 'The user has logged out everywhere since `authenticatedAt`: log in again.' },
@@ -24,8 +29,13 @@ const route: FastifyPluginAsyncTypebox = async app => {
       }
     }
   }, async (request, reply) => {
+    const { deviceId, clientId } = request.body
     const session = await request.sessions.open(request.body)
-    return reply.code(201).send(sessionTokens(app.tokens, session))
+    const tokens = sessionTokens(app.tokens, session)
+    if (app.config.COOKIE_SESSIONS === 'on' && clientId === undefined) {
+      reply.header('set-cookie', toSetCookie(app.config, session, tokens.refreshToken, deviceId))
+    }
+    return reply.code(201).send(tokens)
   })
 }
 
