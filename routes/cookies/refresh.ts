@@ -29,14 +29,14 @@ export const refreshRoute: FastifyPluginAsyncTypebox<{ core: Core, config: Confi
       tags: ['Refresh'],
       summary: 'Trade the refresh token in the cookie for new tokens',
       description: 'For browsers, with `COOKIE_SESSIONS=on`. The next refresh token is in the cookie of the answer, and not in its body. ' +
-        'Repeating works as without a cookie. A body is ignored.',
+        'For `REFRESH_RETRY_WINDOW` seconds after that, further requests get the same one: the tabs of a browser share it. A body is ignored.',
       security: [{ refreshCookie: [] }],
       headers: RefreshHeaders,
       response: { 200: Refreshed, 400: Refused, 403: ForeignPage, 429: TooMany, 500: Unavailable }
     }
   }, async (request, reply) => {
     const presented = readCookie(request.headers.cookie)
-    const { session, body } = await core.refresh({ ...presented, idempotencyKey: idempotencyKeyOf(request.raw) }, request)
+    const { session, body } = await core.refresh({ ...presented, idempotencyKey: idempotencyKeyOf(request.raw), shared: true }, request)
     reply.header('set-cookie', toSetCookie(config, session, body.refreshToken, presented.deviceId))
     reply.header('content-type', JSON_TYPE)
     return stringify(body) as never

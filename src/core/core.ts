@@ -52,6 +52,8 @@ export interface Presented {
   deviceId?: string | undefined
   refreshToken: string
   idempotencyKey?: string | undefined
+  /** Several requests share the token: see `Credentials`. */
+  shared?: boolean | undefined
   /** Already authenticated, if it is a confidential client. */
   clientId?: string | undefined
 }
@@ -101,7 +103,7 @@ export function createCore (options: CoreOptions): Core {
     jwks,
     tokensOf,
 
-    async refresh ({ deviceId, refreshToken, idempotencyKey, clientId }, request) {
+    async refresh ({ deviceId, refreshToken, idempotencyKey, clientId, shared }, request) {
       const claims = verify(refreshToken)
       // Only after verification, so that made-up tokens can't use up another client's limit.
       if (limitSession !== undefined && request !== undefined) await limitSession(request, nameOfSession(claims.sid, deviceId))
@@ -110,7 +112,7 @@ export function createCore (options: CoreOptions): Core {
       concurrencyLimit.acquire()
       let rotation
       try {
-        rotation = await store.rotate(claims, deviceId, { idempotencyKey, clientId, jkt })
+        rotation = await store.rotate(claims, deviceId, { idempotencyKey, clientId, jkt, shared })
       } finally {
         concurrencyLimit.release()
       }

@@ -69,6 +69,11 @@ export type PresentedToken = Pick<Generation, 'id' | 'sid' | 'gen' | 'exp'>
 export interface Credentials {
   /** The request's `Idempotency-Key`. */
   idempotencyKey?: string | undefined
+  /**
+   * Several requests share the token, as the tabs of a browser share a cookie. For the retry window after a rotation, the current token
+   * is repeated (`retried`) and not rotated.
+   */
+  shared?: boolean | undefined
   /** The OAuth client. Without it, only a session without a client is refreshed or ended. */
   clientId?: string | undefined
   /** The thumbprint of the key that the request proves. A session without a key gets this one at its refresh. */
@@ -119,12 +124,12 @@ export function createCommands (
       const keys: string[] = []
       const users: UserId[] = []
       const argv: Command['argv'] = [idleTtl, absoluteTtl, retryWindow]
-      for (const { token: { id, sid, gen, exp }, deviceId, idempotencyKey, clientId = '', jkt = '-' } of presentations) {
+      for (const { token: { id, sid, gen, exp }, deviceId, idempotencyKey, clientId = '', jkt = '-', shared = false } of presentations) {
         keys.push(userKey(prefix, id))
         users.push(id)
         const attempt = idempotencyKey === undefined ? '-' : hashIdempotencyKey(idempotencyKey)
-        // One argument for each refresh instead of eight. The client comes last, because it may contain colons.
-        argv.push(`${userIdJson(id)}:${sid}:${gen}:${exp}:${device(deviceId)}:${attempt}:${jkt}:${clientId}`)
+        // One argument for each refresh instead of nine. The client comes last, because it may contain colons.
+        argv.push(`${userIdJson(id)}:${sid}:${gen}:${exp}:${device(deviceId)}:${attempt}:${jkt}:${shared ? '+' : '-'}:${clientId}`)
       }
       return { script: 'rotate', keys, channel, argv, users, caller }
     },

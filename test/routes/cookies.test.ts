@@ -12,6 +12,8 @@ const forbidden = '{"code":403,"message":"Forbidden"}'
 const ATTRIBUTES = 'Path=/; HttpOnly; Secure; SameSite=Strict'
 const CLEARING = `__Host-refresh=; Max-Age=0; ${ATTRIBUTES}`
 
+t.setTimeout(120_000)
+
 let redis: PrivateRedis
 let service: Service
 t.before(async () => {
@@ -149,6 +151,28 @@ t.test('a log-out ends the session and clears the cookie, and is idempotent', as
   t.equal((await post(REFRESH, cookie)).body, badRequest)
 })
 
+t.test('requests that share the cookie share its successor, however late they arrive within the retry window', async t => {
+  const service = await build(t, redis, { COOKIE_SESSIONS: 'on' })
+  const opened = await opening({}, service)
+  const key = `${service.config.REDIS_PREFIX}1`
+  const field = `s:${claimsOf(opened.json().refreshToken).sid}`
+  const passAnHour = async (): Promise<void> => {
+    const [gen, created, rotated, ...others] = (await redis.client.hget(key, field))!.split(':')
+    await redis.client.hset(key, field, [gen, created, Number(rotated) - 3600, ...others].join(':'))
+  }
+  const atOnce = await post(REFRESH, cookieIn(opened), {}, service)
+  t.equal(cookieIn(atOnce), cookieIn(opened), 'right after the log-in nothing is rotated')
+  await passAnHour()
+  const second = cookieIn(await post(REFRESH, cookieIn(opened), {}, service))
+  t.equal(claimsOf(tokenIn(second)).gen, 2)
+  // A tab with the new cookie, and one whose request has the old one.
+  for (const cookie of [second, cookieIn(opened), second]) t.equal(cookieIn(await post(REFRESH, cookie, {}, service)), second)
+  await passAnHour()
+  t.equal(claimsOf(tokenIn(cookieIn(await post(REFRESH, second, {}, service)))).gen, 3)
+  t.match(await post(REFRESH, cookieIn(opened), {}, service), { statusCode: 400 }, 'an older cookie is reuse')
+  t.equal(await redis.client.hexists(key, field), 0)
+})
+
 t.test('an Idempotency-Key repeats a refresh without a time limit', async t => {
   const cookie = cookieIn(await opening())
   const first = await post(REFRESH, cookie, { 'idempotency-key': 'k' })
@@ -274,12 +298,12 @@ async function checkRules (t: Test, service: Service, headersOfAll: Record<strin
 }
 
 t.test('cross-site requests are refused: the own origin is OAUTH_ISSUER', async t => {
-  const service = await build(t, redis, { COOKIE_SESSIONS: 'on', CORS_ORIGINS: app, OAUTH_ISSUER: own })
+  const service = await build(t, redis, { COOKIE_SESSIONS: 'on', REFRESH_RETRY_WINDOW: '0', CORS_ORIGINS: app, OAUTH_ISSUER: own })
   await checkRules(t, service, { host: 'localhost' })
 })
 
 t.test('cross-site requests are refused: the own origin is that of the request, by its proxy', async t => {
-  const service = await build(t, redis, { COOKIE_SESSIONS: 'on', CORS_ORIGINS: app, TRUST_PROXY: 'on' })
+  const service = await build(t, redis, { COOKIE_SESSIONS: 'on', REFRESH_RETRY_WINDOW: '0', CORS_ORIGINS: app, TRUST_PROXY: 'on' })
   await checkRules(t, service, { host: 'inner:3000', 'x-forwarded-proto': 'https', 'x-forwarded-host': 'auth.example.com' })
 })
 

@@ -9,9 +9,9 @@
 -- ARGV[3]    idle TTL, seconds
 -- ARGV[4]    absolute TTL, seconds
 -- ARGV[5]    retry window, seconds
--- ARGV[6..]  for each refresh: user:sid:gen:exp:device:attempt:jkt:client; the user's id in JSON, gen and exp of the presented
+-- ARGV[6..]  for each refresh: user:sid:gen:exp:device:attempt:jkt:shared:client; the user's id in JSON, gen and exp of the presented
 --            token, the device hashed, the hashed Idempotency-Key, the thumbprint of the key that the client has proved, each '-'
---            for none, and the OAuth client, '' for none
+--            for none, '+' if several requests share the token, else '-', and the OAuth client, '' for none
 --
 -- Reply: { 'decided', nowMs, ... } with the decision of each refresh, in their order:
 --        { 'rotated' | 'retried' | 'recovered', gen, rotatedAt, expiresAt, email, role }, then userClaims, sessionClaims, client,
@@ -34,7 +34,7 @@ local function complete (reply, record, client, jkt)
 end
 
 -- Decides the refresh of a session in the record `key`, and returns its part of the reply.
-local function decide (sid, gen, exp, device, attempt, proved, client)
+local function decide (sid, gen, exp, device, attempt, proved, shared, client)
   local field = 's:' .. sid
   local record = redis.call('HMGET', key, field, 'email', 'role', 'loggedOutAt', 'profileChangedAt', 'c', 'c:' .. sid)
   if not record[1] then return { 'unknown' } end
@@ -58,6 +58,8 @@ local function decide (sid, gen, exp, device, attempt, proved, client)
 
   local isRepeat = jkt or attempt ~= '-' and attempt == last
   local outcome = rotationOf(gen, exp, current, created, rotated, expires, absolute, window, isRepeat)
+  -- A browser has one cookie for all its tabs. A rotation for each of them would leave those that sent an older cookie two behind.
+  if outcome == 'rotated' and shared == '+' and math.abs(now - rotated) < window then outcome = 'retried' end
   if outcome == 'expired' or outcome == 'reused' then
     remove(sid, outcome == 'reused' and 'reuse' or 'expired')
     settle(liveSessions())
@@ -93,11 +95,11 @@ end
 
 local reply = { 'decided', nowMs }
 for i = 1, #KEYS do
-  local sid, gen, exp, device, attempt, proved, client
-  user, sid, gen, exp, device, attempt, proved, client =
-    string.match(ARGV[5 + i], '^([^:]+):([^:]+):(%d+):(%d+):([^:]+):([^:]+):([^:]+):(.*)$')
+  local sid, gen, exp, device, attempt, proved, shared, client
+  user, sid, gen, exp, device, attempt, proved, shared, client =
+    string.match(ARGV[5 + i], '^([^:]+):([^:]+):(%d+):(%d+):([^:]+):([^:]+):([^:]+):([^:]):(.*)$')
   key, ended, loggedOutAt, profileChangedAt = KEYS[i], {}, nil, nil
-  local _, decision = pcall(decide, sid, tonumber(gen), tonumber(exp), device, attempt, proved, client)
+  local _, decision = pcall(decide, sid, tonumber(gen), tonumber(exp), device, attempt, proved, shared, client)
   reply[2 + i] = decision
 end
 return reply
