@@ -6,6 +6,7 @@ import type { Answer } from './wire.ts'
 const ERRORS: Record<number, string> = {
   400: '{"code":400,"message":"Bad Request"}',
   401: '{"code":401,"message":"Unauthorized"}',
+  403: '{"code":403,"message":"Forbidden"}',
   404: '{"code":404,"message":"Not Found"}',
   500: '{"code":500,"message":"Internal Error"}'
 }

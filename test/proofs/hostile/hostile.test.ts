@@ -6,6 +6,7 @@ import { createRandom, pick, type Random } from '../../support/random.ts'
 import { isSoak, seeds } from '../../support/soak.ts'
 import type { Attack, Kinds } from './attack.ts'
 import { json, sizes, unicode } from './bodies.ts'
+import { cookies } from './cookies.ts'
 import { http, idle, late, raws } from './framing.ts'
 import { gatewayKey, internal } from './internal.ts'
 import { idempotencyKeys } from './keys.ts'
@@ -32,10 +33,11 @@ const HEAP_SLACK = 2 ** 20
 
 /** Classes of requests; `share` is the number of requests beside those of the other classes. */
 const classes: Record<string, { share: number, kinds: Kinds }> = {
-  tokens: { share: 20, kinds: tokens },
+  tokens: { share: 16, kinds: tokens },
+  'browsers\' cookies': { share: 8, kinds: cookies },
   'Idempotency-Keys': { share: 4, kinds: idempotencyKeys },
   'log-outs': { share: 8, kinds: logouts },
-  JSON: { share: 16, kinds: json },
+  JSON: { share: 12, kinds: json },
   Unicode: { share: 8, kinds: unicode },
   sizes: { share: 6, kinds: sizes },
   bytes: { share: 12, kinds: raws },
@@ -103,6 +105,7 @@ t.test(`hostile requests, seed ${seed}`, { timeout: 0 }, async t => {
     SHUTDOWN_DELAY: '0',
     REFRESH_RETRY_WINDOW: '3600',
     OAUTH_ISSUER: 'https://id.example.com',
+    COOKIE_SESSIONS: 'on',
     ...measurable,
     INTERNAL_API_KEYS: `gateway:introspect:${gatewayKey},shop:oauth:${shopKey},reader:read:${readerKey}`
   })
