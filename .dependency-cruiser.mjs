@@ -23,6 +23,7 @@ const rooms = [
   ['redis', '^src/redis/'],
   ['http', '^src/http/'],
   ['config', '^src/config/'],
+  ['dpop', '^src/dpop/'],
   ['tokens', '^src/tokens/'],
   ['settings', '^src/settings/'],
   ['foundation', '^src/(errors|health|signals|timeout|version)\\.ts$|^src/log/']
@@ -41,7 +42,7 @@ export default {
       name: 'validator-bundles-no-server-code',
       severity: 'error',
       from: { path: '^packages/validator/' },
-      to: { path: '^(routes|plugins)/|^src/', pathNot: '^src/(redis|settings|tokens)/|^src/(http/bearer|log/redact|timeout)\\.ts$' }
+      to: { path: '^(routes|plugins)/|^src/', pathNot: '^src/(redis|settings|tokens)/|^src/dpop/(binding|proof|replay)\\.ts$|^src/(http/bearer|log/redact|timeout)\\.ts$' }
     },
     ...rooms.map(([name], i) => ({
       name: `${name}-imports-only-what-is-below`,

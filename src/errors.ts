@@ -25,6 +25,9 @@ export function errorBody (status: ErrorStatus, detail?: string): ErrorBody {
   return { code: status, message: detail === undefined ? message : `${message}: ${detail}` }
 }
 
+/** A session with a key could not be refreshed. The caller sees this message. */
+export const ProofsOff = createError('RTS_PROOFS_OFF', 'body/jkt must be left out while DPOP is off', 400)
+
 /** The caller did not present an API key. */
 export const Unauthorized = createError('RTS_UNAUTHORIZED', 'The internal API key is missing or wrong', 401)
 

@@ -1,4 +1,6 @@
 import type { FastifyBaseLogger, FastifyRequest } from 'fastify'
+import { InvalidProof } from '#src/dpop/proof'
+import type { ProofOf } from '#src/dpop/refresh'
 import { RefreshRefused, type RefusalOutcome } from '#src/errors'
 import type { LogoutOutcome, RefreshOutcome } from '#src/metrics/definitions'
 import type { ConcurrencyLimit } from '#src/overload/concurrency-limit'
@@ -38,11 +40,8 @@ export interface CoreOptions extends Signing {
   /** Counts the outcome of a request that was answered. */
   count: (route: 'refreshes' | 'logouts', outcome: RefreshOutcome | LogoutOutcome) => void
   claims?: ClaimsOf | undefined
-  /**
-   * Returns the thumbprint of the key that a request proves, `undefined` without a proof. Absent with `DPOP=off`.
-   * @throws RefreshRefused with `invalid_proof`.
-   */
-  proofOf?: ((request: FastifyRequest | undefined, session: RefreshClaims) => Promise<string | undefined>) | undefined
+  /** Absent with `DPOP=off`. */
+  proofOf?: ProofOf | undefined
   onEvent?: OnEvent | undefined
 }
 
@@ -97,6 +96,14 @@ export function createCore (options: CoreOptions): Core {
     return claims
   }
 
+  function thumbprintOf (proofOf: ProofOf, request: FastifyRequest | undefined, claims: RefreshClaims): string | undefined {
+    try {
+      return proofOf(request)
+    } catch (err) {
+      throw err instanceof InvalidProof ? refuse('invalid_proof', claims) : err
+    }
+  }
+
   return {
     store,
     tokens,
@@ -107,7 +114,7 @@ export function createCore (options: CoreOptions): Core {
       const claims = verify(refreshToken)
       // Only after verification, so that made-up tokens can't use up another client's limit.
       if (limitSession !== undefined && request !== undefined) await limitSession(request, nameOfSession(claims.sid, deviceId))
-      const jkt = proofOf === undefined ? undefined : await proofOf(request, claims)
+      const jkt = proofOf === undefined ? undefined : thumbprintOf(proofOf, request, claims)
 
       concurrencyLimit.acquire()
       let rotation

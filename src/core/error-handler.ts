@@ -124,7 +124,7 @@ function isBrokenOff (err: object, { raw: { socket } }: FastifyRequest): boolean
  * but may be lost.
  */
 function explain ({ validation, validationContext, code, message }: FastifyError): string | undefined {
-  if (code === 'RTS_NOT_REPLICATED' || code === 'RTS_AUTHENTICATED_AHEAD' || code === 'RTS_FORBIDDEN') return message
+  if (code === 'RTS_NOT_REPLICATED' || code === 'RTS_AUTHENTICATED_AHEAD' || code === 'RTS_FORBIDDEN' || code === 'RTS_PROOFS_OFF') return message
   const first = validation?.[0]
   return first === undefined ? undefined : `${validationContext}${first.instancePath} ${first.message}`
 }

@@ -55,17 +55,18 @@ async function activeRefresh ({ tokens, store }: Dependencies, token: string): P
 export async function introspect (app: Dependencies, token: string, hint?: string): Promise<Static<typeof Introspection>> {
   // Access and refresh tokens differ in key and subject, so a token is at most one of them and Redis is asked at most once.
   const access = await activeAccess(app, token)
-  // RFC 6750's name for a token that may be presented as `Authorization: Bearer`.
-  if (access !== undefined) return describe(access, { token_type: 'Bearer', token_use: 'access' })
+  // The scheme of `Authorization` (RFC 6750, RFC 9449 section 6.2). The caller checks the proof, because it has the request.
+  if (access !== undefined) return describe(access, { token_type: access.claims.cnf === undefined ? 'Bearer' : 'DPoP', token_use: 'access' }, access.claims.cnf)
   const refresh = hint === ASKS_FOR_REFRESH ? await activeRefresh(app, token) : undefined
   // RFC 8693 section 2.2.1: `N_A` for a token that gives access to no resource.
-  if (refresh !== undefined) return describe(refresh, { token_type: 'N_A', token_use: 'refresh' })
+  if (refresh !== undefined) return describe(refresh, { token_type: 'N_A', token_use: 'refresh' }, refresh.session.jkt === undefined ? undefined : { jkt: refresh.session.jkt })
   return { active: false }
 }
 
 function describe (
   { claims, session, expiresAt }: ActiveToken<AccessClaims | RefreshClaims>,
-  use: { token_type: 'Bearer' | 'N_A', token_use: 'access' | 'refresh' }
+  use: { token_type: 'Bearer' | 'DPoP' | 'N_A', token_use: 'access' | 'refresh' },
+  cnf: { jkt: string } | undefined
 ) {
   return {
     // First, so that no claim of a login service replaces a member below.
@@ -82,6 +83,8 @@ function describe (
     exp: expiresAt,
     id: claims.id,
     sid: claims.sid,
-    role: session.role || undefined
+    role: session.role || undefined,
+    client_id: session.clientId,
+    cnf
   }
 }

@@ -49,6 +49,8 @@ export interface RefreshTokensOptions {
   redisPrefix?: string | undefined
   /** Replicas that a log-out, a new session and a changed profile wait for; default 0. */
   redisWaitReplicas?: number | undefined
+  /** Whether refreshes may or must prove a key (RFC 9449); default `off`. */
+  dpop?: 'off' | 'optional' | 'required' | undefined
   /** With an address: paths of PEM files for TLS. */
   redisCaFile?: string | undefined
   redisCertFile?: string | undefined
@@ -91,7 +93,7 @@ const variables = [
   'REFRESH_TOKEN_SECRETS', 'ACCESS_TOKEN_SECRETS', 'ACCESS_TOKEN_PRIVATE_KEYS', 'ACCESS_TOKEN_FORMAT', 'ACCESS_TOKEN_AUDIENCE',
   'ACCESS_TOKEN_CLAIMS', 'ACCESS_TOKEN_TTL', 'JWT_ISSUER', 'REFRESH_IDLE_TTL', 'REFRESH_ABSOLUTE_TTL', 'REFRESH_RETRY_WINDOW',
   'MAX_SESSIONS_PER_USER', 'REDIS_PREFIX', 'REDIS_WAIT_REPLICAS', 'REDIS_CA_FILE', 'REDIS_CERT_FILE', 'REDIS_KEY_FILE',
-  'REDIS_SENTINEL_USERNAME', 'REDIS_SENTINEL_PASSWORD', 'OAUTH_ISSUER', 'COOKIE_SESSIONS', 'COOKIE_SAME_SITE', 'CORS_ORIGINS'
+  'REDIS_SENTINEL_USERNAME', 'REDIS_SENTINEL_PASSWORD', 'OAUTH_ISSUER', 'DPOP', 'COOKIE_SESSIONS', 'COOKIE_SAME_SITE', 'CORS_ORIGINS'
 ] as const satisfies ReadonlyArray<keyof Config>
 
 type CamelCase<Name extends string> = Name extends `${infer Head}_${infer Tail}` ? `${Lowercase<Head>}${Capitalize<CamelCase<Tail>>}` : Lowercase<Name>
@@ -107,7 +109,7 @@ export function optionOf (variable: string): string {
 
 /** Names the options in a sentence about variables. */
 export function withOptionNames (sentence: string): string {
-  return sentence.replace(/\b[A-Z]+(?:_[A-Z]+)+\b/g, name => name === 'REDIS_URL' || variables.includes(name as Setting) ? optionOf(name) : name)
+  return sentence.replace(/\b(?:[A-Z]+(?:_[A-Z]+)+|DPOP)\b/g, name => name === 'REDIS_URL' || variables.includes(name as Setting) ? optionOf(name) : name)
 }
 
 /** The configuration under the names of the options, without the settings of the connection to Redis. */

@@ -4,6 +4,7 @@ import { sessionOptions } from '#src/config/options'
 import { createCore, type Core, type OnEvent } from '#src/core/core'
 import { createSigning } from '#src/core/signing'
 import type { Reporter } from '#src/core/error-handler'
+import { createProofOf } from '#src/dpop/refresh'
 import { watchForStalls } from '#src/http/stall'
 import { createRejectionLog } from '#src/overload/rejection-log'
 import { eachEnd, isOpened } from '#src/sessions/replies'
@@ -66,6 +67,7 @@ async function openCore (app: FastifyInstance, settings: Settings): Promise<Core
     ...await createSigning(config),
     store,
     claims,
+    proofOf: createProofOf(config),
     onEvent,
     log: app.log,
     limits: host?.limits ?? { concurrencyLimit: { acquire () {}, release () {} }, limitSession: undefined },

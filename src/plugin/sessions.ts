@@ -3,6 +3,9 @@ import type { FastifyReply } from 'fastify'
 import type { SecretConfig } from '#src/config/environment'
 import type { Core } from '#src/core/core'
 import { toSetCookie } from '#src/cookies/refresh-cookie'
+import { checkBinding } from '#src/dpop/binding'
+import { InvalidProof, type PresentedProof } from '#src/dpop/proof'
+import { createProver } from '#src/dpop/replay'
 import { AccessRefused, RefreshRefused } from '#src/errors'
 import { activeAccess } from '#src/introspection/introspection'
 import { SessionId } from '#src/schemas/fields'
@@ -42,10 +45,16 @@ export interface Sessions {
    * 500 unless the option `cookieSessions` is `on`.
    */
   openWithCookie (session: Omit<NewSession, 'clientId'>, reply: FastifyReply): Promise<Omit<TokensOfSession, 'refreshToken'>>
-  /** Exchanges a refresh token. Rejects with 400 unless it can be used now; `outcome` has the reason, for the log. */
+  /**
+   * Exchanges a refresh token. Rejects with 400 unless it can be used now; `outcome` has the reason, for the log. It proves no key, so
+   * it refreshes no session that has one.
+   */
   refresh (presented: { deviceId: string, refreshToken: string, idempotencyKey?: string | undefined }): Promise<TokensOfSession>
-  /** Rejects with 401 unless the access token is authentic and its session lives. */
-  verify (accessToken: string): Promise<VerifiedSession>
+  /**
+   * Rejects with 401 unless the access token is authentic and its session lives. A token of the scheme DPoP comes with its request:
+   * a token that is bound to a key is refused without, and every other one with a proof.
+   */
+  verify (accessToken: string, request?: PresentedProof): Promise<VerifiedSession>
   /** The live sessions of a user, the last used first. */
   list (userId: UserId): Promise<ListedSession[]>
   /** Ends one session. Resolves to whether it was live. */
@@ -63,6 +72,7 @@ const InvalidArgument = createError('RTS_INVALID_ARGUMENT', '%s', 400, TypeError
 /** The decorator of the plugin. */
 export function createSessions (core: Core, config: SecretConfig): Sessions {
   const { store, tokens, tokensOf } = core
+  const prove = createProver()
 
   function check (schema: object, method: string): (value: unknown) => void {
     const validate = compileSchema(schema)
@@ -73,10 +83,15 @@ export function createSessions (core: Core, config: SecretConfig): Sessions {
     }
   }
 
-  const checkOpen = check(openSessionRequest(config), 'open')
+  const checkRequest = check(openSessionRequest(config), 'open')
   const checkUpdate = check(ProfilePatch, 'update')
   const checkSid = check(SessionId, 'sid')
   const isPresented = compileSchema(RefreshRequest)
+
+  function checkOpen (session: NewSession): void {
+    checkRequest(session)
+    if (session.jkt !== undefined && config.DPOP === 'off') throw new InvalidArgument('open: jkt must be left out while dpop is off')
+  }
 
   function checkUser (userId: unknown): void {
     if (!isUserId(userId)) throw new InvalidArgument('userId must be a positive integer, or a text that is not digits alone')
@@ -103,10 +118,15 @@ export function createSessions (core: Core, config: SecretConfig): Sessions {
       return (await core.refresh(presented)).body
     },
 
-    async verify (accessToken) {
+    async verify (accessToken, request) {
       const active = typeof accessToken === 'string' ? await activeAccess({ tokens, store }, accessToken) : undefined
       if (active === undefined) throw new AccessRefused()
       const { claims: payload, session: { email, role, claims }, expiresAt } = active
+      try {
+        checkBinding(prove, accessToken, payload.cnf?.jkt, request)
+      } catch (err) {
+        throw err instanceof InvalidProof ? new AccessRefused() : err
+      }
       return { id: payload.id, sid: payload.sid, email, role, claims, expiresAt, payload: payload as VerifiedSession['payload'] }
     },
 

@@ -1,5 +1,5 @@
 import { type TString, Type } from '@sinclair/typebox'
-import { Email, Role, SessionId, UserId } from './fields.ts'
+import { Email, Role, SessionId, Thumbprint, UserId } from './fields.ts'
 
 /**
  * RFC 7662 section 2.1. Unknown parameters are ignored; a repeated parameter is refused (RFC 6749 section 3.1). A token may
@@ -20,7 +20,7 @@ const IfKnown = (schema: TString, description: string) =>
 
 const Active = Type.Object({
   active: Type.Literal(true),
-  token_type: Type.Union([Type.Literal('Bearer'), Type.Literal('N_A')], { description: 'N_A for a refresh token (RFC 8693 section 2.2.1)' }),
+  token_type: Type.Union([Type.Literal('Bearer'), Type.Literal('DPoP'), Type.Literal('N_A')], { description: 'DPoP for an access token that is bound to a key; N_A for a refresh token (RFC 8693 section 2.2.1)' }),
   token_use: Type.Union([Type.Literal('access'), Type.Literal('refresh')], { description: '`refresh` only with the hint `refresh_token`' }),
   sub: Type.String({ description: 'The user\'s id as text; differs from the token\'s own `sub` claim, which names the kind of token' }),
   username: IfKnown(Email, 'E-mail address'),
@@ -29,7 +29,12 @@ const Active = Type.Object({
   exp: UnixTime,
   id: UserId,
   sid: SessionId,
-  role: IfKnown(Role, 'The user\'s role')
+  role: IfKnown(Role, 'The user\'s role'),
+  client_id: Type.Optional(Type.Unsafe<string | undefined>({ type: 'string', description: 'The OAuth client of the session' })),
+  cnf: Type.Optional(Type.Unsafe<{ jkt: string } | undefined>({
+    ...Type.Object({ jkt: Thumbprint }),
+    description: 'The key that the token is bound to (RFC 9449 section 6.2). Whoever accepts the token checks a proof of the key'
+  }))
 }, { additionalProperties: true })
 
 /** The answer for an inactive token has no other fields. */

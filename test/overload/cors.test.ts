@@ -17,7 +17,7 @@ function corsOf (headers: Record<string, unknown>): object {
 }
 
 const preflight = (origin: string): { method: 'OPTIONS', url: string, headers: Record<string, string> } => ({
-  method: 'OPTIONS', url, headers: { origin, 'access-control-request-method': 'POST', 'access-control-request-headers': 'content-type, idempotency-key' }
+  method: 'OPTIONS', url, headers: { origin, 'access-control-request-method': 'POST', 'access-control-request-headers': 'content-type, idempotency-key, dpop' }
 })
 
 const post = (origin: string): { method: 'POST', url: string, headers: Record<string, string>, payload: object } =>
@@ -41,7 +41,7 @@ t.test('allows exactly the origins of CORS_ORIGINS', async t => {
       vary: 'Origin',
       'access-control-allow-origin': origin,
       'access-control-allow-methods': 'GET, POST',
-      'access-control-allow-headers': 'content-type, idempotency-key',
+      'access-control-allow-headers': 'content-type, idempotency-key, dpop',
       'access-control-max-age': '600'
     })
     const answered = await service.public.inject(post(origin))

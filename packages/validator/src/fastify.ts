@@ -1,9 +1,11 @@
-import type { FastifyPluginCallback, FastifyReply, onRequestAsyncHookHandler } from 'fastify'
+import type { FastifyPluginCallback, FastifyReply, FastifyRequest, onRequestAsyncHookHandler } from 'fastify'
 import fp from 'fastify-plugin'
-import { bearerToken } from '../../../src/http/bearer.ts'
+import { challenge, type Scheme } from '../../../src/dpop/binding.ts'
+import { accessToken } from '../../../src/http/bearer.ts'
 import { createCheck, type SessionRequirement } from './requirement.ts'
 import {
-  createSessionValidator, SessionValidationError, type SessionValidator, type SessionValidatorOptions, type ValidSession
+  createSessionValidator, SessionValidationError, type PresentedProof, type SessionValidator,
+  type SessionValidatorOptions, type ValidSession
 } from './index.ts'
 
 /** Options for a new validator, or an existing validator, which the caller must close. */
@@ -20,7 +22,7 @@ const refusals = {
 /**
  * Fastify plugin: `app.requireSession({ roles, claims, maxAge })` makes an `onRequest` hook that accepts live sessions and sets
  * `request.session`. The hook answers all other requests itself, independent of the app's error handler: 401 and 403 with
- * the challenge of RFC 6750 section 3 or RFC 9470 section 3, 503 when the session can't be validated now.
+ * the challenge of RFC 6750 section 3, RFC 9449 section 7.1 or RFC 9470 section 3, 503 when the session can't be validated now.
  */
 export const sessionValidation: FastifyPluginCallback<SessionValidationOptions> = fp<SessionValidationOptions>(async (app, options) => {
   const given = 'validator' in options ? checkedValidator(options) : undefined
@@ -31,21 +33,31 @@ export const sessionValidation: FastifyPluginCallback<SessionValidationOptions> 
   app.decorate('requireSession', requirement => {
     const check = createCheck(requirement)
     return async (request, reply) => {
-      const token = bearerToken(request.headers.authorization)
-      if (token === undefined) return refuse(reply, 401, { 'www-authenticate': 'Bearer' })
+      const presented = accessToken(request.headers.authorization)
+      if (presented === undefined) return refuse(reply, 401, { 'www-authenticate': 'Bearer' })
+      const { scheme, token } = presented
       try {
-        request.session ??= await validator.validate(token)
+        request.session ??= await validator.validate(token, scheme === 'DPoP' ? proofOf(request) : undefined)
       } catch (err) {
         if (!(err instanceof SessionValidationError)) throw err
-        if (err.code !== 'unavailable') return refuse(reply, 401, { 'www-authenticate': 'Bearer error="invalid_token"' })
+        if (err.code !== 'unavailable') return refuse(reply, 401, { 'www-authenticate': challenge(scheme, err.code === 'unproved') })
         request.log.warn({ err }, 'the session could not be validated')
         return refuse(reply, 503, { 'retry-after': '1' })
       }
       const refusal = check(request.session)
-      if (refusal !== undefined) return refuse(reply, refusal.status, { 'www-authenticate': refusal.challenge })
+      if (refusal !== undefined) return refuse(reply, refusal.status, { 'www-authenticate': inScheme(scheme, refusal.challenge) })
     }
   })
 }, { name: 'session-validation', fastify: '5.x' })
+
+/** Node joins several headers with commas, and no proof has a comma. The address is the one that the app's trusted proxies report. */
+function proofOf ({ headers, method, protocol, host, originalUrl }: FastifyRequest): PresentedProof {
+  return { proof: headers['dpop'] as string | undefined, method, url: `${protocol}://${host}${originalUrl}` }
+}
+
+function inScheme (scheme: Scheme, challenge: string): string {
+  return challenge.replace('Bearer', scheme)
+}
 
 /** @throws TypeError, because a mistyped option must not grant access. */
 function checkedValidator (options: object): SessionValidator {

@@ -26,6 +26,8 @@ export interface ValidSession {
    * keeps a connection open for a session closes it or validates again by this time.
    */
   readonly expiresAt: number
+  /** The thumbprint of the key that the access token is bound to; absent for a bearer token. */
+  readonly jkt?: string
 }
 
 /**
@@ -34,13 +36,13 @@ export interface ValidSession {
  * its own clock.
  * @throws SessionValidationError `revoked`, or `unavailable` within `SILENCE_TIMEOUT`.
  */
-export async function lookUp (read: ReadRecord, prefix: string, { id, sid, exp }: AccessClaims): Promise<ValidSession> {
+export async function lookUp (read: ReadRecord, prefix: string, { id, sid, exp, cnf }: AccessClaims): Promise<ValidSession> {
   const [value, email, role, ...claims] = await orUnavailable(read(userKey(prefix, id), `s:${sid}`, 'email', 'role', 'c', `c:${sid}`))
   if (value == null) throw new SessionValidationError('revoked', 'the session has ended')
   const expiry = expiryOf(value)
   if (expiry === undefined || email == null || role == null) throw damaged(id)
   if (expiry * 1000 <= Date.now()) throw new SessionValidationError('revoked', 'the session has expired')
-  return Object.freeze({ id, sid, email, role, claims: toClaims(id, claims), expiresAt: Math.min(exp, expiry) })
+  return Object.freeze({ id, sid, email, role, claims: toClaims(id, claims), expiresAt: Math.min(exp, expiry), ...cnf && { jkt: cnf.jkt } })
 }
 
 function toClaims (id: UserId, [user, session]: Array<string | null>): Claims {

@@ -1,5 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { toSetCookie } from '#src/cookies/refresh-cookie'
+import { ProofsOff } from '#src/errors'
 import { setCookieHeader } from '#src/schemas/cookies'
 import { ErrorResponse } from '#src/schemas/error'
 import { OpenedSession, openSessionRequest } from '#src/schemas/sessions'
@@ -15,7 +16,7 @@ const route: FastifyPluginAsyncTypebox = async app => {
       description: 'For the login service, after it has identified the user. Replaces an older session of the same user and device. A session ' +
         'without `deviceId` replaces none, and `POST /api/ps/refresh` refuses it. Beyond ' +
         '`MAX_SESSIONS_PER_USER`, ends the least recently used session. Sets the profile that refreshes return, and the claims of its ' +
-        'access tokens; a field that is left out stays as it is, or empty if it was never given; a profile or claims of the user that were changed after `authenticatedAt` stay, and are returned.',
+        'access tokens; a field that is left out stays as it is, or empty if it was never given; a profile or claims of the user that were changed after `authenticatedAt` stay, and are returned. A session with `jkt` needs `DPOP`.',
       body: openSessionRequest(app.config),
       response: {
         201: {
@@ -30,6 +31,7 @@ const route: FastifyPluginAsyncTypebox = async app => {
     }
   }, async (request, reply) => {
     const { deviceId, clientId } = request.body
+    if (request.body.jkt !== undefined && app.config.DPOP === 'off') throw new ProofsOff()
     const session = await request.sessions.open(request.body)
     const tokens = sessionTokens(app.tokens, session)
     if (app.config.COOKIE_SESSIONS === 'on' && clientId === undefined) {

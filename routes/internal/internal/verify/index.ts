@@ -1,7 +1,11 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from '@sinclair/typebox'
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import { bearerToken } from '#src/http/bearer'
+import { accessToken } from '#src/http/bearer'
+import { challenge, checkBinding } from '#src/dpop/binding'
+import { InvalidProof, type PresentedProof } from '#src/dpop/proof'
+import { proofHeader } from '#src/dpop/refresh'
+import { createProver } from '#src/dpop/replay'
 import { AccessRefused, StoreUnavailable } from '#src/errors'
 import { activeAccess } from '#src/introspection/introspection'
 import { ErrorResponse } from '#src/schemas/error'
@@ -14,12 +18,21 @@ const errors = {
   500: { ...ErrorResponse, description: 'The gateway\'s own key is wrong, or Redis could not be used.' }
 }
 
+/** The path before the path of Envoy's client. */
+const PATH = '/internal/verify'
+
 const text = { type: 'string' }
 
 const Identified = Type.Null({
   description: 'The user and the session, in headers for the API behind the gateway.',
   headers: { 'X-User-Id': text, 'X-User-Role': text, 'X-Session-Id': text }
 })
+
+/** The client's request, as Traefik describes it and nginx is told to. Without one of the headers, it matches no proof. */
+function forwarded ({ headers }: FastifyRequest): Omit<PresentedProof, 'proof'> {
+  const { 'x-forwarded-method': method, 'x-forwarded-proto': proto, 'x-forwarded-host': host, 'x-forwarded-uri': uri } = headers
+  return { method: String(method), url: `${proto}://${host}${uri}` }
+}
 
 /**
  * Tells a gateway who its client is: nginx `auth_request`, Traefik `forwardAuth`, Envoy `ext_authz`. The client's access
@@ -33,14 +46,28 @@ const routes: FastifyPluginAsyncTypebox = async app => {
     done(null)
   })
 
-  /** Sets the client's identity in the answer's headers. The role comes from the record, not the token, so a change applies at once. */
-  async function identify (request: FastifyRequest, reply: FastifyReply): Promise<void> {
-    const live = await activeAccess(app, bearerToken(request.headers.authorization) ?? '')
+  const prove = createProver()
+
+  /**
+   * Sets the client's identity in the answer's headers. The role comes from the record, not the token, so a change applies at once.
+   * `called` is the client's own request, which a proof names (RFC 9449 section 7.1).
+   */
+  async function identify (request: FastifyRequest, reply: FastifyReply, called: Omit<PresentedProof, 'proof'>): Promise<void> {
+    const presented = accessToken(request.headers.authorization)
+    const live = presented && await activeAccess(app, presented.token)
     if (live === undefined) {
-      reply.header('www-authenticate', 'Bearer')
+      reply.header('www-authenticate', presented?.scheme === 'DPoP' ? challenge('DPoP', false) : 'Bearer')
       throw new AccessRefused()
     }
     const { claims, session } = live
+    const { scheme, token } = presented!
+    try {
+      checkBinding(prove, token, claims.cnf?.jkt, scheme === 'DPoP' ? { ...called, proof: proofHeader(request) } : undefined)
+    } catch (err) {
+      if (!(err instanceof InvalidProof)) throw err
+      reply.header('www-authenticate', challenge(scheme, claims.cnf !== undefined))
+      throw new AccessRefused()
+    }
     // Our schemas reject other roles, but Redis may hold a damaged one, and proxies trim or fold header values that they reject.
     // An unknown role is an empty header: without one, Envoy would pass on its client's.
     if (session.role !== '' && !ROLE.test(session.role)) throw new StoreUnavailable(`the role of user ${claims.id} is damaged`)
@@ -61,7 +88,7 @@ const routes: FastifyPluginAsyncTypebox = async app => {
       response: { 204: Identified, ...errors }
     }
   }, async (request, reply) => {
-    await identify(request, reply)
+    await identify(request, reply, forwarded(request))
     return reply.code(204).send(null)
   })
 
@@ -72,7 +99,8 @@ const routes: FastifyPluginAsyncTypebox = async app => {
     logSerializers: { req: ({ method }: FastifyRequest) => ({ method, url: '/internal/verify/*' }) },
     schema: { hide: true, response: { 200: Type.Literal(''), ...errors } }
   }, async (request, reply) => {
-    await identify(request, reply)
+    const { method, headers, originalUrl } = request
+    await identify(request, reply, { method, url: `${headers['x-forwarded-proto']}://${headers.host}${originalUrl.slice(PATH.length)}` })
     return reply.send('')
   })
 }
