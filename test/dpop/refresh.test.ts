@@ -131,12 +131,12 @@ t.test('in an app: the option dpop, and the decorator', async t => {
     return { proof: await by.prove({ htm: 'GET', htu: url, ath: hashOf(token) }), method: 'GET', url }
   }
   t.match(await app.sessions.verify(token, await request(client)), { id: 1, payload: { cnf: { jkt: client.jkt } } })
-  await t.rejects(app.sessions.verify(token), { statusCode: 401 })
-  await t.rejects(app.sessions.verify(token, await request(await holder())), { statusCode: 401 })
+  await t.rejects(app.sessions.verify(token), { message: /access token/ })
+  await t.rejects(app.sessions.verify(token, await request(await holder())), { message: /access token/ })
 })
 
 t.test('in an app: a wrong dpop, and jkt while it is off', async t => {
   await t.rejects(appWith(t, optionsWith(clientOf(t, redis), { dpop: 'on' as never })), { message: 'dpop must be off, optional or required.' })
   const app = await appWith(t, optionsWith(clientOf(t, redis)))
-  await t.rejects(app.sessions.open({ ...guest, jkt: client.jkt }), { statusCode: 400, message: 'open: jkt must be left out while dpop is off' })
+  await t.rejects(app.sessions.open({ ...guest, jkt: client.jkt }), { message: 'open: jkt must be left out while dpop is off' })
 })

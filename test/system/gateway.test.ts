@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { text } from 'node:stream/consumers'
 import t, { type Test } from 'tap'
+import { hashOf, holder } from '../dpop/helper.ts'
 import { apiKey, build, claimsOf, startRedis, tempFolder, type PrivateRedis, type Service } from '../support/helper.ts'
 
 /** deploy/nginx-auth-request.conf in a real nginx, with real clients, the real service, and an API that knows no tokens. */
@@ -155,6 +156,23 @@ t.test('only requests with a valid access token reach the API', async t => {
   t.notOk(JSON.stringify(answer.body).includes(apiKey), 'the API does not get the key')
 })
 
+t.test('a token that is bound to a key reaches the API only with a proof of its request', async t => {
+  const redis = await startRedis(t)
+  const service = await build(t, redis, { DPOP: 'optional' })
+  const { send } = await startGateway(t, new URL(await service.internal.listen({ port: 0, host: '127.0.0.1' })).host)
+  const { prove, jkt } = await holder()
+  const { token } = await service.open({ jkt })
+  const ask = async (htm: string, htu: string): Promise<number> => {
+    const dpop = await prove({ htm, htu, ath: hashOf(token) })
+    const headers = ['Authorization', `DPoP ${token}`, 'DPoP', dpop, 'X-Forwarded-Uri', '/other', 'X-Forwarded-Method', 'GET']
+    return (await send(undefined, { method: 'POST', path: '/orders?page=2', headers, body: 'x' })).status
+  }
+  t.equal(await ask('POST', 'http://api.example/orders'), 200)
+  t.equal(await ask('POST', 'http://api.example/other'), 401, 'the client can\'t choose the address')
+  t.equal(await ask('GET', 'http://api.example/orders'), 401, 'nor the method')
+  t.equal((await send(token)).status, 401, 'as a bearer token')
+})
+
 t.test('identity headers from a client never reach the API', async t => {
   const { service, send } = await setup(t)
   const { token } = await service.open()
@@ -196,7 +214,7 @@ t.test('a changed role takes effect at once', async t => {
   t.same(valuesOf((await send(token)).body, /role/i), [['X-User-Role', 'ADMIN']])
 })
 
-t.test('nginx sends only the token and the key to the service', async t => {
+t.test('nginx sends only the token, the description of the request and the key to the service', async t => {
   const { service, send, asked } = await setup(t)
   const { token } = await service.open()
   const body = 'x'.repeat(200_000)
@@ -204,7 +222,9 @@ t.test('nginx sends only the token and the key to the service', async t => {
   t.match(answer, { status: 200, body: { method: 'POST', url: '/orders', body } }, 'the API gets the whole request')
   t.match(valuesOf(answer.body, /^cookie$/i), [['Cookie', 'a=b']])
   t.match(asked, [{ method: 'GET', url: '/internal/verify', body: '' }])
-  t.same(asked[0]!.headers.map(([name]) => name.toLowerCase()).sort(), ['authorization', 'host', 'x-internal-api-key'])
+  t.same(asked[0]!.headers.map(([name]) => name.toLowerCase()).sort(), [
+    'authorization', 'host', 'x-forwarded-host', 'x-forwarded-method', 'x-forwarded-proto', 'x-forwarded-uri', 'x-internal-api-key'
+  ])
   assertOutside(t, await send('x', { method: 'POST', body }), 401)
   t.equal(asked.length, 2)
 })
