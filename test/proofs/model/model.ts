@@ -27,6 +27,8 @@ export interface Session {
   expiresAt: number
   /** The Idempotency-Key of the last rotation, if it had one. */
   key?: string | undefined
+  /** The key that every refresh must prove, if it has one. */
+  jkt?: string | undefined
   /** The session's own lifetimes, seconds. */
   idleTtl?: number | undefined
   absoluteTtl?: number | undefined
@@ -84,20 +86,22 @@ export type Refreshed =
 
 /**
  * The table in "Rotation", row by row. `keys` are the names of the secrets: the first signs, all verify. `key` is the
- * Idempotency-Key of the request.
+ * Idempotency-Key of the request, `jkt` the key that it proves.
  */
 export function refresh (
-  user: User, rules: Rules, now: number, keys: string[], token: Token, device: string, key?: string
+  user: User, rules: Rules, now: number, keys: string[], token: Token, device: string, key?: string, jkt?: string
 ): Step<Refreshed> {
   const session = user?.sessions.find(({ sid }) => sid === token.sid)
   if (!keys.includes(token.key)) return { user, events: [], reply: { outcome: 'forged' } }
   if (user === null || session === undefined) return { user, events: [], reply: { outcome: 'unknown' } }
   if (session.device !== device) return { user, events: [], reply: { outcome: 'device_mismatch' } }
+  if (![undefined, jkt].includes(session.jkt)) return { user, events: [], reply: { outcome: 'key_mismatch' } }
   if (now >= session.expiresAt) return end('expired', 'expired')
   if (token.gen === session.gen) return goOn('rotated')
   if (token.gen > session.gen) return now < token.exp ? goOn('recovered') : end('expired', 'expired')
   const isRepeat = key !== undefined && key === session.key
-  const isRetry = token.gen === session.gen - 1 && (isRepeat || Math.abs(now - session.rotatedAt) < rules.retryWindow)
+  const inWindow = session.jkt !== undefined || Math.abs(now - session.rotatedAt) < rules.retryWindow
+  const isRetry = token.gen === session.gen - 1 && (isRepeat || inWindow)
   return isRetry ? answer('retried', session) : end('reused', 'reuse')
 
   function goOn (outcome: 'rotated' | 'recovered'): Step<Refreshed> {
@@ -136,7 +140,7 @@ export type Opened =
 export function open (
   user: User, rules: Rules, nowMs: number,
   { email, role, userClaims, claims: sessionClaims = '', authenticatedAt, ...session }:
-  Pick<Session, 'sid' | 'device' | 'label' | 'idleTtl' | 'absoluteTtl'> &
+  Pick<Session, 'sid' | 'device' | 'label' | 'jkt' | 'idleTtl' | 'absoluteTtl'> &
   { [Name in 'email' | 'role' | 'userClaims']?: string | undefined } & { claims?: string, authenticatedAt?: number | undefined }
 ): Step<Opened> {
   const now = Math.floor(nowMs / 1000)

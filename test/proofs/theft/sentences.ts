@@ -246,3 +246,16 @@ export const sometimesWithCopiedKey: Record<string, (sequence: Sequence) => bool
     return now >= 60 && isSame(client, thief) && answers(sequence, 'thief') === 1 && answers(sequence, 'client') === 1 && user !== null
   }
 }
+
+/** True of a session that is bound to a key of the client. */
+export const withBoundSession: Record<string, Sentence> = {
+  'bound-worthless' (sequence) {
+    const found = request(sequence)
+    if (found?.asked.by !== 'thief') return undefined
+    return found.asked.reply.outcome === 'key_mismatch' && sequence.at(-1)!.user === found.before.user
+  },
+  'bound-no-log-out' (sequence) {
+    const found = request(sequence)
+    return found?.asked.by === 'client' ? 'token' in found.asked.reply : undefined
+  }
+}

@@ -33,9 +33,13 @@ export interface Asked { by: Holder, with: Token, key: string | undefined, reply
  * The Idempotency-Keys that the two send. With `none`, neither sends one. Otherwise the client sends a new key with each token, and
  * repeats it with that token. The thief copied the token, but not its key, and sends none (`client`) or keys of its own (`both`); or
  * it copied the token together with the client's key (`copied`), and sends keys of its own with later tokens. A second
- * copy is of the same kind.
+ * copy is of the same kind. With `bound`, neither sends one: the session is bound to a key of the client that can't be copied, and the
+ * thief proves none.
  */
-export type Keys = 'none' | 'client' | 'both' | 'copied'
+export type Keys = 'none' | 'client' | 'both' | 'copied' | 'bound'
+
+/** The thumbprint of the client's key in a bound session. */
+export const JKT = 'thumbprint'
 
 /** One step, and the state after it. */
 export interface Moment {
@@ -64,9 +68,9 @@ const OTHER = { sid: 'other', device: 'laptop', label: '', email: 'guest@keygenq
 export const KEYS = ['key']
 
 /** Two sessions of one user: the stolen one, and one of another device. */
-export function theft (rules: Rules): Moment {
+export function theft (rules: Rules, keys: Keys = 'none'): Moment {
   const { user } = model.open(null, rules, 0, OTHER)
-  const opened = model.open(user, rules, 0, { ...OTHER, sid: SID, device: DEVICE })
+  const opened = model.open(user, rules, 0, { ...OTHER, sid: SID, device: DEVICE, ...keys === 'bound' && { jkt: JKT } })
   const { gen, rotatedAt: iat, expiresAt: exp } = opened.user!.sessions.at(-1)!
   const token = { key: KEYS[0]!, sid: SID, gen, iat, exp }
   return { step: undefined, now: 0, user: opened.user, client: token, thief: token, copied: gen, made: [token], asked: undefined }
@@ -78,7 +82,7 @@ export function sessionOf ({ user }: Moment): model.Session | undefined {
 }
 
 function keyOf (by: Holder, { gen }: Token, keys: Keys, copied: number): string | undefined {
-  if (keys === 'none' || (by === 'thief' && keys === 'client')) return undefined
+  if (keys === 'none' || keys === 'bound' || (by === 'thief' && keys === 'client')) return undefined
   return by === 'client' || (keys === 'copied' && gen === copied) ? `client ${gen}` : `thief ${gen}`
 }
 
@@ -104,7 +108,7 @@ function ask (moment: Moment, step: Step, by: Holder, isLost: boolean, rules: Ru
   const token = moment[by]
   if (token === undefined) return undefined
   const key = keyOf(by, token, keys, moment.copied)
-  const { user, reply } = model.refresh(moment.user, rules, moment.now, KEYS, token, DEVICE, key)
+  const { user, reply } = model.refresh(moment.user, rules, moment.now, KEYS, token, DEVICE, key, keys === 'bound' && by === 'client' ? JKT : undefined)
   const next: Moment = { ...moment, step, user, asked: { by, with: token, key, reply, isLost } }
   if (reply.outcome === 'rotated') next.made = [...moment.made, reply.token]
   if (!isLost) next[by] = 'token' in reply ? reply.token : undefined
@@ -115,7 +119,7 @@ function ask (moment: Moment, step: Step, by: Holder, isLost: boolean, rules: Ru
 export function explore (
   rules: Rules, keys: Keys, depth: number, visit: (sequence: Sequence) => void, steps: readonly Step[] = ONCE
 ): number {
-  const sequence: Moment[] = [theft(rules)]
+  const sequence: Moment[] = [theft(rules, keys)]
   let plays = 0
   const go = (left: number): void => {
     plays++

@@ -7,7 +7,8 @@ import type { Rules } from '../model/model.ts'
 import { createWorlds } from '../model/world.ts'
 import { isSoak, seeds } from '../../support/soak.ts'
 import {
-  always, shortLived, sometimes, sometimesWithCopiedKey, withCopiedKey, withKeys, withKeysAlone, withoutCopiedKey, withoutWindow,
+  always, shortLived, sometimes, sometimesWithCopiedKey, withBoundSession, withCopiedKey,
+  withKeys, withKeysAlone, withoutCopiedKey, withoutWindow,
   type Sentence
 } from './sentences.ts'
 import { after, AGAIN, DEVICE, explore, ONCE, spell, theft, type Keys, type Sequence, type Step } from './simulation.ts'
@@ -54,7 +55,8 @@ t.test('every sentence of docs/theft.md has a test, and every test a sentence', 
   const page = await readFile('docs/theft.md', 'utf8')
   const documented = [...page.matchAll(/^\| `([a-z-]+)` \|/gm)].map(([, id]) => id!)
   const tested = [
-    always, withoutWindow, shortLived, sometimes, withKeys, withoutCopiedKey, withCopiedKey, withKeysAlone, sometimesWithCopiedKey
+    always, withoutWindow, shortLived, sometimes, withKeys, withoutCopiedKey, withCopiedKey, withKeysAlone, sometimesWithCopiedKey,
+    withBoundSession
   ]
   t.same(documented.sort(), tested.flatMap(sentences => Object.keys(sentences)).sort())
 })
@@ -91,6 +93,12 @@ t.test('sentences that hold with Idempotency-Keys and without a retry window', a
     assertAll(t, evaluate(noWindow, { ...rest, ...withKeys, ...withoutCopiedKey, ...withKeysAlone }, keys, KEY_DEPTH), `, window 0, ${keys}`)
   }
   assertAll(t, evaluate(noWindow, { ...rest, ...withKeys, ...withCopiedKey }, 'copied', KEY_DEPTH), ', window 0, copied')
+})
+
+t.test('sentences that hold in a session that is bound to a key of the client', async t => {
+  for (const retryWindow of [30, 0]) {
+    assertAll(t, evaluate({ ...rules, retryWindow }, withBoundSession, 'bound', COPY_DEPTH, AGAIN), `, window ${retryWindow}`)
+  }
 })
 
 t.test('sentences that hold when the thief copies the storage again, at any moment', async t => {
