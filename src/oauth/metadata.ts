@@ -1,8 +1,6 @@
 import type { Static } from '@sinclair/typebox'
+import { proofAlgorithms } from '#src/dpop/proof'
 import type { OauthMetadata } from '#src/schemas/oauth'
-
-/** Algorithms of DPoP proofs. */
-const PROOF_ALGORITHMS = ['ES256', 'EdDSA']
 
 export interface MetadataOptions {
   /** An origin. */
@@ -25,6 +23,6 @@ export function oauthMetadata ({ issuer, hasConfidentialClients, hasProofs }: Me
     grant_types_supported: ['refresh_token'],
     token_endpoint_auth_methods_supported: methods,
     revocation_endpoint_auth_methods_supported: methods,
-    ...hasProofs && { dpop_signing_alg_values_supported: PROOF_ALGORITHMS }
+    ...hasProofs && { dpop_signing_alg_values_supported: [...proofAlgorithms] }
   }
 }

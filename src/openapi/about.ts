@@ -24,7 +24,7 @@ export const servers: Record<Listener, { url: string, description: string }> = {
 }
 
 /** Settings with which a service has every route. */
-export const everyRoute = { OAUTH_ISSUER: 'http://localhost:3000', COOKIE_SESSIONS: 'on' }
+export const everyRoute = { OAUTH_ISSUER: 'http://localhost:3000', COOKIE_SESSIONS: 'on', DPOP: 'optional' }
 
 export const tags = [
   { name: 'Refresh', description: 'For clients: new tokens for a session, and its end.' },
