@@ -1,4 +1,5 @@
 import t from 'tap'
+import { proofAlgorithms } from '#src/dpop/proof'
 import { oauthMetadata } from '#src/oauth/metadata'
 import { privateKey, startRedis, type PrivateRedis } from '../support/helper.ts'
 import { buildOauth, ISSUER } from './helper.ts'
@@ -36,6 +37,6 @@ t.test('the key set is where the metadata say', async t => {
 
 t.test('with DPoP the metadata name the algorithms of proofs', async t => {
   const options = { issuer: ISSUER, hasConfidentialClients: true }
-  t.same(oauthMetadata({ ...options, hasProofs: true }).dpop_signing_alg_values_supported, ['ES256', 'EdDSA'])
+  t.same(oauthMetadata({ ...options, hasProofs: true }).dpop_signing_alg_values_supported, [...proofAlgorithms])
   t.notOk('dpop_signing_alg_values_supported' in oauthMetadata({ ...options, hasProofs: false }))
 })

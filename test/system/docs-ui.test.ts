@@ -91,7 +91,7 @@ t.test('in development the public listener allows only the origin of the page', 
         vary: 'Origin',
         'access-control-allow-origin': `http://${host}:${port}`,
         'access-control-allow-methods': 'GET, POST',
-        'access-control-allow-headers': 'content-type, idempotency-key',
+        'access-control-allow-headers': 'content-type, idempotency-key, dpop',
         'access-control-max-age': '600'
       }
     })
