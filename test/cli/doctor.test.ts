@@ -190,7 +190,7 @@ t.test('checks secrets for randomness, shared use and development values', async
 t.test('lists the callers of the internal API with their scopes, without their keys', async t => {
   t.same(callerChecks(loadConfig({})), [])
   t.same(callerChecks(loadConfig({ INTERNAL_API_KEY: secret(), INTERNAL_API_KEYS: `login:open+revoke:${secret()}` })), [
-    { name: 'callers', status: 'ok', message: 'the internal API has 2 keys: default (open, read, revoke, profile, introspect, console); login (open, revoke)' }
+    { name: 'callers', status: 'ok', message: 'the internal API has 2 keys: default (open, read, revoke, profile, introspect, oauth, console); login (open, revoke)' }
   ])
 })
 
