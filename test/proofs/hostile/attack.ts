@@ -8,6 +8,8 @@ export interface Attack extends Sending {
   listener?: 'internal'
   /** Whose form the answers have. Default: that of the documented endpoint. */
   face?: 'oauth'
+  /** The error code of the OAuth routes. Default: one of a wrong request. */
+  error?: string
   /** Allowed statuses. Default: 400 only. */
   may?: number[]
   /** Whether the connection may close without an answer, because the client has left or sent no complete request. */

@@ -36,12 +36,14 @@ export function checkAnswers (attack: Attack, answers: Answer[]): string | undef
 }
 
 /** Checks an answer of the OAuth routes (RFC 6749 sections 5.1 and 5.2). */
-function checkOauth ({ own }: Attack, { status, headers, body }: Answer): string | undefined {
+function checkOauth ({ own, error: expected }: Attack, { status, headers, body }: Answer): string | undefined {
   if ((status === 401) !== headers.has('www-authenticate')) return 'www-authenticate'
   const { error, error_description: text, ...rest } = JSON.parse(body)
   const names = Object.keys(rest).join()
   if (status === 200) return names === (own === undefined ? '' : 'access_token,token_type,expires_in,refresh_token') ? undefined : 'another body'
-  const errors = status === 401 ? ['invalid_client'] : ['invalid_request', 'invalid_grant', 'unsupported_grant_type']
+  const errors = expected !== undefined
+    ? [expected]
+    : status === 401 ? ['invalid_client'] : ['invalid_request', 'invalid_grant', 'unsupported_grant_type']
   return errors.includes(error) && typeof text === 'string' && names === '' ? undefined : `the body ${body}`
 }
 

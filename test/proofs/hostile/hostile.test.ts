@@ -13,8 +13,9 @@ import { idempotencyKeys } from './keys.ts'
 import { logouts } from './logouts.ts'
 import { checkAnswers } from './check.ts'
 import { measurable, measure } from '../../support/memory.ts'
-import { call, nameOf, openTargets, OWN, refresh, type Place, type Targets } from './targets.ts'
+import { call, openTargets, refresh, type Place, type Targets } from './targets.ts'
 import { oauth, readerKey, shopKey } from './oauth.ts'
+import { ISSUER, proofs, proved, provedAtGateway, provedWithCookie } from './proofs.ts'
 import { tokens } from './tokens.ts'
 import { exchange, request } from './wire.ts'
 
@@ -43,7 +44,8 @@ const classes: Record<string, { share: number, kinds: Kinds }> = {
   bytes: { share: 12, kinds: raws },
   HTTP: { share: 16, kinds: http },
   'the internal listener': { share: 10, kinds: internal },
-  OAuth: { share: 14, kinds: oauth }
+  OAuth: { share: 14, kinds: oauth },
+  'DPoP proofs': { share: 14, kinds: proofs }
 }
 
 const shares = Object.entries(classes).flatMap(([name, { share }]) => Array<string>(share).fill(name))
@@ -104,7 +106,8 @@ t.test(`hostile requests, seed ${seed}`, { timeout: 0 }, async t => {
     NODE_ENV: 'production',
     SHUTDOWN_DELAY: '0',
     REFRESH_RETRY_WINDOW: '3600',
-    OAUTH_ISSUER: 'https://id.example.com',
+    OAUTH_ISSUER: ISSUER,
+    DPOP: 'optional',
     COOKIE_SESSIONS: 'on',
     ...measurable,
     INTERNAL_API_KEYS: `gateway:introspect:${gatewayKey},shop:oauth:${shopKey},reader:read:${readerKey}`
@@ -118,7 +121,7 @@ t.test(`hostile requests, seed ${seed}`, { timeout: 0 }, async t => {
     accessSecret: env.ACCESS_TOKEN_SECRETS!
   }
   const targets = await openTargets(place)
-  const odd = new Set(targets.bystanders.map((_, i) => nameOf(OWN + i)))
+  const { odd } = targets
   const before = await stored(redis, env.REDIS_PREFIX!, odd)
   const report: Report = { counts: {}, wrong: [] }
 
@@ -153,8 +156,17 @@ t.test(`hostile requests, seed ${seed}`, { timeout: 0 }, async t => {
     const [{ sid, gen }, { sid: nextSid, gen: nextGen }] = [claimsOf(refreshToken), claimsOf(next)]
     if (id !== userId || nextSid !== sid || nextGen !== gen + 1) t.fail(`the session of user ${userId} has changed`)
   }
+  for (const one of targets.bound) {
+    const { refreshToken } = one
+    t.equal((await call(place.internal, provedAtGateway(one))).status, 204, 'the access token still works with a right proof')
+    const { status, body } = await call(place.public, proved(one))
+    t.equal(status, 200, 'the refresh token still works with a right proof')
+    one.refreshToken = JSON.parse(body).refreshToken
+    t.equal(claimsOf(one.refreshToken).gen, claimsOf(refreshToken).gen + 1)
+    t.equal((await call(place.public, provedWithCookie(one))).status, 200, 'and in a cookie')
+  }
   const log = service.lines.join('\n')
-  for (const token of targets.bystanders.flatMap(one => [one.token, one.refreshToken, ...one.ancestors])) {
+  for (const token of [...targets.bystanders, ...targets.bound].flatMap(one => [one.token, one.refreshToken, ...one.ancestors])) {
     const [, payload, signature] = token.split('.') as [string, string, string]
     if (log.includes(payload) || log.includes(signature)) t.fail('a token is in the log')
   }

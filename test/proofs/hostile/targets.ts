@@ -1,5 +1,6 @@
 import type { UserId } from '#src/tokens/user-id'
 import { apiKey, type TokensBody } from '../../support/helper.ts'
+import { owner } from './holder.ts'
 import { exchange, JSON_TYPE, refreshing, request } from './wire.ts'
 
 /** Live sessions: bystanders, which attacks aim at and must not harm, and sessions of unusual but valid clients. */
@@ -25,12 +26,18 @@ export interface Bystander {
 }
 
 /** A session of an unusual client, used by one request at a time. */
-export interface Own { userId: UserId, deviceId: string, refreshToken: string }
+export interface Own { userId: UserId, deviceId: string, refreshToken: string, jkt?: string | undefined }
 
 export interface Targets extends Pick<Place, 'refreshSecret' | 'accessSecret'> {
   bystanders: Bystander[]
+  /** Bystanders whose sessions are bound to the key of `owner`. */
+  bound: Bystander[]
+  /** Users of sessions that attacks refresh. */
+  odd: Set<UserId>
   /** Reserves a session until `giveBack`. */
   take (): Own
+  /** As `take`, for a session that is bound to the key of `owner`. */
+  takeBound (): Own
   giveBack (own: Own): void
 }
 
@@ -56,19 +63,21 @@ export async function refresh (port: number, { deviceId, refreshToken }: Pick<Ow
   return JSON.parse(body)
 }
 
-async function open (place: Place, userId: UserId, deviceId: string): Promise<TokensBody> {
-  const session = { userId, deviceId, email: 'guest@keygenqt.com', role: 'GUEST' }
+async function open (place: Place, userId: UserId, deviceId: string, jkt?: string): Promise<TokensBody> {
+  const session = { userId, deviceId, email: 'guest@keygenqt.com', role: 'GUEST', jkt }
   const lines = [JSON_TYPE, `Authorization: Bearer ${apiKey}`]
   const { status, body } = await call(place.internal, request('POST', '/internal/sessions', lines, JSON.stringify(session)))
   if (status !== 201) throw new Error(`open: ${status} ${body}`)
   return JSON.parse(body)
 }
 
-/** Number of the first user whose session an unusual client uses. */
-export const OWN = 1001
+/** Numbers of the first users whose sessions an unusual client uses, and of the first ones with a key. */
+const [OWN, BOUND, BOUND_OWN] = [1001, 2001, 3001]
+
+const BOUND_SESSIONS = 24
 
 /** Users with integers and with texts as ids, in turn. */
-export const nameOf = (n: number): UserId => n % 2 === 0 ? n : `user_${n}`
+const nameOf = (n: number): UserId => n % 2 === 0 ? n : `user_${n}`
 
 /** Opens all sessions; each bystander ends at generation one, two, three or four. */
 export async function openTargets (place: Place): Promise<Targets> {
@@ -83,12 +92,32 @@ export async function openTargets (place: Place): Promise<Targets> {
       tokens = await refresh(place.public, { deviceId, refreshToken: tokens.refreshToken })
     }
     bystanders.push({ userId, deviceId, token: tokens.token, refreshToken: tokens.refreshToken, ancestors })
-    const ownUser = nameOf(OWN + i)
-    const { refreshToken } = await open(place, ownUser, deviceId)
-    own.push({ userId: ownUser, deviceId, refreshToken })
+    own.push(await openOwn(place, nameOf(OWN + i), deviceId))
+  }
+  const bound: Bystander[] = []
+  const boundOwn: Own[] = []
+  for (let i = 0; i < BOUND_SESSIONS; i++) {
+    const [userId, deviceId] = [nameOf(BOUND + i), devices[i % devices.length]!]
+    const { token, refreshToken } = await open(place, userId, deviceId, owner.jkt)
+    bound.push({ userId, deviceId, token, refreshToken, ancestors: [] })
+    boundOwn.push(await openOwn(place, nameOf(BOUND_OWN + i), deviceId, owner.jkt))
   }
   const { refreshSecret, accessSecret } = place
-  return { bystanders, refreshSecret, accessSecret, take: () => own.shift()!, giveBack: session => { own.push(session) } }
+  return {
+    bystanders,
+    bound,
+    odd: new Set([...own, ...boundOwn].map(({ userId }) => userId)),
+    refreshSecret,
+    accessSecret,
+    take: () => own.shift()!,
+    takeBound: () => boundOwn.shift()!,
+    giveBack: session => { (session.jkt === undefined ? own : boundOwn).push(session) }
+  }
+}
+
+async function openOwn (place: Place, userId: UserId, deviceId: string, jkt?: string): Promise<Own> {
+  const { refreshToken } = await open(place, userId, deviceId, jkt)
+  return { userId, deviceId, refreshToken, jkt }
 }
 
 /** A device id other than the session's. */
