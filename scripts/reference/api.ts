@@ -24,6 +24,13 @@ interface Schema {
   properties?: Record<string, { type?: string | string[], description?: string, anyOf?: Array<{ type: string }> }>
 }
 
+/** What a request of each security scheme has. */
+const credentials: Record<string, string> = {
+  internalApiKey: '`Authorization: Bearer <key>`',
+  gatewayApiKey: '`X-Internal-Api-Key: <key>`',
+  refreshCookie: 'the cookie `__Host-refresh`'
+}
+
 /** The page of every route, from `docs/openapi.json`. */
 export function apiPage (api: Api): string {
   const operations = Object.entries(api.paths).flatMap(([path, methods]) => Object.entries(methods).flatMap(([method, operation]) =>
@@ -37,7 +44,7 @@ export function apiPage (api: Api): string {
 }
 
 function section (operation: Operation & { title: string }, api: Api): string {
-  const { title, summary, description, security, parameters = [], requestBody, responses } = operation
+  const { title, summary, description, security: [security] = [], parameters = [], requestBody, responses } = operation
   const fields = [
     ...parameters.map(({ name, in: place, required, description }) => [code(name), place, required ? 'yes' : 'no', description]),
     ...Object.values(requestBody?.content ?? {}).flatMap(({ schema }) => bodyFields(schema, api))
@@ -46,7 +53,7 @@ function section (operation: Operation & { title: string }, api: Api): string {
     [status, description, Object.values(content).map(({ example }) => example === undefined ? '' : code(text(example))).join('')])
   return [
     `### ${code(title)}`,
-    `${summary}. ${description}${security === undefined ? '' : ' The request has `Authorization: Bearer <key>`.'}`,
+    `${summary}. ${description}${security === undefined ? '' : ` The request has ${credentials[Object.keys(security)[0]!]}.`}`,
     ...fields.length > 0 ? [table(['field', 'in', 'required', ''], fields)] : [],
     table(['status', 'meaning', 'example'], answers)
   ].join('\n\n')
