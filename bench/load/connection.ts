@@ -1,5 +1,6 @@
 import { connect, type Socket } from 'node:net'
 import type { Protocol } from './protocol.ts'
+import { createProve } from './proofs.ts'
 
 /** Receives the next token, or the reason why the answer was wrong. */
 export type Done = (next: string | undefined, wrong?: string) => void
@@ -14,6 +15,8 @@ export class Connection {
   readonly #bodyLength: number
   readonly #protocol: Protocol
   readonly #mark: string
+  /** Makes the header `DPoP` of a request; the rest of the head follows it. */
+  readonly #prove: (() => string) | undefined
   #received = ''
   #sent = ''
   #done: Done | undefined
@@ -22,8 +25,9 @@ export class Connection {
     this.#socket = socket
     this.#protocol = protocol
     this.#mark = `"${protocol.field}":"`
+    this.#prove = protocol.provenUrl === undefined ? undefined : createProve(protocol.provenUrl)
     const headers = Object.entries({ Host: host, 'Content-Type': protocol.contentType, ...protocol.headers })
-    this.#head = `POST ${protocol.path} HTTP/1.1\r\n${headers.map(([name, value]) => `${name}: ${value}\r\n`).join('')}Content-Length: `
+    this.#head = `POST ${protocol.path} HTTP/1.1\r\n${headers.map(([name, value]) => `${name}: ${value}\r\n`).join('')}`
     this.#bodyLength = protocol.before.length + protocol.after.length
     socket.setNoDelay(true)
     socket.setEncoding('latin1')
@@ -46,7 +50,8 @@ export class Connection {
     this.#sent = token
     this.#done = done
     if (this.#socket.destroyed) return this.#finish(undefined, 'the connection was closed')
-    this.#socket.write(`${this.#head}${this.#bodyLength + token.length}\r\n\r\n${before}${token}${after}`, 'latin1')
+    const proof = this.#prove === undefined ? '' : `DPoP: ${this.#prove()}\r\n`
+    this.#socket.write(`${this.#head}${proof}Content-Length: ${this.#bodyLength + token.length}\r\n\r\n${before}${token}${after}`, 'latin1')
   }
 
   close (): void {

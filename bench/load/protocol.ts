@@ -3,6 +3,8 @@ export interface Protocol {
   path: string
   contentType: string
   headers?: Record<string, string>
+  /** If it is given, each request has a DPoP proof for this address. */
+  provenUrl?: string
   /** The body before and after the token. */
   before: string
   after: string

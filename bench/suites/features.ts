@@ -7,6 +7,7 @@ import { prefix } from '../harness/records.ts'
 import { startRedis, type PrivateRedis } from '../harness/redis.ts'
 import { ratios, spread, type Spread } from '../harness/statistics.ts'
 import { cpuOf } from '../harness/usage.ts'
+import type { Protocol } from '../load/protocol.ts'
 import type { Report, Settings } from '../settings.ts'
 
 /** The cost of one optional feature. Ratios to the plain session are of the same round. */
@@ -32,6 +33,8 @@ interface Feature {
   /** Headers of each refresh. */
   headers?: Record<string, string>
   env?: Record<string, string>
+  /** Each refresh has a proof of a key. */
+  isProven?: true
   hasNoRefresh?: true
 }
 
@@ -54,7 +57,8 @@ const list: Feature[] = [
   { name: 'user claims, 100 bytes', fields: () => ({ userClaims: CLAIMS }) },
   { name: 'session claims, 100 bytes', fields: () => ({ sessionClaims: CLAIMS }) },
   { name: 'user id of 36 characters', fields: id => ({ userId: textId(id) }) },
-  { name: '`rfc9068` tokens', env: { ACCESS_TOKEN_FORMAT: 'rfc9068', ACCESS_TOKEN_AUDIENCE: 'https://api.example' } }
+  { name: '`rfc9068` tokens', env: { ACCESS_TOKEN_FORMAT: 'rfc9068', ACCESS_TOKEN_AUDIENCE: 'https://api.example' } },
+  { name: 'bound to a key (DPoP)', env: { DPOP: 'optional' }, isProven: true }
 ]
 
 const textId = (id: number): string => `00000000-0000-4000-8000-${String(id).padStart(12, '0')}`
@@ -69,11 +73,14 @@ export async function features (settings: Settings, report: Report) {
   const services = new Map<Feature['env'], OurService>()
   try {
     const refreshed = list.filter(({ hasNoRefresh }) => hasNoRefresh === undefined)
-    for (const [i, { name, fields, headers, env, hasNoRefresh }] of list.entries()) {
+    for (const [i, { name, fields, headers, env, isProven, hasNoRefresh }] of list.entries()) {
       const service = services.get(env) ?? await startOurs(redis.url, env && { env })
       services.set(env, service)
       const tokens = await service.open(firstId(i), hasNoRefresh ? 1 : sessions, fields)
-      if (!hasNoRefresh) await load.sessions({ ...service, protocol: { ...service.protocol, ...headers && { headers } } }, tokens, name)
+      const protocol: Protocol = {
+        ...service.protocol, ...headers && { headers }, ...isProven && { provenUrl: service.urls[0] + service.protocol.path }
+      }
+      if (!hasNoRefresh) await load.sessions({ ...service, protocol }, tokens, name)
     }
     const costs = new Map(refreshed.map(({ name }) => [name, { redisCpu: [] as number[], cpu: [] as number[] }]))
     for (const { name } of new Map(refreshed.map(feature => [feature.env, feature])).values()) {
