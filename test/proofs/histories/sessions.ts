@@ -86,7 +86,7 @@ function refresh (
   state: State, rules: Rules, { token: held, key }: Call & { type: 'refresh' }, answer: Answer | undefined
 ): State | undefined {
   const token: Token = { key: KEYS[0]!, sid: held.sid, gen: held.gen, iat: 0, exp: Infinity }
-  const { user, reply } = model.refresh(state.user, rules, 0, KEYS, token, held.device, key)
+  const { user, reply } = model.refresh(state.user, rules, 0, KEYS, token, held.device, { key })
   if (!('token' in reply)) return answer === undefined || answer.type === 'refused' ? { ...state, user } : undefined
 
   const { [held.sid]: current, ...others } = state.current

@@ -2,13 +2,13 @@ import assert from 'node:assert/strict'
 import fc from 'fast-check'
 import type { SessionSummary } from '#src/sessions/replies'
 import * as model from './model.ts'
-import type { Announcement, Rules, Token, User } from './model.ts'
-import { KEYRINGS, toHash, type Lifetimes, type Snapshot, type World } from './world.ts'
+import type { Announcement, Credentials, Rules, Token, User } from './model.ts'
+import { KEYRINGS, toHash, type Own, type Snapshot, type World } from './world.ts'
 
 /** Commands on a user. Each runs on the model and on the real store, and compares their answers. */
 
-/** An issued token, and the device it was issued to. */
-export interface Issued { token: Token, bytes: string, device: string | undefined }
+/** An issued token, and the device and the client it was issued to. */
+export interface Issued { token: Token, bytes: string, device: string | undefined, clientId?: string | undefined }
 
 /** The model's state during one run. */
 export interface Expected {
@@ -60,14 +60,14 @@ const text = (claims?: object): string | undefined => claims && JSON.stringify(c
 
 /** `ago`: milliseconds since the log-in began, negative if the caller's clock is ahead. Without it, `authenticatedAt` is omitted. */
 export const open = (
-  device: string | undefined, label: string, email?: string, role?: string, ago?: number, lifetimes: Lifetimes = {}, claims: Claims = {}
+  device: string | undefined, label: string, email?: string, role?: string, ago?: number, own: Own = {}, claims: Claims = {}
 ): Command =>
-  command(`open(${device}, '${label}', ${email}, ${role}, ${ago}, ${JSON.stringify({ ...lifetimes, claims })})`, async (expected, world) => {
+  command(`open(${device}, '${label}', ${email}, ${role}, ${ago}, ${JSON.stringify({ ...own, claims })})`, async (expected, world) => {
     const authenticatedAt = ago === undefined ? undefined : Math.max(0, expected.ms - ago) / 1000
-    const { opened, sid, token, bytes } = await world.open(device, label, email, role, authenticatedAt, lifetimes, claims)
-    if (token !== undefined) expected.issued.push({ token, bytes: bytes!, device })
+    const { opened, sid, token, bytes } = await world.open(device, label, email, role, authenticatedAt, own, claims)
+    if (token !== undefined) expected.issued.push({ token, bytes: bytes!, device, clientId: own.clientId })
     const step = model.open(expected.user, expected.rules, expected.ms, {
-      sid, device, label, email, role, authenticatedAt, userClaims: text(claims.user), claims: text(claims.session) ?? '', ...lifetimes
+      sid, device, label, email, role, authenticatedAt, userClaims: text(claims.user), claims: text(claims.session) ?? '', ...own
     })
     const { reply } = step
     count(expected, reply.outcome)
@@ -82,25 +82,35 @@ export const open = (
     return follow(expected, step, opened)
   })
 
-/** Presents a token, by default as the device it was issued to and without an Idempotency-Key. */
+/** The client that a token was issued to, and the key of its session. */
+export function ownCredentials ({ user }: Pick<Expected, 'user'>, { token, clientId }: Issued): Credentials {
+  return { clientId, jkt: user?.sessions.find(({ sid }) => sid === token.sid)?.jkt }
+}
+
+/** Presents a token, by default as the device and the client it was issued to, with the key of its session and no Idempotency-Key. */
 async function present (
-  expected: Expected, world: World, { token, bytes, device }: Issued,
-  { key, asDevice = device ?? 'phone' }: { key?: string | undefined, asDevice?: string } = {}
+  expected: Expected, world: World, issued: Issued, { asDevice = issued.device ?? 'phone', ...given }: Credentials & { asDevice?: string } = {}
 ): Promise<Announcement[]> {
-  const result = await world.refresh(bytes, asDevice, key)
+  const { token, bytes, device, clientId } = issued
+  const credentials = { ...ownCredentials(expected, issued), ...given }
+  const result = await world.refresh(bytes, asDevice, credentials)
   const now = nowOf(expected)
   const session = expected.user?.sessions.find(({ sid }) => sid === token.sid)
-  const step = model.refresh(expected.user, expected.rules, now, KEYRINGS[world.keyring]!, token, asDevice, key)
+  const step = model.refresh(expected.user, expected.rules, now, KEYRINGS[world.keyring]!, token, asDevice, credentials)
   count(expected, step.reply.outcome)
   const isInWindow = session !== undefined && Math.abs(now - session.rotatedAt) < expected.rules.retryWindow
-  if (step.reply.outcome === 'retried' && !isInWindow) count(expected, 'retried by its key')
+  if (step.reply.outcome === 'retried') {
+    if (token.gen === session!.gen) count(expected, 'shared')
+    else if (!isInWindow) count(expected, session!.jkt === undefined ? 'retried by its key' : 'retried by its proof')
+  }
+  if ('binding' in step.reply && step.reply.binding!.jkt !== session!.jkt) count(expected, 'bound by a refresh')
   if (step.reply.outcome === 'expired' && token.gen > session!.gen && now < session!.expiresAt) count(expected, 'too old to recover')
   const events = follow(expected, step, result.refreshed)
   if ('token' in step.reply) {
     const { token, claims } = step.reply
     if (claims !== undefined) count(expected, `${step.reply.outcome} with claims`)
     if (step.reply.outcome !== 'retried' && token.exp < token.iat + expected.rules.idleTtl) count(expected, 'held to the absolute lifetime')
-    expected.issued.push({ token, bytes: result.bytes!, device })
+    expected.issued.push({ token, bytes: result.bytes!, device, clientId })
   }
   return events
 }
@@ -116,6 +126,12 @@ const hasTokens = ({ issued }: Expected): boolean => issued.length > 0
  */
 export const refresh = (device: string, back: number, key?: string): Command =>
   command(`refresh(${device}, ${back}, ${key})`, async (expected, world) => await present(expected, world, ofDevice(expected, device).at(-1 - back)!, { key }),
+    expected => ofDevice(expected, device).length > back)
+
+/** As `refresh`, with credentials of its own. */
+export const refreshWith = (device: string, back: number, credentials: Credentials): Command =>
+  command(`refreshWith(${device}, ${back}, ${JSON.stringify(credentials)})`,
+    async (expected, world) => await present(expected, world, ofDevice(expected, device).at(-1 - back)!, credentials),
     expected => ofDevice(expected, device).length > back)
 
 /** Presents the token of the highest generation of the device's last session; after a rollback it may be ahead of the record. */
@@ -140,13 +156,13 @@ export const revoke = (n: number): Command =>
     return follow(expected, model.revoke(expected.user, nowOf(expected), sid), undefined)
   }, hasTokens)
 
-/** Logs out with the session's own device or another. */
-export const logOut = (n: number, device?: string): Command =>
-  command(`logOut(${n}, ${device})`, async (expected, world) => {
-    const { token: { sid }, device: own = 'phone' } = expected.issued[n % expected.issued.length]!
-    const reply = await world.store.logOut({ id: world.userId, sid }, device ?? own)
+/** Logs out with the session's own device and client, or with others. */
+export const logOut = (n: number, device?: string, client?: string): Command =>
+  command(`logOut(${n}, ${device}, ${client})`, async (expected, world) => {
+    const { token: { sid }, device: own = 'phone', clientId } = expected.issued[n % expected.issued.length]!
+    const reply = await world.store.logOut({ id: world.userId, sid }, device ?? own, client ?? clientId)
     count(expected, `log-out: ${reply}`)
-    return follow(expected, model.logOut(expected.user, nowOf(expected), sid, device ?? own), reply)
+    return follow(expected, model.logOut(expected.user, nowOf(expected), sid, device ?? own, client ?? clientId), reply)
   }, hasTokens)
 
 export const revokeAll = command('revokeAll()', async (expected, world) => {
@@ -208,7 +224,8 @@ export const find = (n: number): Command =>
     else {
       const { gen, createdAt, rotatedAt, expiresAt } = session
       const { email, role, claims } = model.answerOf(expected.user!, session.claims)
-      assert.deepEqual(found, { gen, createdAt, rotatedAt, expiresAt, email, role, claims: claims ?? {}, now: nowOf(expected) })
+      const { binding } = model.bindingOf(session)
+      assert.deepEqual(found, { gen, createdAt, rotatedAt, expiresAt, email, role, claims: claims ?? {}, ...binding, now: nowOf(expected) })
     }
     return []
   }, hasTokens)

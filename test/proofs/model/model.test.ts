@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import t from 'tap'
 import { startRedis } from '../../support/helper.ts'
 import { isSoak, seeds } from '../../support/soak.ts'
-import { runProperty } from './runs.ts'
+import { ofFaces, runProperty } from './runs.ts'
 import { createWorlds } from './world.ts'
 
 /** Compares the store with the model of the design: any sequence of commands gives the same answers and records in both. */
@@ -70,4 +70,23 @@ t.test('the store gives the same answers and records as the model', { timeout: 0
     t.same([...seen.keys()].sort(), Object.keys(OUTCOMES).sort(), `seed ${seed}: every listed outcome occurs, and no other`)
     for (const [name, times] of seen) t.ok(times >= OUTCOMES[name]!, `seed ${seed}: ${name}, ${times} times`)
   }))
+})
+
+/** What occurs only to OAuth clients, holders of keys and browsers. */
+const OF_FACES: Record<string, number> = {
+  client_mismatch: 50,
+  key_mismatch: 50,
+  shared: 50,
+  'bound by a refresh': 50,
+  'retried by its proof': 10,
+  'log-out: client_mismatch': 5
+}
+
+t.test('so it does for sessions with a client or a key, and for tokens that tabs share', { timeout: 0 }, async t => {
+  const redis = await startRedis(t, ['--appendonly', 'no'])
+  const [seed] = seeds([3]) as [number]
+  const seen = new Map<string, number>()
+  await fc.assert(runProperty(await createWorlds(t, redis, 'faces:'), seen, ofFaces), { seed, numRuns: RUNS })
+  t.comment(`seed ${seed}: ${JSON.stringify(Object.fromEntries(seen))}`)
+  for (const [name, times] of Object.entries(OF_FACES)) t.ok((seen.get(name) ?? 0) >= times, `seed ${seed}: ${name}, ${seen.get(name)} times`)
 })

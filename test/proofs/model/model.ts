@@ -27,6 +27,8 @@ export interface Session {
   expiresAt: number
   /** The Idempotency-Key of the last rotation, if it had one. */
   key?: string | undefined
+  /** The OAuth client that every refresh and log-out must come from, if it has one. */
+  clientId?: string | undefined
   /** The key that every refresh must prove, if it has one. */
   jkt?: string | undefined
   /** The session's own lifetimes, seconds. */
@@ -74,8 +76,24 @@ export interface Step<Reply> {
   reply: Reply
 }
 
-/** What a refresh answers with. `claims` are those of the user and of the session; absent if the record has none. */
-export interface Answer { email: string, role: string, claims?: object }
+/**
+ * What a refresh answers with. `claims` are those of the user and of the session, `binding` the session's client and key; absent if the
+ * record has none.
+ */
+export interface Answer { email: string, role: string, claims?: object, binding?: Binding }
+
+export interface Binding { clientId?: string, jkt?: string }
+
+/**
+ * What comes with a token and a device: the Idempotency-Key, the key that the request proves, its OAuth client, and whether the tabs of
+ * a browser share the token.
+ */
+export interface Credentials {
+  key?: string | undefined
+  jkt?: string | undefined
+  clientId?: string | undefined
+  shared?: boolean | undefined
+}
 
 /** Fields of a profile, the claims in JSON. */
 export interface Profile { email?: string, role?: string, claims?: string }
@@ -85,41 +103,48 @@ export type Refreshed =
   | { outcome: 'forged' | 'unknown' | 'device_mismatch' | 'client_mismatch' | 'key_mismatch' | 'expired' | 'reused' }
 
 /**
- * The table in "Rotation", row by row. `keys` are the names of the secrets: the first signs, all verify. `key` is the
- * Idempotency-Key of the request, `jkt` the key that it proves.
+ * The table in "Rotation", row by row. `keys` are the names of the secrets: the first signs, all verify.
  */
 export function refresh (
-  user: User, rules: Rules, now: number, keys: string[], token: Token, device: string, key?: string, jkt?: string
+  user: User, rules: Rules, now: number, keys: string[], token: Token, device: string,
+  { key, jkt, clientId, shared = false }: Credentials = {}
 ): Step<Refreshed> {
   const session = user?.sessions.find(({ sid }) => sid === token.sid)
   if (!keys.includes(token.key)) return { user, events: [], reply: { outcome: 'forged' } }
   if (user === null || session === undefined) return { user, events: [], reply: { outcome: 'unknown' } }
   if (session.device !== device) return { user, events: [], reply: { outcome: 'device_mismatch' } }
+  if (isOfOther(session, clientId)) return { user, events: [], reply: { outcome: 'client_mismatch' } }
   if (![undefined, jkt].includes(session.jkt)) return { user, events: [], reply: { outcome: 'key_mismatch' } }
   if (now >= session.expiresAt) return end('expired', 'expired')
   if (token.gen === session.gen) return goOn('rotated')
   if (token.gen > session.gen) return now < token.exp ? goOn('recovered') : end('expired', 'expired')
   const isRepeat = key !== undefined && key === session.key
-  const inWindow = session.jkt !== undefined || Math.abs(now - session.rotatedAt) < rules.retryWindow
-  const isRetry = token.gen === session.gen - 1 && (isRepeat || inWindow)
+  const isRetry = token.gen === session.gen - 1 && (isRepeat || session.jkt !== undefined || isInWindow())
   return isRetry ? answer('retried', session) : end('reused', 'reuse')
+
+  function isInWindow (): boolean {
+    return Math.abs(now - session!.rotatedAt) < rules.retryWindow
+  }
 
   function goOn (outcome: 'rotated' | 'recovered'): Step<Refreshed> {
     const own = lifetimes(rules, session!)
     const expiresAt = Math.min(now + own.idleTtl, session!.createdAt + own.absoluteTtl)
     // After a lifetime was lowered, the session may already have expired, or the record may have to expire sooner.
     if (now >= expiresAt) return end('expired', 'expired')
+    if (outcome === 'rotated' && shared && isInWindow()) return answer('retried', session!)
     const step = answer(outcome, { ...session!, gen: token.gen + 1, rotatedAt: now, expiresAt, key })
     return expiresAt < session!.expiresAt || user!.isPermanent ? { ...step, ...prune(step.user, now), reply: step.reply } : step
   }
 
-  function answer (outcome: 'rotated' | 'retried' | 'recovered', current: Session): Step<Refreshed> {
+  /** The first key that a refresh proves becomes the key of the session. */
+  function answer (outcome: 'rotated' | 'retried' | 'recovered', session: Session): Step<Refreshed> {
+    const current = { ...session, jkt: session.jkt ?? jkt }
     const { sid, gen, rotatedAt: iat, expiresAt: exp } = current
     const { sessions } = user!
     return {
       user: { ...user!, sessions: sessions.map(session => session.sid === sid ? current : session) },
       events: [],
-      reply: { outcome, token: { key: keys[0]!, sid, gen, iat, exp }, ...answerOf(user!, current.claims) }
+      reply: { outcome, token: { key: keys[0]!, sid, gen, iat, exp }, ...answerOf(user!, current.claims), ...bindingOf(current) }
     }
   }
 
@@ -140,7 +165,7 @@ export type Opened =
 export function open (
   user: User, rules: Rules, nowMs: number,
   { email, role, userClaims, claims: sessionClaims = '', authenticatedAt, ...session }:
-  Pick<Session, 'sid' | 'device' | 'label' | 'jkt' | 'idleTtl' | 'absoluteTtl'> &
+  Pick<Session, 'sid' | 'device' | 'label' | 'clientId' | 'jkt' | 'idleTtl' | 'absoluteTtl'> &
   { [Name in 'email' | 'role' | 'userClaims']?: string | undefined } & { claims?: string, authenticatedAt?: number | undefined }
 ): Step<Opened> {
   const now = Math.floor(nowMs / 1000)
@@ -173,7 +198,7 @@ export function open (
       sessions: [...others.filter(other => !evicted.includes(other)), opened]
     },
     events: [...events, ...revoked('replaced', replaced), ...revoked('evicted', evicted), ...profileEvents(pruned, profile)],
-    reply: { outcome: 'opened', gen: 1, iat: now, exp: expiresAt, ...answerOf(profile, sessionClaims) }
+    reply: { outcome: 'opened', gen: 1, iat: now, exp: expiresAt, ...answerOf(profile, sessionClaims), ...bindingOf(session) }
   }
 }
 
@@ -189,10 +214,13 @@ export function revoke (user: User, now: number, sid: string): Step<undefined> {
   return { ...step, events: [...events, ...step.events] }
 }
 
-/** Ends the session of an authentic token of any generation, if the device is its own; an expired one with the reason `expired`. */
-export function logOut (user: User, now: number, sid: string, device: string): Step<'ended' | 'absent' | 'device_mismatch'> {
+/** Ends the session of an authentic token of any generation, if device and client are its own; an expired one with the reason `expired`. */
+export function logOut (
+  user: User, now: number, sid: string, device: string, clientId?: string
+): Step<'ended' | 'absent' | 'device_mismatch' | 'client_mismatch'> {
   const session = user?.sessions.find(session => session.sid === sid)
   if (session !== undefined && session.device !== device) return { user, events: [], reply: 'device_mismatch' }
+  if (session !== undefined && isOfOther(session, clientId)) return { user, events: [], reply: 'client_mismatch' }
   return { ...revoke(user, now, sid), reply: find(user, now, sid) === undefined ? 'absent' : 'ended' }
 }
 
@@ -318,6 +346,17 @@ function isChange (before: User, { email = before?.email, role = before?.role, c
 export function answerOf ({ email, role, claims = '' }: Profile, session: string): Answer {
   const merged = { ...JSON.parse(claims || '{}'), ...JSON.parse(session || '{}') }
   return { email: email!, role: role!, ...(claims !== '' || session !== '') && { claims: merged } }
+}
+
+/** The client and the key of a session, if it has any. */
+export function bindingOf ({ clientId, jkt }: Pick<Session, 'clientId' | 'jkt'>): { binding?: Binding } {
+  const binding = { ...clientId !== undefined && { clientId }, ...jkt !== undefined && { jkt } }
+  return Object.keys(binding).length > 0 ? { binding } : {}
+}
+
+/** Whether a session belongs to another client. */
+function isOfOther (session: Session, clientId: string | undefined): boolean {
+  return session.clientId !== undefined && session.clientId !== clientId
 }
 
 /** Announced only if the user has a session: otherwise no subscriber has a cached answer. */

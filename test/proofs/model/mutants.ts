@@ -5,8 +5,11 @@ import type { Edit } from '../../support/clock.ts'
  * test's clock stands still while a script runs (faults.test.ts covers it); and the mistakes that only scenarios.test.ts catches.
  */
 
-/** Replaces `from` with `to` in `script`. If `script` is an included file, the change applies to every script that includes it. */
-export interface Mutant { script: string, from: string, to: string }
+/**
+ * Replaces `from` with `to` in `script`. If `script` is an included file, the change applies to every script that includes it. The runs
+ * `ofFaces` must catch it, if it is of these.
+ */
+export interface Mutant { script: string, from: string, to: string, isOfFaces?: boolean }
 
 /** Returns the edit that makes the mistake. The text of a script contains its included files, so their mutants edit every script. */
 export function mutate ({ script, from, to }: Mutant): Edit {
@@ -35,8 +38,8 @@ const rotate: Array<[string, string]> = [
   ['if ownAbsolute then renewed = math.min(renewed, created + ownAbsolute) end', ''],
   ['renewed = math.min(renewed, now + ownIdle)', 'renewed = now + ownIdle'],
   ['renewed = math.min(renewed, created + ownAbsolute)', 'renewed = created + ownAbsolute'],
-  ['attempt, ownIdle, ownAbsolute))', 'attempt))'],
-  ['attempt, ownIdle, ownAbsolute))', 'attempt, ownAbsolute, ownIdle))'],
+  ['attempt, ownIdle, ownAbsolute, isBound))', 'attempt))'],
+  ['attempt, ownIdle, ownAbsolute, isBound))', 'attempt, ownAbsolute, ownIdle))'],
   ['renewed, device, attempt,', "renewed, device, '-',"],
   ['renewed, device, attempt,', "renewed, device, attempt == '-' and last or attempt,"],
   ['format(gen + 1, created, now,', 'format(gen, created, now,'],
@@ -59,7 +62,8 @@ const rotate: Array<[string, string]> = [
   ['#ended > 0 or record[6] or record[7]', '#ended > 0 or record[6]'],
   ['#ended > 0 or record[6] or record[7]', '#ended > 0 or record[7]'],
   ["record[6] or '', record[7] or ''", "record[7] or '', record[6] or ''"],
-  ["return complete({ 'retried', current, rotated, expires, record[2], record[3] }, record)", "return { 'retried', current, rotated, expires, record[2], record[3] }"],
+  ["return complete({ 'retried', current, rotated, expires, record[2], record[3] }, record, ownClient, jkt)",
+    "return { 'retried', current, rotated, expires, record[2], record[3] }"],
   ['{ outcome, gen + 1, now,', '{ outcome, current + 1, now,'],
   ['renewed, record[2], record[3] }', 'renewed, record[3], record[2] }']
 ]
@@ -99,7 +103,7 @@ const open: Array<[string, string]> = [
   ['if ownAbsolute then expires = math.min(expires, now + ownAbsolute) end', ''],
   ['expires = math.min(expires, now + ownIdle)', 'expires = now + ownIdle'],
   ['expires = math.min(expires, now + ownAbsolute)', 'expires = now + ownAbsolute'],
-  ["device, '-', ownIdle, ownAbsolute)", "device, '-', ownAbsolute, ownIdle)"],
+  ["device, '-', ownIdle, ownAbsolute,", "device, '-', ownAbsolute, ownIdle,"],
   ["remove(session.sid, 'replaced')", ''],
   ["remove(session.sid, 'replaced')", "remove(session.sid, 'evicted')"],
   ['while #others >= cap do', 'while #others > cap do'],
@@ -147,9 +151,9 @@ const open: Array<[string, string]> = [
 
 const common: Array<[string, string]> = [
   ['local now = tonumber(time[1])', 'local now = tonumber(time[1]) + (tonumber(time[2]) >= 500000 and 1 or 0)'],
-  ["'HDEL', key, 's:' .. sid, 'l:' .. sid, 'c:' .. sid)", "'HDEL', key, 'l:' .. sid, 'c:' .. sid)"],
-  ["'HDEL', key, 's:' .. sid, 'l:' .. sid, 'c:' .. sid)", "'HDEL', key, 's:' .. sid, 'c:' .. sid)"],
-  ["'HDEL', key, 's:' .. sid, 'l:' .. sid, 'c:' .. sid)", "'HDEL', key, 's:' .. sid, 'l:' .. sid)"],
+  ["'HDEL', key, 's:' .. sid, 'l:' .. sid, 'c:' .. sid,", "'HDEL', key, 'l:' .. sid, 'c:' .. sid,"],
+  ["'HDEL', key, 's:' .. sid, 'l:' .. sid, 'c:' .. sid,", "'HDEL', key, 's:' .. sid, 'c:' .. sid,"],
+  ["'HDEL', key, 's:' .. sid, 'l:' .. sid, 'c:' .. sid,", "'HDEL', key, 's:' .. sid, 'l:' .. sid,"],
   ['  announce(reason, sid)\nend', 'end'],
   ['ended[#ended + 1] = { reason, sid }', ''],
   ['ended[#ended + 1] = { reason, sid }', "ended[#ended + 1] = { 'logout', sid }"],
@@ -216,7 +220,7 @@ const others: Record<string, Array<[string, string]>> = {
     ['if device and device ~= ARGV[6] then', 'if false then'],
     ['if device and device ~= ARGV[6] then', 'if device ~= ARGV[6] then'],
     ['if device and device ~= ARGV[6] then', 'if device and ARGV[6] then'],
-    ['select(5, parse(record))', 'select(4, parse(record))']
+    ['select(5, parse(record[1]))', 'select(4, parse(record[1]))']
   ],
   'revoke-all': [
     ['nowMs, ended }', 'nowMs, {} }'],
@@ -269,5 +273,31 @@ const others: Record<string, Array<[string, string]>> = {
   ]
 }
 
-export const mutants: Mutant[] = Object.entries({ rotate, 'rotation-rule': rotationRule, open, common, ...others })
-  .flatMap(([script, changes]) => changes.map(([from, to]) => ({ script, from, to })))
+const ofFaces: Record<string, Array<[string, string]>> = {
+  rotate: [
+    ["if ownClient and ownClient ~= client then return { 'client_mismatch' } end", ''],
+    ['if ownClient and ownClient ~= client then', 'if ownClient ~= client then'],
+    ["if jkt and jkt ~= proved then return { 'key_mismatch' } end", ''],
+    ["if jkt and jkt ~= proved then return { 'key_mismatch' } end", "if jkt and proved ~= '-' and jkt ~= proved then return { 'key_mismatch' } end"],
+    ["if outcome == 'rotated' and shared == '+' and math.abs(now - rotated) < window then outcome = 'retried' end", ''],
+    ["outcome == 'rotated' and shared == '+' and", "outcome == 'rotated' and"],
+    ["outcome == 'rotated' and shared == '+' and", "shared == '+' and"],
+    ["shared == '+' and math.abs(now - rotated) < window", "shared == '+'"],
+    ['local isRepeat = jkt or attempt', 'local isRepeat = attempt'],
+    ["local isNew = not jkt and proved ~= '-'", 'local isNew = false'],
+    ["local isNew = not jkt and proved ~= '-'", "local isNew = not jkt and proved ~= '-' and outcome ~= 'retried'"],
+    ['local isBound = ownClient or jkt', 'local isBound = jkt'],
+    ['local isBound = ownClient or jkt', 'local isBound = ownClient']
+  ],
+  revoke: [["if record[2] and record[2] ~= ARGV[7] then return { 'client_mismatch', nowMs } end", '']],
+  common: [
+    ["'o:' .. sid, 'k:' .. sid)", "'o:' .. sid)"],
+    ["'o:' .. sid, 'k:' .. sid)", "'k:' .. sid)"]
+  ]
+}
+
+const all = (scripts: Record<string, Array<[string, string]>>, isOfFaces: boolean): Mutant[] =>
+  Object.entries(scripts).flatMap(([script, changes]) => changes.map(([from, to]) => ({ script, from, to, isOfFaces })))
+
+export const mutants: Mutant[] =
+  [...all(ofFaces, true), ...all({ rotate, 'rotation-rule': rotationRule, open, common, ...others }, false)]

@@ -2,12 +2,12 @@ import assert from 'node:assert/strict'
 import fc from 'fast-check'
 import { START_MS } from '../../support/clock.ts'
 import {
-  changeRules, erase, find, furthest, list, logOut, open, read, refresh, replay, revoke, revokeAll, revokeOthers, rotateSecrets,
-  updateProfile, wrongDevice, type Command, type Expected
+  changeRules, erase, find, furthest, list, logOut, open, ownCredentials, read, refresh, refreshWith, replay,
+  revoke, revokeAll, revokeOthers, rotateSecrets, updateProfile, wrongDevice, type Command, type Expected
 } from './commands.ts'
 import { arriveAgain, loseAnswer, loseRotations, outliveLost, pass, passToEnd, passToExpiry, persist, rollBack, save, setBack } from './steps.ts'
 import * as model from './model.ts'
-import { KEYRINGS, type Lifetimes, type World, type Worlds } from './world.ts'
+import { KEYRINGS, type Own, type World, type Worlds } from './world.ts'
 
 /** Random runs of commands on one user, and the invariants of a whole run. */
 
@@ -23,7 +23,7 @@ const device = fc.constantFrom('phone', 'phone', 'phone', 'laptop', 'laptop', 't
 
 /** Some sessions have no device, and some have lifetimes of their own, also longer ones than a changed configuration. */
 const loginDevice = fc.oneof({ weight: 8, arbitrary: device }, { weight: 1, arbitrary: fc.constant(undefined) })
-const lifetimes = fc.constantFrom<Lifetimes>({}, {}, {}, {}, {}, { idleTtl: 60 }, { absoluteTtl: 80 }, { idleTtl: 70, absoluteTtl: 300 })
+const lifetimes = fc.constantFrom<Own>({}, {}, {}, {}, {}, { idleTtl: 60 }, { absoluteTtl: 80 }, { idleTtl: 70, absoluteTtl: 300 })
 
 const email = fc.constantFrom('one@keygenqt.com', 'two@keygenqt.com')
 const role = fc.constantFrom('GUEST', 'ADMIN')
@@ -88,6 +88,31 @@ const command: fc.Arbitrary<Command> = fc.oneof(
   { weight: 1, arbitrary: device.map(outliveLost) }
 )
 
+const clientId = fc.constantFrom(undefined, 'app', 'shop')
+const jkt = fc.constantFrom(undefined, 'a'.repeat(43), 'b'.repeat(43))
+
+/** Refreshes of OAuth clients, of holders of keys and of browsers, beside what else happens to their sessions. */
+export const ofFaces: fc.Arbitrary<Command> = fc.oneof(
+  {
+    weight: 5,
+    arbitrary: fc.tuple(device, fc.record({ clientId, jkt, idleTtl: fc.constantFrom(60, 200) }, { requiredKeys: [] }))
+      .map(([device, own]) => open(device, '', 'one@keygenqt.com', 'GUEST', undefined, JSON.parse(JSON.stringify(own))))
+  },
+  { weight: 6, arbitrary: fc.tuple(device, fc.constantFrom(0, 0, 1, 2), key).map(args => refresh(...args)) },
+  {
+    weight: 8,
+    arbitrary: fc.tuple(device, fc.constantFrom(0, 0, 1), fc.record({ clientId, jkt, shared: fc.boolean(), key }, { requiredKeys: [] }))
+      .map(args => refreshWith(...args))
+  },
+  { weight: 4, arbitrary: device.map(device => refreshWith(device, 0, { shared: true })) },
+  { weight: 1, arbitrary: fc.tuple(fc.nat(99), clientId).map(([n, client]) => logOut(n, undefined, client)) },
+  { weight: 1, arbitrary: fc.tuple(device, fc.integer({ min: 1, max: 3 })).map(args => loseRotations(...args)) },
+  { weight: 2, arbitrary: fc.nat(99).map(find) },
+  { weight: 2, arbitrary: fc.constantFrom(list, read, revokeAll) },
+  { weight: 1, arbitrary: change.map(changeRules) },
+  { weight: 5, arbitrary: milliseconds.map(pass) }
+)
+
 /** Runs commands on a new user, then checks every token. */
 export async function runCommands (
   worlds: Worlds, rules: model.Rules, commands: Iterable<Command>, seen = new Map<string, number>()
@@ -107,9 +132,12 @@ async function checkEveryToken (expected: Expected, world: World): Promise<void>
   const saved = await world.save()
   const now = Math.floor(expected.ms / 1000)
   const rotated = new Map<string, Set<string>>()
-  for (const { token, bytes, device: asDevice = 'phone' } of new Map(expected.issued.map(issued => [issued.bytes, issued])).values()) {
-    const { refreshed } = await world.refresh(bytes, asDevice)
-    const { user, events, reply } = model.refresh(expected.user, expected.rules, now, KEYRINGS[world.keyring]!, token, asDevice)
+  for (const issued of new Map(expected.issued.map(issued => [issued.bytes, issued])).values()) {
+    const { token, bytes, device: asDevice = 'phone' } = issued
+    const credentials = ownCredentials(expected, issued)
+    const { refreshed } = await world.refresh(bytes, asDevice, credentials)
+    const keys = KEYRINGS[world.keyring]!
+    const { user, events, reply } = model.refresh(expected.user, expected.rules, now, keys, token, asDevice, credentials)
     assert.deepEqual(refreshed, reply)
     await world.check(user, events)
     if (reply.outcome === 'rotated') {
@@ -126,10 +154,10 @@ async function checkEveryToken (expected: Expected, world: World): Promise<void>
 const beginning = [open('phone', '', 'one@keygenqt.com', 'GUEST'), pass(1000), open('laptop', 'Pixel 9', 'one@keygenqt.com', 'GUEST')]
 
 /** Random rules and commands; a failure throws the shrunk counterexample. */
-export function runProperty (worlds: Worlds, seen = new Map<string, number>()): fc.IAsyncProperty<unknown[]> {
+export function runProperty (worlds: Worlds, seen = new Map<string, number>(), commands = command): fc.IAsyncProperty<unknown[]> {
   return fc.asyncProperty(
     fc.constantFrom(RULES[0]!, ...RULES),
-    fc.commands([command], { maxCommands: 80, size: 'max' }),
+    fc.commands([commands], { maxCommands: 80, size: 'max' }),
     async (rules, commands) => { await runCommands(worlds, rules, [...beginning, ...commands], seen) }
   )
 }

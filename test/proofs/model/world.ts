@@ -13,7 +13,7 @@ import type { UserId } from '#src/tokens/user-id'
 import { claimsOf, environment, secret, type PrivateRedis } from '../../support/helper.ts'
 import { setClock, turnClock, type Edit } from '../../support/clock.ts'
 import type { Claims } from './commands.ts'
-import { expiry, type Announcement, type Opened, type Refreshed, type Rules, type Token, type User } from './model.ts'
+import { expiry, type Announcement, type Binding, type Credentials, type Opened, type Refreshed, type Rules, type Token, type User } from './model.ts'
 
 /** The system under test, driven step by step: the store on a real Redis whose clock the test sets, and real tokens. */
 
@@ -41,8 +41,8 @@ const deviceHash = (deviceId: string): string => createHash('sha256').update(dev
 /** The hash of an Idempotency-Key in the record. */
 const keyHash = (key: string): string => createHash('sha256').update(key).digest().subarray(0, 6).toString('base64url')
 
-/** A session's own lifetimes, seconds. */
-export interface Lifetimes { idleTtl?: number, absoluteTtl?: number }
+/** A session's own lifetimes, seconds, its client and its key. */
+export interface Own { idleTtl?: number, absoluteTtl?: number, clientId?: string, jkt?: string }
 
 /** A saved record, as in a Redis snapshot. */
 export interface Snapshot { dump: Buffer | null, expiresAtMs: number }
@@ -56,10 +56,9 @@ export interface World {
   restart (rules: Rules): void
   /** Sets the clock. */
   turn (ms: number): Promise<void>
-  /** `key` is the Idempotency-Key. */
-  refresh (bytes: string, deviceId: string, key?: string): Promise<{ refreshed: Refreshed, bytes?: string }>
+  refresh (bytes: string, deviceId: string, credentials?: Credentials): Promise<{ refreshed: Refreshed, bytes?: string }>
   open (
-    device: string | undefined, label: string, email?: string, role?: string, authenticatedAt?: number, lifetimes?: Lifetimes,
+    device: string | undefined, label: string, email?: string, role?: string, authenticatedAt?: number, own?: Own,
     claims?: Claims
   ): Promise<{ opened: Opened, sid: string, token?: Token, bytes?: string }>
   /** Removes the key's expiry. */
@@ -130,36 +129,36 @@ function createWorld (
       this.store = storeOf(rules)
     },
     turn: async ms => await setClock(client, clockOf(prefix), ms, key),
-    async open (device, label, email, role, authenticatedAt, lifetimes, { user, session: own } = {}) {
-      const claims = { ...user && { userClaims: { ...user } }, ...own && { sessionClaims: { ...own } } }
+    async open (device, label, email, role, authenticatedAt, own, { user, session: sessionClaims } = {}) {
+      const claims = { ...user && { userClaims: { ...user } }, ...sessionClaims && { sessionClaims: { ...sessionClaims } } }
       const optional = {
         ...device !== undefined && { deviceId: device },
         ...email !== undefined && { email },
         ...role !== undefined && { role },
         ...authenticatedAt !== undefined && { authenticatedAt }
       }
-      const input = { userId, label, ...optional, ...lifetimes, ...claims }
+      const input = { userId, label, ...optional, ...own, ...claims }
       const session = await this.store.open(input).catch(refusal)
       if ('outcome' in session) return { opened: session, sid: '' }
       const { sid, gen, iat, exp } = session.generation
       const { refreshToken: bytes } = sessionTokens(tokensByKeyring[this.keyring]!, session)
       const token = { key: KEYRINGS[this.keyring]![0]!, sid, gen, iat, exp }
       spell(token, bytes)
-      return { opened: { outcome: 'opened', gen, iat, exp, ...session.profile, ...claimsOfSession(session) }, sid, token, bytes }
+      return { opened: { outcome: 'opened', gen, iat, exp, ...session.profile, ...detailsOf(session) }, sid, token, bytes }
     },
     persist: async () => { await client.persist(key) },
-    async refresh (presented, deviceId, key) {
+    async refresh (presented, deviceId, { key, ...credentials } = {}) {
       const tokens = tokensByKeyring[this.keyring]!
       const claims = tokens.verifyRefresh(presented)
       if (claims === undefined) return { refreshed: { outcome: 'forged' } }
-      const rotation = await this.store.rotate(claims, deviceId, { idempotencyKey: key })
+      const rotation = await this.store.rotate(claims, deviceId, { idempotencyKey: key, ...credentials })
       if (!('session' in rotation)) return { refreshed: rotation }
       const { refreshToken: bytes, email, role } = sessionTokens(tokens, rotation.session)
       const { id, sid, gen, iat, exp } = claimsOf(bytes)
       assert.equal(id, userId)
       const token = { key: KEYRINGS[this.keyring]![0]!, sid, gen, iat, exp }
       spell(token, bytes)
-      return { refreshed: { outcome: rotation.outcome, token, email, role, ...claimsOfSession(rotation.session) }, bytes }
+      return { refreshed: { outcome: rotation.outcome, token, email, role, ...detailsOf(rotation.session) }, bytes }
     },
     async save () {
       return { dump: await client.dumpBuffer(key), expiresAtMs: await client.pexpiretime(key) }
@@ -181,9 +180,9 @@ function createWorld (
   }
 }
 
-/** The claims of a session, as the model has them. */
-function claimsOfSession ({ claims }: LiveSession): { claims?: object } {
-  return claims === undefined ? {} : { claims: { ...claims } }
+/** The claims of a session, its client and its key, as the model has them. */
+function detailsOf ({ claims, binding }: LiveSession): { claims?: object, binding?: Binding } {
+  return { ...claims && { claims: { ...claims } }, ...binding && { binding: { ...binding } } }
 }
 
 const refusals: Record<string, 'logged_out' | 'ahead'> = { RTS_LOGGED_OUT_SINCE: 'logged_out', RTS_AUTHENTICATED_AHEAD: 'ahead' }
@@ -207,14 +206,18 @@ export function toHash (user: User): Record<string, string> {
     ...loggedOutAt !== undefined && { loggedOutAt: seconds(loggedOutAt) },
     ...profileChangedAt !== undefined && { profileChangedAt: seconds(profileChangedAt) }
   }
-  for (const { sid, device, label, claims, gen, createdAt, rotatedAt, expiresAt, key, idleTtl, absoluteTtl } of user.sessions) {
+  for (const session of user.sessions) {
+    const { sid, device, label, claims, gen, createdAt, rotatedAt, expiresAt, key, idleTtl, absoluteTtl, clientId, jkt } = session
     const parts = [String(gen).padStart(3, '0'), createdAt, rotatedAt, expiresAt, device === undefined ? '-' : deviceHash(device)]
     const hasOwn = idleTtl !== undefined || absoluteTtl !== undefined
-    if (key !== undefined || hasOwn) parts.push(key === undefined ? '-' : keyHash(key))
+    const mark = clientId !== undefined || jkt !== undefined ? '!' : ''
+    if (key !== undefined || hasOwn || mark !== '') parts.push((key === undefined ? '-' : keyHash(key)) + mark)
     if (hasOwn) parts.push(idleTtl ?? '-', absoluteTtl ?? '-')
     fields[`s:${sid}`] = parts.join(':')
     if (label !== '') fields[`l:${sid}`] = label
     if (claims !== '') fields[`c:${sid}`] = claims
+    if (clientId !== undefined) fields[`o:${sid}`] = clientId
+    if (jkt !== undefined) fields[`k:${sid}`] = jkt
   }
   return fields
 }

@@ -104,11 +104,14 @@ function copy (moment: Moment, step: Step): Moment | undefined {
   return { ...moment, step, thief: client, copied: client.gen, asked: undefined }
 }
 
+/** The key that a request proves: a thief has none. */
+export const provedBy = (by: Holder, keys: Keys): string | undefined => keys === 'bound' && by === 'client' ? JKT : undefined
+
 function ask (moment: Moment, step: Step, by: Holder, isLost: boolean, rules: Rules, keys: Keys): Moment | undefined {
   const token = moment[by]
   if (token === undefined) return undefined
   const key = keyOf(by, token, keys, moment.copied)
-  const { user, reply } = model.refresh(moment.user, rules, moment.now, KEYS, token, DEVICE, key, keys === 'bound' && by === 'client' ? JKT : undefined)
+  const { user, reply } = model.refresh(moment.user, rules, moment.now, KEYS, token, DEVICE, { key, jkt: provedBy(by, keys) })
   const next: Moment = { ...moment, step, user, asked: { by, with: token, key, reply, isLost } }
   if (reply.outcome === 'rotated') next.made = [...moment.made, reply.token]
   if (!isLost) next[by] = 'token' in reply ? reply.token : undefined

@@ -11,7 +11,7 @@ import {
   withKeys, withKeysAlone, withoutCopiedKey, withoutWindow,
   type Sentence
 } from './sentences.ts'
-import { after, AGAIN, DEVICE, explore, ONCE, spell, theft, type Keys, type Sequence, type Step } from './simulation.ts'
+import { after, AGAIN, DEVICE, explore, JKT, ONCE, provedBy, spell, theft, type Holder, type Keys, type Sequence, type Step } from './simulation.ts'
 
 /** Tests each sentence of docs/theft.md on every sequence of up to eight steps, and random sequences on the real store. */
 
@@ -128,23 +128,23 @@ t.test('the real store gives the same answers as the simulation', { timeout: 0 }
   const worlds = await createWorlds(t, redis, 'theft:')
   const property = fc.asyncProperty(
     fc.constantFrom(rules, { ...rules, retryWindow: 0 }),
-    fc.constantFrom<Keys>('none', 'client', 'both', 'copied'),
+    fc.constantFrom<Keys>('none', 'client', 'both', 'copied', 'bound'),
     fc.array(fc.constantFrom(...AGAIN), { minLength: DEPTH, maxLength: DEPTH }),
     async (rules, keys, steps) => {
-      const sequence = [theft(rules)]
+      const sequence = [theft(rules, keys)]
       for (const step of steps) {
         const next = after(sequence.at(-1)!, step, rules, keys)
         if (next !== undefined) sequence.push(next)
       }
       const world = worlds(rules)
       await world.turn(START_MS)
-      const { bytes } = await world.open(DEVICE, '', 'guest@keygenqt.com', 'GUEST')
-      const holds: Record<string, string | undefined> = { client: bytes, thief: bytes }
+      const { bytes } = await world.open(DEVICE, '', 'guest@keygenqt.com', 'GUEST', undefined, keys === 'bound' ? { jkt: JKT } : {})
+      const holds: Record<Holder, string | undefined> = { client: bytes, thief: bytes }
       for (const moment of sequence.slice(1)) {
         await world.turn(START_MS + moment.now * 1000)
         if (moment.asked !== undefined) {
           const { by, key, reply, isLost } = moment.asked
-          const { refreshed, bytes } = await world.refresh(holds[by]!, DEVICE, key)
+          const { refreshed, bytes } = await world.refresh(holds[by]!, DEVICE, { key, jkt: provedBy(by, keys) })
           if (refreshed.outcome !== reply.outcome) throw new Error(`${spell(sequence)}, ${keys}: ${refreshed.outcome} for ${reply.outcome}`)
           if (!isLost) holds[by] = bytes
         }
