@@ -26,7 +26,7 @@ t.test('rejects every call without the API key', async t => {
       const response = await service.internal.inject({ method, url, headers: authorization === undefined ? {} : { authorization } })
       t.equal(response.statusCode, 401, `${method} ${url} with ${authorization?.replace(apiKey, '<key>')}`)
       t.equal(response.body, '{"code":401,"message":"Unauthorized"}')
-      t.match(response.headers, { 'www-authenticate': 'Bearer', 'cache-control': 'no-store' })
+      t.match(response.headers, { 'www-authenticate': authorization?.startsWith('Basic') === true ? 'Basic realm="refresh-token-service"' : 'Bearer', 'cache-control': 'no-store' })
     }
   }
   t.equal((await service.internal.inject({ url: '/internal/users/1/sessions', headers: { authorization: `bearer  ${apiKey}` } })).statusCode, 200)

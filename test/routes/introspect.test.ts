@@ -292,7 +292,7 @@ t.test('rejects requests without the API key', async t => {
   for (const authorization of ['', `Bearer ${apiKey}x`, `Bearer ${token}`, `Basic ${apiKey}`]) {
     const response = await form(s, `token=${token}`, { authorization })
     t.equal(response.body, '{"code":401,"message":"Unauthorized"}')
-    t.match(response.headers, { 'www-authenticate': 'Bearer', 'cache-control': 'no-store' })
+    t.match(response.headers, { 'www-authenticate': authorization.startsWith('Basic') ? 'Basic realm="refresh-token-service"' : 'Bearer', 'cache-control': 'no-store' })
   }
 })
 
