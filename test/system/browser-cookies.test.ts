@@ -5,7 +5,7 @@ import type { BrowserContext, Page } from 'playwright-core'
 import t, { type Test } from 'tap'
 import refreshTokens from '#src/plugin/index'
 import { startChromium } from '../support/chromium.ts'
-import { claimsOf, guest, secret, startRedis } from '../support/helper.ts'
+import { claimsOf, guest, secret, startRedis, until } from '../support/helper.ts'
 
 /**
  * Sessions in a cookie of a real browser. `http://localhost` counts as secure, so that the browser keeps the cookie. `127.0.0.1` is
@@ -79,7 +79,8 @@ async function startWorld (t: Test): Promise<World> {
   t.teardown(async () => await context.close())
   const page = await context.newPage()
   await page.goto(url)
-  await page.evaluate("fetch('/login', { method: 'POST' }).then(response => response.json())")
+  // A 500 means: try again.
+  await until('the log-in', async () => await page.evaluate("fetch('/login', { method: 'POST' }).then(({ status }) => status)") === 200)
   return { record: `${redisPrefix}${guest.userId}`, app, url, context, page }
 }
 
