@@ -10,7 +10,7 @@ import { refreshRoute } from './refresh.ts'
 export const cookieRoutes: FastifyPluginAsync<{ core: Core, config: Config }> = async (app, options) => {
   const isOwnSite = createSiteCheck(options.config)
   app.addHook('onRequest', (request, _reply, done) => { done(isOwnSite(request) ? undefined : new CrossSite()) })
-  // The cookie has all that is needed. A body is read up to the limit, and ignored whatever it is.
+  // Only the cookie counts. A body of any type is read up to the limit, and ignored.
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, _body, done) => { done(null) })
   await app.register(refreshRoute, { ...options, prefix: '/refresh' })

@@ -28,7 +28,7 @@ export const tokenRoute: FastifyPluginAsyncTypebox<Options> = async (app, { core
       operationId: 'refreshAsOauthClient',
       tags: ['OAuth'],
       summary: 'Trade a refresh token for new tokens, with any OAuth library',
-      description: 'RFC 6749, section 6, with `OAUTH_ISSUER`. The rules are those of `POST /api/ps/refresh`. A session that was opened with a `clientId` ' +
+      description: 'RFC 6749, section 6, with `OAUTH_ISSUER`. It follows the rules of `POST /api/ps/refresh`. A session that was opened with a `clientId` ' +
         'is refreshed only for that client. A confidential client authenticates with `Authorization: Basic` and its name and key of ' +
         '`INTERNAL_API_KEYS`, which has the scope `oauth`.',
       consumes: ['application/x-www-form-urlencoded'],

@@ -4,8 +4,8 @@ import { splitOrigins } from '#src/settings/origins'
 
 /**
  * Creates the check against cross-site request forgery: whether a request comes from a page of this site, or from no page at all.
- * Scripts can't set `Sec-Fetch-Site` (Fetch Metadata Request Headers). Browsers without it send `Origin` with every POST; a request with
- * neither comes from a program, such as a server that renders pages, and a program has no cookies but those that it was given.
+ * Scripts can't set `Sec-Fetch-Site` (Fetch Metadata Request Headers). Browsers without it send `Origin` with every POST. A request with
+ * neither header comes from a program, such as a server that renders pages. A program sends a cookie only if it was given one.
  */
 export function createSiteCheck (
   { OAUTH_ISSUER: issuer, CORS_ORIGINS: list }: Pick<Config, 'OAUTH_ISSUER' | 'CORS_ORIGINS'>

@@ -33,7 +33,7 @@ const Active = Type.Object({
   client_id: Type.Optional(Type.Unsafe<string | undefined>({ type: 'string', description: 'The OAuth client of the session' })),
   cnf: Type.Optional(Type.Unsafe<{ jkt: string } | undefined>({
     ...Type.Object({ jkt: Thumbprint }),
-    description: 'The key that the token is bound to (RFC 9449 section 6.2). Whoever accepts the token checks a proof of the key'
+    description: 'The key that the token is bound to (RFC 9449 section 6.2). An API that accepts the token checks a proof by this key'
   }))
 }, { additionalProperties: true })
 
