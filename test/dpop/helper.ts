@@ -19,7 +19,9 @@ export async function holder (alg: 'ES256' | 'ES384' | 'EdDSA' | 'Ed25519' = 'ES
     jkt: await calculateJwkThumbprint(jwk),
     async prove (claims, header = {}) {
       const all = { jti: randomUUID(), iat: Math.floor(Date.now() / 1000), ...claims }
-      return await new SignJWT(all).setProtectedHeader({ alg, typ: 'dpop+jwt', jwk, ...header } as never).sign(privateKey)
+      // jose signs critical members only if it is told that they are understood.
+      const crit = Object.fromEntries((header['crit'] as string[] ?? []).map(name => [name, true]))
+      return await new SignJWT(all).setProtectedHeader({ alg, typ: 'dpop+jwt', jwk, ...header } as never).sign(privateKey, { crit })
     }
   }
 }

@@ -47,7 +47,7 @@ t.test('a proof without one of its claims is refused', async t => {
 
 t.test('a proof of another typ is refused, also with a critical header', async t => {
   for (const typ of [undefined, 'JWT', 'jwt', 'at+jwt', 'application/dpop+jwt', 'DPOP+JWT', 1]) refused(t, await client.prove(right, { typ }), String(typ))
-  refused(t, tampered(await client.prove(right), 0, header => ({ ...header, crit: ['exp'] })), 'crit')
+  refused(t, await client.prove(right, { crit: ['x'], x: 1 }), 'crit')
 })
 
 t.test('a proof of another algorithm is refused: none, symmetric, or one that is not listed', async t => {

@@ -140,6 +140,28 @@ t.test('every malformed cookie and refused token gets the documented 400, clears
   t.notOk('set-cookie' in reused.headers, 'reuse clears no cookie either')
 })
 
+t.test('a cookie has one spelling: its device is canonical base64url of UTF-8', async t => {
+  // One byte is two characters, of which the second has four unused bits.
+  const canonical = cookieIn(await opening({ deviceId: 'A' }))
+  t.match(canonical, /=QQ\./)
+  t.equal((await post(REFRESH, canonical.replace('=QQ.', '=QR.'))).statusCode, 400)
+  t.equal((await post(REFRESH, canonical)).statusCode, 200)
+  // A decoder replaces an invalid byte by U+FFFD.
+  const replaced = cookieIn(await opening({ deviceId: '\ufffd' }))
+  const invalid = replaced.replace(Buffer.from('\ufffd').toString('base64url'), Buffer.from([0xff]).toString('base64url'))
+  t.not(invalid, replaced)
+  t.equal((await post(REFRESH, invalid)).statusCode, 400)
+  t.equal((await post(REFRESH, replaced)).statusCode, 200)
+})
+
+t.test('an oversized cookie is malformed: its token is not verified', async t => {
+  const rise = async (size: number): Promise<object> => await rises('rts_refresh_requests_total', async () => {
+    await post(REFRESH, `__Host-refresh=.a.b.${'c'.repeat(size - '__Host-refresh=.a.b.'.length)}`)
+  })
+  t.same(await rise(4096), { forged: 1 })
+  t.same(await rise(4097), { malformed: 1 })
+})
+
 t.test('a log-out ends the session and clears the cookie, and is idempotent', async t => {
   const cookie = cookieIn(await opening())
   for (let i = 0; i < 2; i++) {
