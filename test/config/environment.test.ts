@@ -180,3 +180,19 @@ t.test('reads TRUST_PROXY as on, off or a list of addresses', async t => {
   const values = { off: false, on: true, '10.0.0.1': '10.0.0.1', '10.0.0.0/8, ::1/128': '10.0.0.0/8, ::1/128' }
   for (const [text, value] of Object.entries(values)) t.equal(trustProxy(loadConfig({ TRUST_PROXY: text })), value)
 })
+
+t.test('OAUTH_ISSUER is an origin of https, or of http on this machine; with rfc9068 it is the JWT_ISSUER', async t => {
+  for (const issuer of ['https://id.example.com', 'https://id.example.com:8443', 'http://localhost:3000', 'http://127.0.0.1:3000', 'http://[::1]:3000']) {
+    t.same(sentences({ OAUTH_ISSUER: issuer }), [], issuer)
+  }
+  for (const issuer of [
+    'https://id.example.com/', 'https://id.example.com/oauth', 'https://id.example.com?a', 'https://id.example.com#a', 'https://ID.example.com',
+    'https://id.example.com:443', 'https://user@id.example.com', 'http://id.example.com', 'http://localhost.example.com', 'id.example.com', 'ftp://localhost'
+  ]) {
+    t.match(sentences({ OAUTH_ISSUER: issuer }), [/^OAUTH_ISSUER must be the address of this service for OAuth clients, .+ without a path;/], issuer)
+  }
+  const rfc9068 = { ACCESS_TOKEN_FORMAT: 'rfc9068', ACCESS_TOKEN_AUDIENCE: 'api', OAUTH_ISSUER: 'https://id.example.com' }
+  t.match(sentences(rfc9068), [/^OAUTH_ISSUER must be the JWT_ISSUER when ACCESS_TOKEN_FORMAT is rfc9068:/])
+  t.same(sentences({ ...rfc9068, JWT_ISSUER: 'https://id.example.com' }), [])
+  t.same(sentences({ OAUTH_ISSUER: 'https://id.example.com' }), [], 'the documented format has any issuer')
+})
