@@ -8,6 +8,8 @@ import { FOREIGN } from './failure-hint.ts'
 /** Errors of a server that waiting does not change. */
 const REFUSAL = /^(NOAUTH|WRONGPASS|NOPERM|ERR)/
 
+const NO_ANSWER = 'no answer'
+
 /** Why a client is not connected, according to its events. */
 export interface Reasons {
   /** The last reason; the message of `err` when it is a server's refusal. */
@@ -18,11 +20,13 @@ export interface Reasons {
 
 /** Collects reasons from the client's events. Call before the client connects. */
 export function watchReasons (redis: RedisClient): Reasons {
-  let last = 'no answer'
+  let last = NO_ANSWER
   const refused = new Promise<never>((_resolve, reject) => {
     const note = ({ message }: Error): void => {
+      // ioredis's words for a sentinel without an answer.
+      if (message === 'Command timed out') last = NO_ANSWER
       // ioredis emits this message after the actual reason.
-      if (message !== 'Connection is closed.') last = withoutArguments(message)
+      else if (message !== 'Connection is closed.') last = withoutArguments(message)
       if (REFUSAL.test(message) || FOREIGN.test(message)) reject(new Error(last))
     }
     if (isCluster(redis)) {

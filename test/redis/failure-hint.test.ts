@@ -67,8 +67,11 @@ t.test('recognizes TLS to a plain port, plain text to a TLS port, and no server'
     'redis+socket:///nonexistent': "Redis at unix socket /nonexistent (REDIS_URL) can't be used: connect ENOENT /nonexistent."
   }
   const sentinels = sentence('redis+sentinel://127.0.0.1:1/main')
+  const silent = `127.0.0.1:${await listen(t, createServer(socket => { socket.on('error', () => {}) }))}`
+  const silentSentinel = sentence(`redis+sentinel://${silent}/main`)
   t.same(await Promise.all(Object.keys(sentences).map(async url => await sentence(url))), Object.values(sentences))
   t.match(await sentinels, /^Redis at redis\+sentinel:\/\/127\.0\.0\.1:1\/main\/0 \(REDIS_URL\) can't be used: (no answer|connect ECONNREFUSED 127\.0\.0\.1:1)\.$/)
+  t.equal(await silentSentinel, `Redis at redis+sentinel://${silent}/main/0 (REDIS_URL) can't be used: no answer.`)
 })
 
 t.test('recognizes a web server', async t => {

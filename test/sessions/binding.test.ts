@@ -24,6 +24,7 @@ async function setup (t: Test, overrides: Record<string, string> = {}): Promise<
 
 t.test('a session of a client is refreshed and ended for this client alone', async t => {
   const { store, key } = await setup(t)
+  await store.open({ ...guest, deviceId: 'laptop' })
   const opened = await store.open({ ...guest, clientId: CLIENT })
   const { generation } = opened
   t.same(opened.binding, { clientId: CLIENT })
@@ -37,7 +38,7 @@ t.test('a session of a client is refreshed and ended for this client alone', asy
   t.match(rotated, { outcome: 'rotated', session: { binding: { clientId: CLIENT } } })
   t.match(await store.find(guest.userId, generation.sid), { clientId: CLIENT })
   t.equal(await store.logOut(generation, guest.deviceId, CLIENT), 'ended')
-  t.equal(await client.exists(key), 0, 'the client is removed with the session')
+  t.equal(await client.hexists(key, `o:${generation.sid}`), 0, 'the client is removed with the session')
 })
 
 t.test('a session without a client is refreshed for every client', async t => {
@@ -62,6 +63,7 @@ t.test('a session without a device is refreshed and ended without one', async t 
 
 t.test('a session that is opened with a key is refreshed with this key alone', async t => {
   const { store, key } = await setup(t)
+  await store.open({ ...guest, deviceId: 'laptop' })
   const opened = await store.open({ ...guest, jkt: KEY })
   const { generation } = opened
   t.same(opened.binding, { jkt: KEY })
@@ -70,7 +72,7 @@ t.test('a session that is opened with a key is refreshed with this key alone', a
   t.match(await store.rotate(generation, guest.deviceId, { jkt: KEY }), { outcome: 'rotated', session: { binding: { jkt: KEY } } })
   t.match(await store.find(guest.userId, generation.sid), { jkt: KEY })
   t.equal(await store.logOut(generation, guest.deviceId), 'ended', 'a log-out needs no proof')
-  t.equal(await client.exists(key), 0, 'the key is removed with the session')
+  t.equal(await client.hexists(key, `k:${generation.sid}`), 0, 'the key is removed with the session')
 })
 
 t.test('the first key that a refresh proves becomes the key of the session', async t => {
