@@ -40,7 +40,7 @@ async function rotate ({ redisUrl, prefix, sessions, batch, calls, seconds }: Ro
   let total = 0
   const sendCalls = async (): Promise<void> => {
     while (performance.now() < end) {
-      const presentations = sessions.splice(0, batch).map(token => ({ token, deviceId: DEVICE_ID }))
+      const presentations = sessions.splice(0, batch).map(token => ({ token, deviceId: DEVICE_ID, credentials: {} }))
       const rotations = toRotations(await send(scripts, commands.rotate(presentations), Date.now() + 10_000), presentations)
       for (const rotation of rotations) {
         if (!('session' in rotation) || rotation.outcome !== 'rotated') throw new Error(`not rotated: ${JSON.stringify(rotation)}`)

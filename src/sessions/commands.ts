@@ -81,9 +81,10 @@ export interface Credentials {
 }
 
 /** A verified refresh token, and the client that presented it; without a device, only for a session that has none. */
-export interface Presentation extends Credentials {
+export interface Presentation {
   token: PresentedToken
   deviceId: string | undefined
+  credentials: Credentials
 }
 
 export interface Commands {
@@ -124,7 +125,8 @@ export function createCommands (
       const keys: string[] = []
       const users: UserId[] = []
       const argv: Command['argv'] = [idleTtl, absoluteTtl, retryWindow]
-      for (const { token: { id, sid, gen, exp }, deviceId, idempotencyKey, clientId = '', jkt = '-', shared = false } of presentations) {
+      for (const { token: { id, sid, gen, exp }, deviceId, credentials } of presentations) {
+        const { idempotencyKey, clientId = '', jkt = '-', shared = false } = credentials
         keys.push(userKey(prefix, id))
         users.push(id)
         const attempt = idempotencyKey === undefined ? '-' : hashIdempotencyKey(idempotencyKey)

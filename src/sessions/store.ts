@@ -117,9 +117,9 @@ function forCaller (caller: string, shared: Shared): SessionStore {
       return toOpened(await runAndWait(commands.open(sid, session)), session, sid)
     },
 
-    async rotate (token, deviceId, credentials) {
+    async rotate (token, deviceId, credentials = {}) {
       const startedAt = performance.now()
-      const rotation = await rotateInBatch({ token, deviceId, ...credentials })
+      const rotation = await rotateInBatch({ token, deviceId, credentials })
       if (rotation.outcome !== 'reused' || confirm === undefined) return rotation
       return { outcome: 'reused', unconfirmed: !await confirm(token.id, token.sid, startedAt + TIMEOUT - performance.now()) }
     },
