@@ -260,7 +260,7 @@ t.test('rotated: a record without an expiry gets the expiry of its longest sessi
   await pass(dead.sid, 100)
   await client.persist(key)
   await store.rotate(generation, guest.deviceId)
-  t.equal((await record(generation.sid))[3], other.exp - 10)
+  t.equal((await record(generation.sid))[3], generation.exp - 10)
   t.equal(await client.expiretime(key), other.exp)
 })
 
