@@ -67,7 +67,7 @@ export function createAudit (logger: FastifyBaseLogger, maxHeld = MAX_HELD): Aud
     observe (command, reply) {
       if (reply === undefined) return
       eachEnd(command, reply, logEnd)
-      if (!isOpened(reply)) return
+      if (!isOpened(command, reply)) return
       const { users: [userId], opens: sid, caller } = command
       log.info({ audit: 'session.opened', userId, sid, caller }, 'session opened')
     },

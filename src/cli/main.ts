@@ -14,7 +14,7 @@ const FAILED = 1
 const WRONG_USAGE = 2
 const INTERRUPTED = 130
 
-const { argv, stdout, stderr } = process
+const { argv, stdin, stdout, stderr } = process
 const interruption = new AbortController()
 
 /** Before this call the first Ctrl-C ends the process at once; after it, the second. */
@@ -32,11 +32,11 @@ stdout.on('error', ({ code, message }: NodeJS.ErrnoException) => {
 stderr.on('error', () => {})
 
 try {
-  const { verb, args, json } = parseInvocation(argv.slice(2))
-  const result = await verbs[verb].run({ args, holdInterruption, terminal: stderr })
+  const { verb, args, flags, json } = parseInvocation(argv.slice(2))
+  const result = await verbs[verb].run({ args, flags, holdInterruption, terminal: stderr, input: stdin, output: stdout })
   if (result !== undefined) {
-    const { document, text, failed = false } = result
-    stdout.write(json ? toJson(document) : text(screenOf(stdout)))
+    const { document, text, failed = false, isAside = false } = result
+    ;(isAside ? stderr : stdout).write(json ? toJson(document) : text(screenOf(isAside ? stderr : stdout)))
     process.exitCode ??= interruption.signal.aborted ? INTERRUPTED : failed ? FAILED : OK
   }
 } catch (err) {

@@ -63,8 +63,8 @@ export function bytes (number: number): string {
 const REDRAW_INTERVAL = 100
 
 export interface Progress {
-  /** Redraws the bar; `share` is from 0 to 1. */
-  show (share: number, users: number): void
+  /** Redraws the bar, with a text behind it; `share` is from 0 to 1, or `undefined` if the total is unknown. */
+  show (share: number | undefined, text: string): void
   /** Erases the bar. */
   end (): void
 }
@@ -74,11 +74,15 @@ export function createProgress (terminal: Terminal): Progress {
   if (terminal.isTTY !== true) return { show () {}, end () {} }
   let last = -Infinity
   return {
-    show (share, users) {
+    show (share, text) {
       const now = performance.now()
       if (now - last < REDRAW_INTERVAL) return
       last = now
-      const tail = ` ${String(Math.floor(share * 100)).padStart(3)} %  ${grouped(users)} users`
+      if (share === undefined) {
+        terminal.write(`\r\u001b[K${text}`)
+        return
+      }
+      const tail = ` ${String(Math.floor(share * 100)).padStart(3)} %  ${text}`
       // One column stays free: a full line would wrap, and the next redraw could not overwrite it.
       const room = Math.max(0, Math.min(40, terminal.columns! - tail.length - 3))
       terminal.write(`\r\u001b[K[${'#'.repeat(Math.floor(share * room)).padEnd(room, '-')}]${tail}`)

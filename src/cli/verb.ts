@@ -1,15 +1,27 @@
+import type { Writable } from 'node:stream'
 import { SessionId } from '#src/schemas/fields'
 import { parseUserId, type UserId } from '#src/tokens/user-id'
 import type { Screen, Terminal } from './output.ts'
+
+/** Options of single verbs. */
+export interface Flags {
+  dryRun: boolean
+  /** The path of the file of rejected lines. */
+  rejected: string | undefined
+}
 
 /** The input of a verb. */
 export interface Request {
   /** The number of arguments is right; their values are unchecked. */
   args: string[]
+  flags: Flags
   /** After this call, the first Ctrl-C aborts the signal instead of ending the process, so the verb can show a partial result. */
   holdInterruption: () => AbortSignal
   /** The terminal that shows progress. */
   terminal: Terminal
+  /** Standard input and output, for verbs that read or write a file of any size. */
+  input: AsyncIterable<Buffer>
+  output: Writable
 }
 
 /** The output of a verb, for scripts and for people. The shapes of the documents are public: docs/cli.md. */
@@ -18,6 +30,8 @@ export interface Result {
   /** Whole lines. */
   text: (screen: Screen) => string
   failed?: boolean
+  /** The verb has written to the output itself, so this goes to standard error. */
+  isAside?: boolean
 }
 
 /** Runs a verb that prints a result. The message of a thrown error is one sentence for the user, without secrets. */

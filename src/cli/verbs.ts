@@ -4,12 +4,14 @@ import type { Result, Run } from './verb.ts'
 interface Verb {
   /** `<needed> [optional]` */
   parameters: string
+  /** Options of this verb alone. */
+  options?: string
   summary: string
   /** Without a result, the verb runs on and writes to the output itself. */
   run: Run | (() => Promise<void>)
 }
 
-export type VerbName = 'start' | 'sessions' | 'revoke' | 'stats' | 'doctor' | 'help' | 'version'
+export type VerbName = 'start' | 'sessions' | 'revoke' | 'stats' | 'doctor' | 'import' | 'export' | 'help' | 'version'
 
 /** Modules load on demand, because help needs no Redis client. */
 export const verbs: Record<VerbName, Verb> = {
@@ -38,6 +40,17 @@ export const verbs: Record<VerbName, Verb> = {
     summary: 'Check the configuration and Redis, and say what to change',
     run: async request => await (await import('./doctor/doctor.ts')).doctor(request)
   },
+  import: {
+    parameters: '<file>',
+    options: '[--dry-run] [--rejected <file>]',
+    summary: 'Import sessions of another service from NDJSON; - is standard input',
+    run: async request => await (await import('./moving/import.ts')).importSessions(request)
+  },
+  export: {
+    parameters: '',
+    summary: 'Write all live sessions as NDJSON that import takes',
+    run: async request => await (await import('./moving/export.ts')).exportSessions(request)
+  },
   help: { parameters: '', summary: 'Show this', run: help },
   version: {
     parameters: '',
@@ -47,7 +60,8 @@ export const verbs: Record<VerbName, Verb> = {
 }
 
 async function help (): Promise<Result> {
-  const list = Object.entries(verbs).map(([verb, { parameters, summary }]) => ({ verb, usage: `${verb} ${parameters}`.trim(), summary }))
+  const list = Object.entries(verbs).map(([verb, { parameters, options = '', summary }]) =>
+    ({ verb, usage: [verb, parameters, options].filter(part => part !== '').join(' '), summary }))
   const width = Math.max(...list.map(({ usage }) => usage.length))
   return {
     document: { verbs: list },

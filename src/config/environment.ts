@@ -100,12 +100,12 @@ export function loadConfig (environment: NodeJS.ProcessEnv = process.env): Confi
 
 /**
  * Reads and checks only the variables for reaching the sessions in Redis; all others keep their defaults, even when set.
- * For commands on machines without the secrets.
+ * For commands on machines without the secrets. `others` are variables that a command needs too.
  * @throws StartError as `loadConfig` does, and when production has no `REDIS_URL`: production has no embedded Redis.
  */
-export function loadStoreConfig (environment: NodeJS.ProcessEnv = process.env): Config {
-  const config = loadConfig(Object.fromEntries(Object.entries(environment)
-    .filter(([name]) => name.startsWith('REDIS_') || name === 'DATA_DIR')))
+export function loadStoreConfig (environment: NodeJS.ProcessEnv = process.env, ...others: Array<keyof Config>): Config {
+  const names = ['DATA_DIR', ...others]
+  const config = loadConfig(Object.fromEntries(Object.entries(environment).filter(([name]) => name.startsWith('REDIS_') || names.includes(name))))
   if (environment.NODE_ENV?.trim() !== 'production') return config
   if (config.REDIS_URL === undefined) throw new StartError(isRequired('REDIS_URL'))
   return { ...config, NODE_ENV: 'production' }

@@ -7,10 +7,12 @@ import type { ConcurrencyLimit } from '#src/overload/concurrency-limit'
 import type { Limiter } from '#src/overload/rate-limit'
 import { nameOfSession } from '#src/overload/rate-limit-names'
 import type { EndReason, LiveSession } from '#src/sessions/replies'
+import { hashLegacyToken, importedSessionId } from '#src/redis/records'
 import { sessionTokens, type TokensOfSession } from '#src/sessions/session-tokens'
 import type { SessionStore } from '#src/sessions/store'
 import type { RefreshClaims } from '#src/tokens/claims'
 import { claimsMistake, type Claims } from '#src/tokens/custom-claims'
+import { hasOwnForm } from '#src/tokens/tokens'
 import type { UserId } from '#src/tokens/user-id'
 import type { Signing } from './signing.ts'
 
@@ -42,6 +44,8 @@ export interface CoreOptions extends Signing {
   claims?: ClaimsOf | undefined
   /** Absent with `DPOP=off`. */
   proofOf?: ProofOf | undefined
+  /** Whether tokens of another service may be traded: those of imported sessions. */
+  legacyTokens: boolean
   onEvent?: OnEvent | undefined
 }
 
@@ -78,7 +82,7 @@ export interface Core extends Pick<CoreOptions, 'store' | 'tokens' | 'jwks'> {
 }
 
 export function createCore (options: CoreOptions): Core {
-  const { store, tokens, jwks, limits, log, count, claims: claimsOf, proofOf, onEvent } = options
+  const { store, tokens, jwks, limits, log, count, claims: claimsOf, proofOf, legacyTokens, onEvent } = options
   const { concurrencyLimit, limitSession } = limits
 
   const tokensOf: Core['tokensOf'] = claimsOf === undefined
@@ -90,10 +94,19 @@ export function createCore (options: CoreOptions): Core {
     return new RefreshRefused(outcome, claims, status)
   }
 
-  function verify (refreshToken: string): RefreshClaims {
-    const claims = tokens.verifyRefresh(refreshToken)
-    if (claims === undefined) throw refuse('forged')
-    return claims
+  /** The legacy token of an imported session is its generation 0. @throws RefreshRefused unless it is one. */
+  async function legacyClaims (refreshToken: string): Promise<RefreshClaims> {
+    if (!legacyTokens || hasOwnForm(refreshToken)) throw refuse('forged')
+    const tokenHash = hashLegacyToken(refreshToken)
+    concurrencyLimit.acquire()
+    let id
+    try {
+      id = await store.findImported(tokenHash)
+    } finally {
+      concurrencyLimit.release()
+    }
+    if (id === undefined) throw refuse('forged')
+    return { sub: 'Refresh', iss: '', id, sid: importedSessionId(tokenHash), gen: 0, iat: 0, exp: 0 }
   }
 
   function thumbprintOf (proofOf: ProofOf, request: FastifyRequest | undefined, claims: RefreshClaims): string | undefined {
@@ -111,7 +124,7 @@ export function createCore (options: CoreOptions): Core {
     tokensOf,
 
     async refresh ({ deviceId, refreshToken, idempotencyKey, clientId, shared }, request) {
-      const claims = verify(refreshToken)
+      const claims = tokens.verifyRefresh(refreshToken) ?? await legacyClaims(refreshToken)
       // Only after verification, so that made-up tokens can't use up another client's limit.
       if (limitSession !== undefined && request !== undefined) await limitSession(request, nameOfSession(claims.sid, deviceId))
       const jkt = proofOf === undefined ? undefined : thumbprintOf(proofOf, request, claims)
@@ -119,7 +132,8 @@ export function createCore (options: CoreOptions): Core {
       concurrencyLimit.acquire()
       let rotation
       try {
-        rotation = await store.rotate(claims, deviceId, { idempotencyKey, clientId, jkt, shared })
+        const credentials = { idempotencyKey, clientId, jkt, shared }
+        rotation = await (claims.gen === 0 ? store.trade(claims, deviceId, credentials) : store.rotate(claims, deviceId, credentials))
       } finally {
         concurrencyLimit.release()
       }
@@ -136,7 +150,7 @@ export function createCore (options: CoreOptions): Core {
     },
 
     async logOut ({ deviceId, refreshToken, clientId }, request) {
-      const claims = verify(refreshToken)
+      const claims = tokens.verifyRefresh(refreshToken) ?? await legacyClaims(refreshToken)
       // The counter of refreshes: a thief can't use up the client's limit, nor get a second one.
       if (limitSession !== undefined) await limitSession(request, nameOfSession(claims.sid, deviceId))
 

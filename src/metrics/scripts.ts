@@ -21,7 +21,7 @@ export function createScriptObserver (registry: Registry): ScriptObserver {
     const byResult = all[script] ??= {}
     observe(byResult[result] ??= addSeries(histogram, { script, result }), seconds, keys.length)
     if (reply === undefined) return
-    if (isOpened(reply)) openedTotal.inc()
+    if (isOpened(command, reply)) openedTotal.inc()
     eachEnd(command, reply, countEnd)
   }
 }

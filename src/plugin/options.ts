@@ -43,6 +43,8 @@ export interface RefreshTokensOptions {
   refreshAbsoluteTtl?: number | undefined
   /** How long a client may repeat a lost refresh without an `Idempotency-Key`; default 30. */
   refreshRetryWindow?: number | undefined
+  /** `on`: imported sessions go on with the tokens of the service that they come from; default `off`. */
+  legacyTokens?: 'off' | 'on' | undefined
   /** Default 50. */
   maxSessionsPerUser?: number | undefined
   /** Start of every key in Redis; default `rt:`. */
@@ -92,8 +94,8 @@ export interface Settings {
 const variables = [
   'REFRESH_TOKEN_SECRETS', 'ACCESS_TOKEN_SECRETS', 'ACCESS_TOKEN_PRIVATE_KEYS', 'ACCESS_TOKEN_FORMAT', 'ACCESS_TOKEN_AUDIENCE',
   'ACCESS_TOKEN_CLAIMS', 'ACCESS_TOKEN_TTL', 'JWT_ISSUER', 'REFRESH_IDLE_TTL', 'REFRESH_ABSOLUTE_TTL', 'REFRESH_RETRY_WINDOW',
-  'MAX_SESSIONS_PER_USER', 'REDIS_PREFIX', 'REDIS_WAIT_REPLICAS', 'REDIS_CA_FILE', 'REDIS_CERT_FILE', 'REDIS_KEY_FILE',
-  'REDIS_SENTINEL_USERNAME', 'REDIS_SENTINEL_PASSWORD', 'OAUTH_ISSUER', 'DPOP', 'COOKIE_SESSIONS', 'COOKIE_SAME_SITE', 'CORS_ORIGINS'
+  'LEGACY_TOKENS', 'MAX_SESSIONS_PER_USER', 'REDIS_PREFIX', 'REDIS_WAIT_REPLICAS', 'REDIS_CA_FILE', 'REDIS_CERT_FILE',
+  'REDIS_KEY_FILE', 'REDIS_SENTINEL_USERNAME', 'REDIS_SENTINEL_PASSWORD', 'OAUTH_ISSUER', 'DPOP', 'COOKIE_SESSIONS', 'COOKIE_SAME_SITE', 'CORS_ORIGINS'
 ] as const satisfies ReadonlyArray<keyof Config>
 
 type CamelCase<Name extends string> = Name extends `${infer Head}_${infer Tail}` ? `${Lowercase<Head>}${Capitalize<CamelCase<Tail>>}` : Lowercase<Name>

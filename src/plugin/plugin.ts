@@ -68,6 +68,7 @@ async function openCore (app: FastifyInstance, settings: Settings): Promise<Core
     store,
     claims,
     proofOf: createProofOf(config),
+    legacyTokens: config.LEGACY_TOKENS === 'on',
     onEvent,
     log: app.log,
     limits: host?.limits ?? { concurrencyLimit: { acquire () {}, release () {} }, limitSession: undefined },
@@ -90,7 +91,7 @@ function createObserver (onEvent: OnEvent): ScriptObserver {
   return (command, _seconds, _result, reply) => {
     if (reply === undefined) return
     eachEnd(command, reply, (reason, sid, userId) => { onEvent({ type: 'ended', reason, userId, sid }) })
-    if (isOpened(reply)) onEvent({ type: 'opened', userId: command.users[0]!, sid: command.opens! })
+    if (isOpened(command, reply)) onEvent({ type: 'opened', userId: command.users[0]!, sid: command.opens! })
   }
 }
 

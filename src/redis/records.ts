@@ -23,6 +23,24 @@ export function signingKeysKey (prefix: string): string {
   return `${prefix}meta:keys`
 }
 
+/**
+ * The hash that remembers an imported session until its line expires: `id`, the user's id in JSON. `name` is the hash of its legacy
+ * token, or its sid.
+ */
+export function importedKey (prefix: string, name: string): string {
+  return `${prefix}meta:imported:${name}`
+}
+
+/** SHA-256, base64url: 43 characters. A legacy token never reaches Redis. */
+export function hashLegacyToken (token: string): string {
+  return hash('sha256', token, 'base64url')
+}
+
+/** The sid of the session of a legacy token: a pure function of the token's hash, so that a repeated import finds it. */
+export function importedSessionId (tokenHash: string): string {
+  return hash('sha256', `refresh-token-service import ${tokenHash}`, 'buffer').subarray(0, 16).toString('base64url')
+}
+
 /** 128 random bits, base64url: 22 characters. */
 export function newSessionId (): string {
   return randomBytes(16).toString('base64url')

@@ -64,7 +64,7 @@ export const SessionList = Type.Object({
   sessions: Type.Array(Type.Object({
     sid: SessionId,
     label: Type.Union([Type.String(), Type.Null()], { description: 'As given when the session was opened' }),
-    generation: Type.Integer({ minimum: 1, description: '1 when the session is opened; each refresh adds 1' }),
+    generation: Type.Integer({ minimum: 0, description: '1 when the session is opened; each refresh adds 1. 0 for an imported session before its first refresh' }),
     createdAt: Time('When the session was opened'),
     lastUsedAt: Time('When the session was last refreshed'),
     expiresAt: Time('When the session ends unless it is refreshed')

@@ -1,7 +1,7 @@
 import type { Generation } from '#src/tokens/claims'
 import type { Claims } from '#src/tokens/custom-claims'
 import { userIdJson, type UserId } from '#src/tokens/user-id'
-import { eventsChannel, hashDevice, hashIdempotencyKey, issuerKey, signingKeysKey, userKey } from '#src/redis/records'
+import { eventsChannel, hashDevice, hashIdempotencyKey, importedKey, issuerKey, signingKeysKey, userKey } from '#src/redis/records'
 import type { Call, Profile, Reply } from './replies.ts'
 import { sources, type ScriptName, type Scripts } from './scripts.ts'
 import { CLIENT } from '#src/settings/api-keys'
@@ -13,7 +13,7 @@ export type EvalArguments = [source: string, keys: 1, key: string, ...argv: Arra
 
 /** A script to run on records that one server holds. */
 export interface Command extends Call {
-  /** The session that the script opens. */
+  /** The session that the script opens, if it can open one. */
   opens?: string
   /** The records: one, except for `rotate`. */
   keys: string[]
@@ -91,6 +91,10 @@ export interface Commands {
   open (sid: string, session: NewSession): Command
   /** In a Cluster, of one presentation: the others' records may be on other servers. */
   rotate (presentations: Presentation[]): Command
+  /** The refresh of an imported session with its legacy token, which is its generation 0. */
+  trade (presentation: Presentation): Command
+  /** Finds the users of imported sessions, each by the hash of its legacy token or by its sid. */
+  findImported (names: string[]): Command
   revoke (userId: UserId, sid: string, reason?: 'logout' | 'reuse'): Command
   /** Ends the session of a token, if the device and the client are its own. */
   logOut (token: Pick<PresentedToken, 'id' | 'sid'>, deviceId: string | undefined, clientId?: string): Command
@@ -112,6 +116,21 @@ export function createCommands (
   const on = (userId: UserId, script: ScriptName, argv: Array<string | number>): Command =>
     ({ script, keys: [userKey(prefix, userId)], channel, argv: [userIdJson(userId), ...argv], users: [userId], caller })
 
+  function rotate (presentations: Presentation[]): Command {
+    const keys: string[] = []
+    const users: UserId[] = []
+    const argv: Command['argv'] = [idleTtl, absoluteTtl, retryWindow]
+    for (const { token: { id, sid, gen, exp }, deviceId, credentials } of presentations) {
+      const { idempotencyKey, clientId = '', jkt = '-', shared = false } = credentials
+      keys.push(userKey(prefix, id))
+      users.push(id)
+      const attempt = idempotencyKey === undefined ? '-' : hashIdempotencyKey(idempotencyKey)
+      // One argument for each refresh instead of nine. The client comes last, because it may contain colons.
+      argv.push(`${userIdJson(id)}:${sid}:${gen}:${exp}:${device(deviceId)}:${attempt}:${jkt}:${shared ? '+' : '-'}:${clientId}`)
+    }
+    return { script: 'rotate', keys, channel, argv, users, caller }
+  }
+
   return {
     open: (sid, { userId, deviceId, label = '', email = '', role = '', authenticatedAt = '', ...own }) => ({
       ...on(userId, 'open', [
@@ -121,20 +140,10 @@ export function createCommands (
       ]),
       opens: sid
     }),
-    rotate (presentations) {
-      const keys: string[] = []
-      const users: UserId[] = []
-      const argv: Command['argv'] = [idleTtl, absoluteTtl, retryWindow]
-      for (const { token: { id, sid, gen, exp }, deviceId, credentials } of presentations) {
-        const { idempotencyKey, clientId = '', jkt = '-', shared = false } = credentials
-        keys.push(userKey(prefix, id))
-        users.push(id)
-        const attempt = idempotencyKey === undefined ? '-' : hashIdempotencyKey(idempotencyKey)
-        // One argument for each refresh instead of nine. The client comes last, because it may contain colons.
-        argv.push(`${userIdJson(id)}:${sid}:${gen}:${exp}:${device(deviceId)}:${attempt}:${jkt}:${shared ? '+' : '-'}:${clientId}`)
-      }
-      return { script: 'rotate', keys, channel, argv, users, caller }
-    },
+    rotate,
+    trade: presentation => ({ ...rotate([presentation]), opens: presentation.token.sid }),
+    findImported: names =>
+      ({ script: 'find-imported', keys: names.map(name => importedKey(prefix, name)), channel, argv: [], users: [], caller }),
     revoke: (userId, sid, reason = 'logout') => on(userId, 'revoke', [sid, reason]),
     logOut: ({ id, sid }, deviceId, clientId = '') => on(id, 'revoke', [sid, 'logout', device(deviceId), clientId]),
     revokeAll: (userId, except = '') => on(userId, 'revoke-all', [except]),

@@ -233,9 +233,29 @@ export function toKeyNames (reply: unknown): string[] {
   return reply as string[]
 }
 
-/** Whether the reply reports a new session. */
-export function isOpened ([word]: Reply): boolean {
-  return word === 'opened'
+/** The reply of find-imported.lua and mark-imported.lua: the user of each marker, `undefined` without a marker. */
+export function toImportedUsers ([, , ...users]: Reply): Array<UserId | undefined> {
+  return (users as string[]).map(user => user === '' ? undefined : JSON.parse(user))
+}
+
+/** Why a session was not written; import.lua describes each. `damaged`: the record can't be read or written. */
+export type NotImported = 'expired' | 'too_old' | 'ahead' | 'logged_out' | 'full' | 'damaged'
+
+/** `kept`: the session exists. `expiresAt`: when it ends unless it is refreshed, Unix seconds. */
+export type Imported = { result: 'imported' | 'kept', expiresAt: number } | { result: NotImported }
+
+/** The reply of import.lua: a result for each session. */
+export function toImported ([, , ...results]: Reply): Imported[] {
+  return (results as Array<Error | [result: Imported['result'], expiresAt?: number]>).map(reply => {
+    if (!Array.isArray(reply)) return { result: 'damaged' }
+    const [result, expiresAt] = reply
+    return (expiresAt === undefined ? { result } : { result, expiresAt }) as Imported
+  })
+}
+
+/** Whether the reply reports a new session: of open.lua, or of rotate.lua for a legacy token. */
+export function isOpened ({ opens }: { opens?: string }, [word, , first]: Reply): boolean {
+  return opens !== undefined && (word === 'opened' || (Array.isArray(first) && first[0] === 'rotated'))
 }
 
 /** Receives a session that a script ended. */

@@ -2,7 +2,9 @@ import { readFileSync } from 'node:fs'
 import type { Redis } from 'ioredis'
 
 /** The scripts that every server of records runs; `lua/<name>.lua` documents the keys, arguments and reply of each. */
-export const scriptNames = ['open', 'rotate', 'revoke', 'revoke-all', 'erase', 'list', 'find', 'update-profile', 'check-writable'] as const
+export const scriptNames = [
+  'open', 'rotate', 'revoke', 'revoke-all', 'erase', 'list', 'find', 'update-profile', 'check-writable', 'import', 'mark-imported', 'find-imported'
+] as const
 
 /** The scripts on data that all replicas share. */
 const sharedScripts = ['claim-issuer', 'announce-keys'] as const

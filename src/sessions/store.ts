@@ -4,7 +4,7 @@ import { createCommands, type CommandOptions, type Credentials, type NewSession,
 import { newSessionId } from '#src/redis/records'
 import type { UserId } from '#src/tokens/user-id'
 import {
-  toFound, toLogOut, toOpened, toRevoked, toRevokedIds, toRotations, toStoredUser, toSummaries, toUpdated,
+  toFound, toImportedUsers, toLogOut, toOpened, toRevoked, toRevokedIds, toRotations, toStoredUser, toSummaries, toUpdated,
   type FoundSession, type LiveSession, type LogOut, type RefreshableSession, type Rotation, type SessionSummary,
   type StoredUser
 } from './replies.ts'
@@ -12,6 +12,9 @@ import { createRunner, TIMEOUT, type Runner, type ScriptObserver } from './runne
 import { createServers, type RedisClock } from './servers.ts'
 import { CLIENT } from '#src/settings/api-keys'
 import { createConfirm, defineWaitingScripts, type Confirm } from './wait-for-replicas.ts'
+
+/** Milliseconds for the look-up of a legacy token: with the refresh after it, the answer comes within a second. */
+const LOOKUP_TIMEOUT = 250
 
 export interface SessionStoreOptions extends CommandOptions {
   /** Sends writes that must survive a failover over a separate client, and waits until `replicas` replicas have them. */
@@ -42,6 +45,10 @@ export interface SessionStore {
    * for a session that is bound to a key, a retry has no time limit.
    */
   rotate (token: PresentedToken, deviceId: string | undefined, credentials?: Credentials): Promise<Rotation>
+  /** Finds the user of an imported session by the hash of its legacy token. The next call of the request fits into the same second. */
+  findImported (tokenHash: string): Promise<UserId | undefined>
+  /** As `rotate`, for the legacy token of an imported session, which is its generation 0. Opens the session at the first call. */
+  trade (token: PresentedToken, deviceId: string | undefined, credentials?: Credentials): Promise<Rotation>
   /** Ends one session. Resolves to whether it was live. */
   revoke (userId: UserId, sid: string): Promise<boolean>
   /** Ends the session of an authentic refresh token of any generation, if the device and the client are its own. */
@@ -109,6 +116,12 @@ function forCaller (caller: string, shared: Shared): SessionStore {
   const { options, run, runAndWait, confirm, rotateInBatch, probe, takeClockAhead, release } = shared
   const commands = createCommands(options, caller)
 
+  /** Waits until replicas have the end of a reused session. */
+  async function confirmed ({ id, sid }: PresentedToken, rotation: Rotation, startedAt: number): Promise<Rotation> {
+    if (rotation.outcome !== 'reused' || confirm === undefined) return rotation
+    return { outcome: 'reused', unconfirmed: !await confirm(id, sid, startedAt + TIMEOUT - performance.now()) }
+  }
+
   return {
     as: caller => forCaller(caller, shared),
 
@@ -119,9 +132,19 @@ function forCaller (caller: string, shared: Shared): SessionStore {
 
     async rotate (token, deviceId, credentials = {}) {
       const startedAt = performance.now()
-      const rotation = await rotateInBatch({ token, deviceId, credentials })
-      if (rotation.outcome !== 'reused' || confirm === undefined) return rotation
-      return { outcome: 'reused', unconfirmed: !await confirm(token.id, token.sid, startedAt + TIMEOUT - performance.now()) }
+      return await confirmed(token, await rotateInBatch({ token, deviceId, credentials }), startedAt)
+    },
+
+    async findImported (tokenHash) {
+      return toImportedUsers(await run(commands.findImported([tokenHash]), LOOKUP_TIMEOUT))[0]
+    },
+
+    async trade (token, deviceId, credentials = {}) {
+      const startedAt = performance.now()
+      const presentation = { token, deviceId, credentials }
+      const [rotation] = toRotations(await run(commands.trade(presentation)), [presentation]) as [Rotation | Error]
+      if (rotation instanceof Error) throw rotation
+      return await confirmed(token, rotation, startedAt)
     },
 
     async revoke (userId, sid) {

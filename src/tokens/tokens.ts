@@ -1,5 +1,6 @@
 import { isAccessClaims, isRefreshClaims, type AccessClaims, type AccessFormat, type Generation, type RefreshClaims } from './claims.ts'
 import type { Claims } from './custom-claims.ts'
+import { encodeHeader } from './hmac.ts'
 import { isCanonical } from './signature.ts'
 
 /** Verifies tokens of one key with one header. */
@@ -60,6 +61,20 @@ export interface Tokens {
   verifyRefresh (token: string): RefreshClaims | undefined
   /** Returns the claims of an authentic access token, else `undefined`. The caller checks `exp`, because it knows the time. */
   verifyAccess (token: string): AccessClaims | undefined
+}
+
+/** The start of the header of every refresh token of this service, whatever its key. Its 33 bytes are whole characters of base64url. */
+const OWN_HEADER = encodeHeader('HS512', '', 'JWT').slice(0, 44)
+
+/** The length of that header with the `kid` of parseKeys. */
+const OWN_HEADER_LENGTH = encodeHeader('HS512', 'kid-of-8', 'JWT').length
+
+/**
+ * Whether a text looks like a refresh token of this service, of a known key or not. Then it is no token of another service, and a forged
+ * one costs no look-up.
+ */
+export function hasOwnForm (token: string): boolean {
+  return token.startsWith(OWN_HEADER) && token.indexOf('.') === OWN_HEADER_LENGTH
 }
 
 /** Compact serialization (RFC 7515 section 7.1). */

@@ -1,5 +1,6 @@
 import type { ChildProcess, StdioOptions } from 'node:child_process'
 import { once } from 'node:events'
+import { Readable, Writable } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import { Redis } from 'ioredis'
 import type { Test } from 'tap'
@@ -40,12 +41,18 @@ export interface Said {
 
 /** Runs a verb in this process with exactly this environment; a new process takes a second. */
 export async function run (argv: string[], env: Record<string, string> = {}, request: Partial<Request> = {}): Promise<Said> {
-  const { verb, args } = parseInvocation(argv)
+  const { verb, args, flags } = parseInvocation(argv)
   const before = process.env
   process.env = env
   try {
     const result = await verbs[verb].run({
-      args, holdInterruption: () => new AbortController().signal, terminal: { write () {} }, ...request
+      args,
+      flags,
+      holdInterruption: () => new AbortController().signal,
+      terminal: { write () {} },
+      input: Readable.from([]),
+      output: new Writable(),
+      ...request
     })
     const { document, text, failed = false } = result!
     return { json: JSON.parse(toJson(document)), text: text({ columns: Infinity, colors: false }), failed }

@@ -51,7 +51,8 @@ t.test('wrong usage prints one sentence and exits with code 2', async t => {
 })
 
 t.test('start, or no verb, starts the service', async t => {
-  t.same(parseInvocation([]), { verb: 'start', args: [], json: false })
+  const flags = { dryRun: false, rejected: undefined }
+  t.same(parseInvocation([]), { verb: 'start', args: [], flags, json: false })
   const { url } = await startRedis(t)
   const DATA_DIR = await tempFolder(t)
   for (const args of [[], ['start']]) {
@@ -65,7 +66,7 @@ t.test('start, or no verb, starts the service', async t => {
 
 t.test('a session id may begin with a dash', async t => {
   const sid = `-${'a'.repeat(21)}`
-  const invocation = { verb: 'revoke', args: ['1', sid], json: true }
+  const invocation = { verb: 'revoke', args: ['1', sid], flags: { dryRun: false, rejected: undefined }, json: true }
   t.same(parseInvocation(['revoke', '1', sid, '--json']), invocation)
   t.same(parseInvocation(['revoke', '--json', '1', '--', sid]), invocation)
   t.same(parseInvocation(['revoke', '1', `-${sid.slice(1)}`]).args, ['1', sid])

@@ -28,17 +28,17 @@ t.test('the progress bar fits one line, is drawn at most every 100 ms, and is er
   let now = 0
   t.intercept(performance, 'now', { value: () => now })
   const progress = createProgress(terminal)
-  progress.show(0.5, 1234)
+  progress.show(0.5, '1,234 users')
   now = 99
-  progress.show(0.6, 2000)
+  progress.show(0.6, '2,000 users')
   now = 100
-  progress.show(1, 3000)
+  progress.show(1, '3,000 users')
   progress.end()
   t.same(written, [
     `\r\u001b[K[${'#'.repeat(19)}${'-'.repeat(19)}]  50 %  1,234 users`, `\r\u001b[K[${'#'.repeat(38)}] 100 %  3,000 users`, '\r\u001b[K'
   ])
   written.length = 0
-  createProgress({ ...terminal, columns: 10 }).show(1, 5)
+  createProgress({ ...terminal, columns: 10 }).show(1, '5 users')
   t.same(written, ['\r\u001b[K[] 100 %  5 users'])
   createProgress({ write: () => t.fail('there is no terminal') }).end()
 })

@@ -39,6 +39,7 @@ t.test('has the documented defaults', async t => {
     DPOP: 'off',
     COOKIE_SESSIONS: 'off',
     COOKIE_SAME_SITE: 'strict',
+    LEGACY_TOKENS: 'off',
     SHUTDOWN_DELAY: 0,
     DATA_DIR: '.data',
     LOG_LEVEL: 'info',

@@ -38,7 +38,8 @@ t.test('every command sends as many arguments as the header documents', async t 
   const token = { id: 1, sid: 's', gen: 1, exp: 1 }
   const sent = [
     commands.open('s', { userId: 1, deviceId: 'd', email: 'e', role: 'r' }), commands.rotate([{ token, deviceId: 'd', credentials: {} }]), commands.logOut(token, 'd'),
-    commands.revokeAll(1), commands.erase(1), commands.list(1), commands.findRefreshable(token), commands.updateProfile(1, {})
+    commands.revokeAll(1), commands.erase(1), commands.list(1), commands.findRefreshable(token), commands.updateProfile(1, {}),
+    commands.findImported(['a'])
   ]
   for (const { script, argv } of sent) {
     const { header } = await read(script)

@@ -1,4 +1,4 @@
-import { createProgress } from '#src/cli/output'
+import { createProgress, grouped } from '#src/cli/output'
 import { withRedis } from '#src/cli/redis'
 import { mastersOf } from '#src/redis/topology'
 import type { Run } from '#src/cli/verb'
@@ -24,7 +24,7 @@ export const stats: Run = async ({ holdInterruption, terminal }) => {
         for await (const records of scanRecords(master, config.REDIS_PREFIX, signal)) {
           addRecords(totals, records)
           seen += BATCH
-          progress.show(Math.min(1, seen / total), totals.users)
+          progress.show(Math.min(1, seen / total), `${grouped(totals.users)} users`)
         }
       }
       const document = toStats(totals, !signal.aborted)

@@ -16,8 +16,9 @@
 -- include common.lua
 
 local record = ARGV[6] and redis.call('HMGET', key, 's:' .. ARGV[4], 'o:' .. ARGV[4]) or {}
-local device = record[1] and select(5, parse(record[1]))
-if device and device ~= ARGV[6] then return { 'device_mismatch', nowMs } end
+local gen, _, _, _, device = parse(record[1] or '')
+-- An imported session that is not refreshed yet may have no device.
+if device and device ~= ARGV[6] and (device ~= '-' or gen > 0) then return { 'device_mismatch', nowMs } end
 if record[2] and record[2] ~= ARGV[7] then return { 'client_mismatch', nowMs } end
 
 local others, revoked = {}, false

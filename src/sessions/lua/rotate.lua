@@ -2,7 +2,8 @@
 -- rotate.lua: decides refreshes by rotation-rule.lua and writes the results, in one atomic step. One server gets all refreshes
 -- of a turn of the service's event loop together; in a Cluster, each refresh comes alone.
 --
--- The caller has verified the tokens' signatures: this service once issued sid, gen and exp.
+-- The caller has verified the tokens' signatures: this service once issued sid, gen and exp. Generation 0 is the legacy token of an
+-- imported session.
 --
 -- KEYS       the record of each refresh; a record may come several times
 -- ARGV[1..2] see common.lua
@@ -44,8 +45,9 @@ local function decide (sid, gen, exp, device, attempt, proved, shared, client)
     return redis.error_reply('ERR the record ' .. key .. ' is damaged')
   end
 
-  -- Checked first: without the device a stolen token can neither refresh nor end the session.
-  if device ~= owner then return { 'device_mismatch' } end
+  -- Checked first: without the device a stolen token can neither refresh nor end the session. An imported session without a device
+  -- gets the device of its first refresh.
+  if device ~= owner and (owner ~= '-' or current > 0) then return { 'device_mismatch' } end
 
   local last, mark, ownIdle, ownAbsolute, ownClient, jkt = '-'
   if rest ~= '' then
@@ -59,7 +61,7 @@ local function decide (sid, gen, exp, device, attempt, proved, shared, client)
   local isRepeat = jkt or attempt ~= '-' and attempt == last
   local outcome = rotationOf(gen, exp, current, created, rotated, expires, absolute, window, isRepeat)
   -- A browser has one cookie for all its tabs. A rotation for each of them would leave those that sent an older cookie two behind.
-  if outcome == 'rotated' and shared == '+' and math.abs(now - rotated) < window then outcome = 'retried' end
+  if outcome == 'rotated' and shared == '+' and current > 0 and math.abs(now - rotated) < window then outcome = 'retried' end
   if outcome == 'expired' or outcome == 'reused' then
     remove(sid, outcome == 'reused' and 'reuse' or 'expired')
     settle(liveSessions())
