@@ -39,7 +39,7 @@ local function import (fields)
   if expires <= now then return { 'expired' } end
 
   local live = liveSessions()
-  if loggedOutAt and created < loggedOutAt then return { 'logged_out' } end
+  if loggedOutAt and fields[4] ~= '' and created < loggedOutAt then return { 'logged_out' } end
   if #live >= cap then return { 'full' } end
   if #live == 0 then settle(live) end
 
