@@ -19,7 +19,7 @@ export function mutate ({ script, from, to }: Mutant): Edit {
 
 const rotate: Array<[string, string]> = [
   ['if not record[1] then', 'if not record[2] then'],
-  ['if device ~= owner then', 'if false then'],
+  ['if device ~= owner and (owner ~= \'-\' or current > 0) then', 'if false then'],
   ["outcome == 'reused' and 'reuse' or 'expired'", "outcome == 'reused' and 'reuse' or 'logout'"],
   ["outcome == 'reused' and 'reuse' or 'expired'", "outcome == 'reused' and 'logout' or 'expired'"],
   ["if outcome == 'expired' or outcome == 'reused' then", "if outcome == 'reused' then"],
