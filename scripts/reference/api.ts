@@ -27,6 +27,7 @@ interface Schema {
 /** What a request of each security scheme has. */
 const credentials: Record<string, string> = {
   internalApiKey: '`Authorization: Bearer <key>`',
+  accessToken: '`Authorization: Bearer <access token>`',
   gatewayApiKey: '`X-Internal-Api-Key: <key>`',
   refreshCookie: 'the cookie `__Host-refresh`'
 }
@@ -38,7 +39,7 @@ export function apiPage (api: Api): string {
   const sections = api.tags.map(({ name, description }) =>
     [`## ${name}`, description, ...operations.filter(({ tags }) => tags.includes(name)).map(operation => section(operation, api))].join('\n\n'))
   return page('HTTP API', 'docs/openapi.json',
-    'Every route of both listeners. The routes of the tags Refresh and OAuth and the public keys are on the public listener, all others on the internal ' +
+    'Every route of both listeners. The routes of the tags Refresh, OAuth and Devices and the public keys are on the public listener, all others on the internal ' +
     'one. [openapi.json](../openapi.json) has the schemas, for tools; the internal listener serves it as an interactive page at `/docs`.',
     sections.join('\n\n'))
 }

@@ -69,7 +69,7 @@ export interface Refreshed {
 }
 
 /** Refreshes and ends sessions for clients; knows no app. */
-export interface Core extends Pick<CoreOptions, 'store' | 'tokens' | 'jwks'> {
+export interface Core extends Pick<CoreOptions, 'store' | 'tokens' | 'jwks' | 'limits'> {
   /**
    * Exchanges a refresh token for new tokens. `request` is the client's, if there is one.
    * @throws RefreshRefused, TurnedAway, StoreUnavailable.
@@ -121,6 +121,7 @@ export function createCore (options: CoreOptions): Core {
     store,
     tokens,
     jwks,
+    limits,
     tokensOf,
 
     async refresh ({ deviceId, refreshToken, idempotencyKey, clientId, shared }, request) {

@@ -94,7 +94,7 @@ export function createErrorHandler ({ turnedAway, refused, count, refusedToken }
       return status === 400 && answerRefused !== undefined ? answerRefused(reply) : answer()
     }
     if (status === 500) {
-      const isOneOfMany = counts !== undefined && err instanceof StoreUnavailable && !turnedAway.count('redis')
+      const isOneOfMany = !explains && err instanceof StoreUnavailable && !turnedAway.count('redis')
       if (!isOneOfMany) request.log.error({ err, req: request }, 'request failed')
     } else if (explains && !(err instanceof AccessRefused)) {
       request.log.info({ code: err.code, caller: request.caller, req: request }, 'request refused')

@@ -24,11 +24,12 @@ export const servers: Record<Listener, { url: string, description: string }> = {
 }
 
 /** Settings with which a service has every route. */
-export const everyRoute = { OAUTH_ISSUER: 'http://localhost:3000', COOKIE_SESSIONS: 'on', DPOP: 'optional' }
+export const everyRoute = { OAUTH_ISSUER: 'http://localhost:3000', COOKIE_SESSIONS: 'on', DPOP: 'optional', DEVICE_ROUTES: 'on' }
 
 export const tags = [
   { name: 'Refresh', description: 'For clients: new tokens for a session, and its end.' },
   { name: 'OAuth', description: 'For OAuth clients, on the public listener: the same, with any OAuth library. Only with `OAUTH_ISSUER`.' },
+  { name: 'Devices', description: 'For users: list and end their own sessions. Only with `DEVICE_ROUTES`.' },
   { name: 'Sessions', description: 'For the login service and for support: open, list and end sessions.' },
   { name: 'Users', description: 'The profile that refreshes return, and everything stored about a user.' },
   { name: 'Tokens', description: 'For API services and gateways: check tokens, and find their users.' },
@@ -47,6 +48,11 @@ export const securitySchemes = {
     scheme: 'basic',
     description: 'The same keys, for OAuth libraries: the name of the key\'s caller as the user, the key as the password (RFC 6749, section 2.3.1). ' +
       'The caller of `INTERNAL_API_KEY` is `default`.'
+  },
+  accessToken: {
+    type: 'http',
+    scheme: 'bearer',
+    description: 'The access token of a session, `token` of a refresh.'
   },
   gatewayApiKey: {
     type: 'apiKey',

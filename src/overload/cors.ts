@@ -5,7 +5,7 @@ import type { FastifyInstance } from 'fastify'
 const MAX_AGE = 600
 
 const plain = { origin: true, preflight: false, exposedHeaders: 'Retry-After, X-Request-Id' }
-const preflight = { origin: true, methods: 'GET, POST', allowedHeaders: 'content-type, idempotency-key, dpop', maxAge: MAX_AGE, cacheControl: 'no-store' }
+const preflight = { origin: true, methods: 'GET, POST, DELETE', allowedHeaders: 'authorization, content-type, idempotency-key, dpop', maxAge: MAX_AGE, cacheControl: 'no-store' }
 const foreign = { origin: false }
 
 /**

@@ -70,6 +70,8 @@ export interface RefreshTokensOptions {
   corsOrigins?: Texts | undefined
   /** Where the endpoint is; default `{ prefix: '/api/ps' }`. `false`: nowhere, and no OAuth. */
   routes?: { prefix?: string | undefined } | false | undefined
+  /** Routes with which users list and end their own sessions, under `/sessions` of the prefix; default `off`. */
+  deviceRoutes?: 'off' | 'on' | undefined
   /** Name of the decorator; default `sessions`. */
   decoratorName?: string | undefined
   /** More claims for each access token; they replace stored claims of the same name. */
@@ -95,7 +97,8 @@ const variables = [
   'REFRESH_TOKEN_SECRETS', 'ACCESS_TOKEN_SECRETS', 'ACCESS_TOKEN_PRIVATE_KEYS', 'ACCESS_TOKEN_FORMAT', 'ACCESS_TOKEN_AUDIENCE',
   'ACCESS_TOKEN_CLAIMS', 'ACCESS_TOKEN_TTL', 'JWT_ISSUER', 'REFRESH_IDLE_TTL', 'REFRESH_ABSOLUTE_TTL', 'REFRESH_RETRY_WINDOW',
   'LEGACY_TOKENS', 'MAX_SESSIONS_PER_USER', 'REDIS_PREFIX', 'REDIS_WAIT_REPLICAS', 'REDIS_CA_FILE', 'REDIS_CERT_FILE',
-  'REDIS_KEY_FILE', 'REDIS_SENTINEL_USERNAME', 'REDIS_SENTINEL_PASSWORD', 'OAUTH_ISSUER', 'DPOP', 'COOKIE_SESSIONS', 'COOKIE_SAME_SITE', 'CORS_ORIGINS'
+  'REDIS_KEY_FILE', 'REDIS_SENTINEL_USERNAME', 'REDIS_SENTINEL_PASSWORD', 'OAUTH_ISSUER', 'DPOP', 'COOKIE_SESSIONS', 'COOKIE_SAME_SITE', 'CORS_ORIGINS',
+  'DEVICE_ROUTES'
 ] as const satisfies ReadonlyArray<keyof Config>
 
 type CamelCase<Name extends string> = Name extends `${infer Head}_${infer Tail}` ? `${Lowercase<Head>}${Capitalize<CamelCase<Tail>>}` : Lowercase<Name>

@@ -1,4 +1,5 @@
 import type { FastifyInstance, FastifyPluginAsync } from 'fastify'
+import { deviceRoutes } from '../../routes/clients/devices.ts'
 import { keysRoute } from '../../routes/clients/keys.ts'
 import { logoutRoute } from '../../routes/clients/logout.ts'
 import { refreshRoute } from '../../routes/clients/refresh.ts'
@@ -22,15 +23,22 @@ export interface ClientRoutesOptions {
   config: SecretConfig
 }
 
+export interface ClientRoutesOptions {
+  core: Core
+  reporter: Reporter
+  config: Config
+}
+
 /**
- * Refresh and log-out in a scope of their own, with their own parser, validator and error handler. The hooks of the surrounding app
- * still run.
+ * Refresh, log-out and devices in a scope of their own, with their own parser, validator and error handler. The hooks of the surrounding
+ * app still run.
  */
 export const clientRoutes: FastifyPluginAsync<ClientRoutesOptions> = async (app, { core, reporter, config }) => {
   isolate(app, reporter)
   acceptOnlyJson(app)
   await app.register(refreshRoute, { prefix: '/refresh', core })
   await app.register(logoutRoute, { prefix: '/logout', core })
+  if (config.DEVICE_ROUTES === 'on') await app.register(deviceRoutes, { prefix: '/sessions', core })
   if (config.COOKIE_SESSIONS === 'on') await app.register(cookieRoutes, { prefix: '/session', core, config })
 }
 

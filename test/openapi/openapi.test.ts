@@ -62,8 +62,9 @@ t.test('it describes every body, on the listener that has it', async t => {
     const name = `${method} ${path}`
     const isInternal = path.startsWith('/internal/')
     const usesCookie = path.startsWith('/api/ps/session/')
-    t.equal(operation.security !== undefined, isInternal || usesCookie, `${name} wants the key when it is internal`)
-    t.equal('401' in operation.responses, isInternal || path.startsWith('/oauth/'), `${name} says so`)
+    const isOfDevices = path.startsWith('/api/ps/sessions')
+    t.equal(operation.security !== undefined, isInternal || usesCookie || isOfDevices, `${name} wants a key, a cookie or a token`)
+    t.equal('401' in operation.responses, isInternal || isOfDevices || path.startsWith('/oauth/'), `${name} says so`)
     t.equal('403' in operation.responses, (isInternal && path !== '/internal/verify') || usesCookie, `${name} says so, unless a gateway asks`)
     t.equal(new RegExp(` Needs the scope \`(${scopes.join('|')})\`\\.$`).test(operation.description!), isInternal, `${name} says which scope it needs`)
     const bodies = [operation.requestBody, ...Object.values(operation.responses)].flatMap(body => Object.values(body?.content ?? {}))

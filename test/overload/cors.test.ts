@@ -40,8 +40,8 @@ t.test('allows exactly the origins of CORS_ORIGINS', async t => {
     t.same(corsOf(asked.headers), {
       vary: 'Origin',
       'access-control-allow-origin': origin,
-      'access-control-allow-methods': 'GET, POST',
-      'access-control-allow-headers': 'content-type, idempotency-key, dpop',
+      'access-control-allow-methods': 'GET, POST, DELETE',
+      'access-control-allow-headers': 'authorization, content-type, idempotency-key, dpop',
       'access-control-max-age': '600'
     })
     const answered = await service.public.inject(post(origin))
