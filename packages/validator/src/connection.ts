@@ -1,5 +1,6 @@
-import { Cluster } from 'ioredis'
+import type { Cluster } from 'ioredis'
 import { createClient, whenReady, type ClientOptions, type RedisClient } from '../../../src/redis/client.ts'
+import { disconnect } from '../../../src/redis/subscriber.ts'
 import { watchReasons } from '../../../src/redis/connection-events.ts'
 import { parseRedisUrl } from '../../../src/settings/redis-url.ts'
 import { orUnavailable } from './errors.ts'
@@ -52,14 +53,4 @@ export function useClient (redis: RedisClient): Connection {
 /** Duck-typed: the caller may use another copy of ioredis. */
 export function isCluster (redis: RedisClient): redis is Cluster {
   return redis.isCluster
-}
-
-/** Disconnects, and resolves when the connection has ended. A frozen server delays the end by `disconnectTimeout`. */
-export async function disconnect (redis: RedisClient): Promise<void> {
-  if (redis.status === 'end') return
-  const ended = new Promise<void>(resolve => { redis.once('end', resolve) })
-  // Without a connection ioredis only stops its reconnection timer and emits no event.
-  const connected = redis instanceof Cluster ? redis.nodes().length > 0 : redis.status !== 'reconnecting'
-  redis.disconnect()
-  if (connected) await ended
 }
