@@ -8,6 +8,7 @@ const rooms = [
   ['routes', '^routes/'],
   ['plugins', '^plugins/'],
   ['oauth', '^src/oauth/'],
+  ['console', '^src/console/'],
   ['core', '^src/core/'],
   ['cookies', '^src/cookies/'],
   ['listener', '^src/client-errors\\.ts$'],

@@ -16,6 +16,8 @@ export interface Metrics {
   logouts: Record<LogoutOutcome, number>
   requests: Histogram
   unmatched: Record<Listener, number>
+  /** Durations of the calls of Redis. */
+  scripts: Histogram
   /** Passed to the store of each listener. */
   observeScript: ScriptObserver
   /** ioredis client of each listener; its status is `ready` while it can be used. */
@@ -31,13 +33,15 @@ export interface Metrics {
 export function createMetrics (health: Health, log: { readonly dropped: number } = { dropped: 0 }): Metrics {
   const registry = new Registry()
   const { refreshes, logouts, requests, unmatched, connected, reconnects, clock, ready, unknownKeys, logDropped } = definitions
+  const scripts = createHistogram(registry, definitions.scripts)
   const metrics: Metrics = {
     registry,
     refreshes: createCounts(registry, refreshes),
     logouts: createCounts(registry, logouts),
     requests: createHistogram(registry, requests),
     unmatched: createCounts(registry, unmatched),
-    observeScript: createScriptObserver(registry),
+    scripts,
+    observeScript: createScriptObserver(registry, scripts),
     connections: new Map(),
     reconnects: createCounts(registry, reconnects),
     unknownKeys: 0,

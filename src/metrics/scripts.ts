@@ -3,17 +3,16 @@ import { eachEnd, isOpened, type EndObserver } from '#src/sessions/replies'
 import type { ScriptObserver, ScriptResult } from '#src/sessions/runner'
 import type { ScriptName } from '#src/sessions/scripts'
 import { definitions } from './definitions.ts'
-import { addSeries, createCounts, createHistogram, observe, type Series } from './instruments.ts'
+import { addSeries, createCounts, observe, type Histogram, type Series } from './instruments.ts'
 
 /**
  * Observes a store's calls: their durations, and the sessions they open and end. A refresh that shared a command with others
  * counts as one call, of the command's duration. The series of a script and a result appears with the first such call.
  */
-export function createScriptObserver (registry: Registry): ScriptObserver {
-  const { opened, ended, scripts } = definitions
+export function createScriptObserver (registry: Registry, histogram: Histogram): ScriptObserver {
+  const { opened, ended } = definitions
   const openedTotal = new Counter({ ...opened, registers: [registry] })
   const endedTotals = createCounts(registry, ended)
-  const histogram = createHistogram(registry, scripts)
   const all: Partial<Record<ScriptName, Partial<Record<ScriptResult, Series>>>> = {}
   const countEnd: EndObserver = reason => { endedTotals[reason]++ }
   return (command, seconds, result, reply) => {

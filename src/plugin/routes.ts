@@ -26,7 +26,7 @@ export interface ClientRoutesOptions {
 export interface ClientRoutesOptions {
   core: Core
   reporter: Reporter
-  config: Config
+  config: SecretConfig
 }
 
 /**

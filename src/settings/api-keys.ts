@@ -1,6 +1,6 @@
 /**
- * What a key of the internal API permits. `oauth`: to be a confidential client of the OAuth routes. `console` is reserved for a console
- * and permits no call yet.
+ * What a key of the internal API permits. `oauth`: to be a confidential client of the OAuth routes. `console`: to log in to the console,
+ * and to see and end sessions there.
  */
 export const scopes = ['open', 'read', 'revoke', 'profile', 'introspect', 'oauth', 'console'] as const
 
