@@ -104,7 +104,7 @@ export function loadConfig (environment: NodeJS.ProcessEnv = process.env): Confi
  * @throws StartError as `loadConfig` does, and when production has no `REDIS_URL`: production has no embedded Redis.
  */
 export function loadStoreConfig (environment: NodeJS.ProcessEnv = process.env, ...others: Array<keyof Config>): Config {
-  const names = ['DATA_DIR', ...others]
+  const names = ['DATA_DIR', 'EVENTS_STREAM', ...others]
   const config = loadConfig(Object.fromEntries(Object.entries(environment).filter(([name]) => name.startsWith('REDIS_') || names.includes(name))))
   if (environment.NODE_ENV?.trim() !== 'production') return config
   if (config.REDIS_URL === undefined) throw new StartError(isRequired('REDIS_URL'))

@@ -6,7 +6,7 @@ import type { Config, RunnableConfig } from './environment.ts'
 /** The part of the configuration with Redis's address, our login, and the features that need Redis. */
 export type RedisConfig = Pick<RunnableConfig, 'REDIS_URL' | 'REDIS_PREFIX'> & Partial<Pick<RunnableConfig,
   'REDIS_CA_FILE' | 'REDIS_CERT_FILE' | 'REDIS_KEY_FILE' | 'REDIS_SENTINEL_USERNAME' | 'REDIS_SENTINEL_PASSWORD' |
-  'REDIS_WAIT_REPLICAS' | 'RATE_LIMIT_PER_ADDRESS' | 'RATE_LIMIT_PER_SESSION'>>
+  'REDIS_WAIT_REPLICAS' | 'RATE_LIMIT_PER_ADDRESS' | 'RATE_LIMIT_PER_SESSION' | 'EVENTS_STREAM'>>
 
 /** The options of `connectRedis`. Reads the PEM files. */
 export function redisOptions (config: RedisConfig) {
@@ -19,6 +19,7 @@ export function redisOptions (config: RedisConfig) {
     needs: {
       prefix: config.REDIS_PREFIX,
       waitsForReplicas: (config.REDIS_WAIT_REPLICAS ?? 0) > 0,
+      streamsEvents: config.EVENTS_STREAM === 'on',
       limitsRates: rates.some(rate => parseRate(rate) !== undefined)
     }
   }
@@ -31,7 +32,8 @@ export function sessionOptions (config: Config) {
     idleTtl: config.REFRESH_IDLE_TTL,
     absoluteTtl: config.REFRESH_ABSOLUTE_TTL,
     retryWindow: config.REFRESH_RETRY_WINDOW,
-    maxSessionsPerUser: config.MAX_SESSIONS_PER_USER
+    maxSessionsPerUser: config.MAX_SESSIONS_PER_USER,
+    eventsStream: config.EVENTS_STREAM === 'on'
   }
 }
 

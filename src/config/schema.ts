@@ -84,6 +84,7 @@ export const Environment = Type.Object({
   COOKIE_SAME_SITE: Type.Union(['strict', 'lax'].map(mode => Type.Literal(mode)), { default: 'strict', description: 'strict or lax' }),
   LEGACY_TOKENS: Type.Union(['off', 'on'].map(mode => Type.Literal(mode)), { default: 'off', description: 'off or on' }),
   DEVICE_ROUTES: Type.Union(['off', 'on'].map(mode => Type.Literal(mode)), { default: 'off', description: 'off or on' }),
+  EVENTS_STREAM: Type.Union(['off', 'on'].map(mode => Type.Literal(mode)), { default: 'off', description: 'off or on' }),
   SHUTDOWN_DELAY: Type.Number({ default: 0, minimum: 0, maximum: 600, description: 'seconds from 0 to 600' }),
   DATA_DIR: Type.String({ default: '.data', description: 'the path of a folder' }),
   LOG_LEVEL: Type.Union(

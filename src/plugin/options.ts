@@ -72,6 +72,8 @@ export interface RefreshTokensOptions {
   routes?: { prefix?: string | undefined } | false | undefined
   /** Routes with which users list and end their own sessions, under `/sessions` of the prefix; default `off`. */
   deviceRoutes?: 'off' | 'on' | undefined
+  /** Appends the events of sessions to a Redis Stream; default `off`. */
+  eventsStream?: 'off' | 'on' | undefined
   /** Name of the decorator; default `sessions`. */
   decoratorName?: string | undefined
   /** More claims for each access token; they replace stored claims of the same name. */
@@ -98,7 +100,7 @@ const variables = [
   'ACCESS_TOKEN_CLAIMS', 'ACCESS_TOKEN_TTL', 'JWT_ISSUER', 'REFRESH_IDLE_TTL', 'REFRESH_ABSOLUTE_TTL', 'REFRESH_RETRY_WINDOW',
   'LEGACY_TOKENS', 'MAX_SESSIONS_PER_USER', 'REDIS_PREFIX', 'REDIS_WAIT_REPLICAS', 'REDIS_CA_FILE', 'REDIS_CERT_FILE',
   'REDIS_KEY_FILE', 'REDIS_SENTINEL_USERNAME', 'REDIS_SENTINEL_PASSWORD', 'OAUTH_ISSUER', 'DPOP', 'COOKIE_SESSIONS', 'COOKIE_SAME_SITE', 'CORS_ORIGINS',
-  'DEVICE_ROUTES'
+  'DEVICE_ROUTES', 'EVENTS_STREAM'
 ] as const satisfies ReadonlyArray<keyof Config>
 
 type CamelCase<Name extends string> = Name extends `${infer Head}_${infer Tail}` ? `${Lowercase<Head>}${Capitalize<CamelCase<Tail>>}` : Lowercase<Name>

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import type { Redis } from 'ioredis'
-import { eventsChannel, userKey } from './records.ts'
+import { eventsChannel, eventStreamKey, userKey } from './records.ts'
 import { isCluster, type RedisClient } from './client.ts'
 import { addressOf, mastersOf } from './topology.ts'
 
@@ -22,6 +22,7 @@ export interface Needs {
   prefix: string
   waitsForReplicas?: boolean
   limitsRates?: boolean
+  streamsEvents?: boolean
 }
 
 /**
@@ -72,7 +73,7 @@ function checkPolicy (memory: string, place: string): Finding[] {
 }
 
 /** The commands that the service and its scripts run. */
-export function neededCommands ({ prefix, waitsForReplicas, limitsRates }: Needs): Command[] {
+export function neededCommands ({ prefix, waitsForReplicas, limitsRates, streamsEvents }: Needs): Command[] {
   const key = userKey(prefix, 1)
   const commands: Command[] = [
     ['EVALSHA', '', '1', key],
@@ -88,6 +89,7 @@ export function neededCommands ({ prefix, waitsForReplicas, limitsRates }: Needs
   if (waitsForReplicas) commands.push(['WAIT', '1', '1'])
   // A rate limiter that can't count silently admits every request.
   if (limitsRates) commands.push(['INCR', key], ['PEXPIRE', key, '1'], ['PTTL', key])
+  if (streamsEvents) commands.push(['XADD', eventStreamKey(prefix), '*', 'type', ''])
   return commands
 }
 

@@ -41,6 +41,11 @@ export function importedSessionId (tokenHash: string): string {
   return hash('sha256', `refresh-token-service import ${tokenHash}`, 'buffer').subarray(0, 16).toString('base64url')
 }
 
+/** The stream of events that `EVENTS_STREAM` turns on. */
+export function eventStreamKey (prefix: string): string {
+  return `${prefix}meta:events`
+}
+
 /** 128 random bits, base64url: 22 characters. */
 export function newSessionId (): string {
   return randomBytes(16).toString('base64url')

@@ -1,12 +1,14 @@
+import { NotReplicated } from '#src/errors'
 import type { RedisClient } from '#src/redis/client'
 import { inBatches } from './batches.ts'
 import { createCommands, type CommandOptions, type Credentials, type NewSession, type Presentation, type PresentedToken, type ProfileChange } from './commands.ts'
+import { createEventStream, type Append } from './event-stream.ts'
 import { newSessionId } from '#src/redis/records'
 import type { UserId } from '#src/tokens/user-id'
 import {
   toFound, toImportedUsers, toLogOut, toOpened, toRevoked, toRevokedIds, toRotations, toStoredUser, toSummaries, toUpdated,
   type FoundSession, type LiveSession, type LogOut, type RefreshableSession, type Rotation, type SessionSummary,
-  type StoredUser
+  type StoredUser, type UnreplicatedError
 } from './replies.ts'
 import { createRunner, TIMEOUT, type Runner, type ScriptObserver } from './runner.ts'
 import { createServers, type RedisClock } from './servers.ts'
@@ -19,6 +21,8 @@ const LOOKUP_TIMEOUT = 250
 export interface SessionStoreOptions extends CommandOptions {
   /** Sends writes that must survive a failover over a separate client, and waits until `replicas` replicas have them. */
   waitForReplicas?: { redis: RedisClient, replicas: number } | undefined
+  /** Appends openings, ends and changed profiles to a stream, before the call resolves. */
+  eventsStream?: boolean
   /** For metrics. */
   observe?: ScriptObserver | undefined
 }
@@ -86,22 +90,39 @@ export function createSessionStore (redis: RedisClient, options: SessionStoreOpt
   const { prefix, waitForReplicas, observe } = options
   const commands = createCommands(options)
   const servers = createServers(redis, createClock)
-  const { run, probe } = createRunner(servers, prefix, observe)
+  const append = options.eventsStream === true ? createEventStream(redis, prefix) : undefined
+  const { run: runOnce, probe } = createRunner(servers, prefix, observe)
+  const run = appending(runOnce, append)
   const rotateInBatch = inBatches<Presentation, Rotation>(servers.batchSize, async presentations =>
     toRotations(await run(commands.rotate(presentations)), presentations))
-  const { run: runAndWait, confirm } = waitForReplicas === undefined ? { run } : createWaitingRunner(waitForReplicas)
+  const { run: runAndWait, confirm } = waitForReplicas === undefined ? { run, confirm: undefined } : createWaitingRunner(waitForReplicas)
 
   function createWaitingRunner ({ redis, replicas }: NonNullable<typeof waitForReplicas>): Pick<Runner, 'run'> & { confirm: Confirm } {
     const servers = createServers(redis, createClock, redis => defineWaitingScripts(redis, replicas))
     // Drops the reply: the session has been counted already.
     const uncounted = createRunner(servers, prefix, (command, seconds, result) => observe?.(command, seconds, result))
     const confirm = createConfirm(async (userId, sid, ms) => await uncounted.run(commands.revoke(userId, sid, 'reuse'), ms))
-    return { ...createRunner(servers, prefix, observe), confirm }
+    return { run: appending(createRunner(servers, prefix, observe).run, append), confirm }
   }
 
   return forCaller(CLIENT, {
     options, run, runAndWait, confirm, rotateInBatch, probe, takeClockAhead: servers.takeAhead, release: servers.release
   })
+}
+
+/** Appends the events of each command before its call resolves, also of a change that too few replicas have. */
+function appending (run: Runner['run'], append: Append | undefined): Runner['run'] {
+  if (append === undefined) return run
+  return async (command, ms) => {
+    try {
+      const reply = await run(command, ms)
+      await append(command, reply)
+      return reply
+    } catch (err) {
+      if (err instanceof NotReplicated) await append(command, (err as Error as UnreplicatedError).reply)
+      throw err
+    }
+  }
 }
 
 /** The parts of a store that all callers share. */

@@ -41,6 +41,7 @@ t.test('has the documented defaults', async t => {
     COOKIE_SAME_SITE: 'strict',
     LEGACY_TOKENS: 'off',
     DEVICE_ROUTES: 'off',
+    EVENTS_STREAM: 'off',
     SHUTDOWN_DELAY: 0,
     DATA_DIR: '.data',
     LOG_LEVEL: 'info',

@@ -34,9 +34,10 @@ const commands: Row[] = [
   [['MIGRATE', '127.0.0.1', '1', 'rt:1', '0', '1']], [['MOVE', 'rt:1', '1']], [['SORT', 'rt:1']], [['PERSIST', 'rt:1']],
   [['HGET', 'rt:1', 'role'], 'reader', 'ops'], [['HGETALL', 'rt:1'], 'service', 'ops'], [['HSET', 'rt:1', 'role', 'ADMIN'], 'service', 'ops'],
   [['HDEL', 'rt:1', 'role'], 'service', 'ops'], [['DEL', 'rt:1'], 'service', 'ops'], [['INCR', 'rt:limit:session:a'], 'service'],
+  [['XADD', 'rt:meta:events', '*', 'type', ''], 'service', 'ops'], [['XADD', 'orders', '*', 'type', '']], [['XREAD', 'STREAMS', 'rt:meta:events', '0']],
   // Channels.
   [['PUBLISH', 'orders', ''], 'sentinel'], [['PUBLISH', 'rt:events', ''], 'service', 'ops', 'sentinel'],
-  [['SUBSCRIBE', 'orders'], 'sentinel'], [['SUBSCRIBE', 'rt:events'], 'reader', 'sentinel'], [['PSUBSCRIBE', '*']], [['PUBSUB', 'CHANNELS']],
+  [['SUBSCRIBE', 'orders'], 'sentinel'], [['SUBSCRIBE', 'rt:events'], 'service', 'reader', 'sentinel'], [['PSUBSCRIBE', '*']], [['PUBSUB', 'CHANNELS']],
   [['SSUBSCRIBE', 'orders']], [['SPUBLISH', 'orders', '']],
   // Destructive commands.
   [['FLUSHALL']], [['FLUSHDB']], [['SWAPDB', '0', '1']], [['SHUTDOWN']], [['DEBUG', 'SLEEP', '0']], [['DEBUG', 'OBJECT', 'rt:1']],

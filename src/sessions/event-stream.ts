@@ -1,0 +1,51 @@
+import { StoreUnavailable } from '#src/errors'
+import { withoutArguments } from '#src/log/redact'
+import type { RedisClient } from '#src/redis/client'
+import { eventStreamKey } from '#src/redis/records'
+import { withTimeout } from '#src/timeout'
+import { userIdJson } from '#src/tokens/user-id'
+import type { Command } from './commands.ts'
+import { eachEnd, isOpened, toUpdated, type Reply } from './replies.ts'
+
+/** Events that the stream keeps; Redis may keep a few more. At some 150 bytes each, the stream needs 15 MB. */
+export const MAX_EVENTS = 100_000
+
+/** Milliseconds that Redis has to append, within the second of the request. */
+const TIMEOUT = 250
+
+/** Fields and values of an entry. */
+type Entry = string[]
+
+/**
+ * Appends the events of a command to the stream. Returns `undefined` if there are none, as for every successful refresh.
+ * The promise rejects with `StoreUnavailable`, so that the request is answered 500.
+ */
+export type Append = (command: Command, reply: Reply) => Promise<void> | undefined
+
+/**
+ * Appends openings, ends and changed profiles to one stream, before the request is answered. In a Cluster the stream is on another server
+ * than most users, so no script can append in the step of the change.
+ */
+export function createEventStream (redis: RedisClient, prefix: string): Append {
+  const key = eventStreamKey(prefix)
+  const add = async (entry: Entry): Promise<unknown> => await redis.xadd(key, 'MAXLEN', '~', MAX_EVENTS, '*', ...entry)
+
+  return (command, reply) => {
+    const entries = entriesOf(command, reply)
+    if (entries.length === 0) return undefined
+    return withTimeout(Promise.all(entries.map(add)), TIMEOUT, () => { throw new Error(`no answer within ${TIMEOUT} ms`) })
+      .then(() => {}, (err: Error) => { throw new StoreUnavailable(`the event stream: ${withoutArguments(err.message)}`) })
+  }
+}
+
+function entriesOf (command: Command, reply: Reply): Entry[] {
+  const { script, users, caller, opens } = command
+  const entries: Entry[] = []
+  eachEnd(command, reply, (reason, sid, userId) => {
+    entries.push(['type', 'ended', 'reason', reason, 'id', String(userIdJson(userId)), 'sid', sid, 'caller', caller])
+  })
+  const id = String(userIdJson(users[0]!))
+  if (isOpened(reply)) entries.push(['type', 'opened', 'id', id, 'sid', opens!, 'caller', caller])
+  if (script === 'update-profile' && toUpdated(reply)) entries.push(['type', 'profile', 'id', id, 'caller', caller])
+  return entries
+}

@@ -1,0 +1,128 @@
+import { connect, createServer, type AddressInfo, type Socket } from 'node:net'
+import { once } from 'node:events'
+import t, { type Test } from 'tap'
+import { apiKey, build, claimsOf, environment, postSession, startRedis, startService, topology, type Service } from '../support/helper.ts'
+
+/** `EVENTS_STREAM`: an answered change is in the stream; a process that dies at any point makes no answered change without its event. */
+
+t.setTimeout(120_000)
+
+const redis = await startRedis(t)
+
+/** The entries of the stream, as objects. */
+async function events (prefix: string): Promise<Array<Record<string, string>>> {
+  for (const client of redis.clients) {
+    const entries = await client.xrange(`${prefix}meta:events`, '-', '+').catch(() => [])
+    if (entries.length > 0) return entries.map(([, fields]) => toObject(fields))
+  }
+  return []
+}
+
+function toObject (fields: string[]): Record<string, string> {
+  return Object.fromEntries(fields.flatMap((name, i) => i % 2 === 0 ? [[name, fields[i + 1]!]] : []))
+}
+
+const on = { EVENTS_STREAM: 'on', REFRESH_RETRY_WINDOW: '0' }
+
+t.test('appends openings, ends with their reason and changed profiles, and nothing for a refresh', async t => {
+  const service: Service = await build(t, redis, on)
+  const prefix = service.config.REDIS_PREFIX
+  const first = await service.open({ deviceId: 'phone' })
+  const second = await service.open({ deviceId: 'phone' })
+  const { refreshToken } = (await service.refresh(second.refreshToken, 'phone')).json()
+  t.equal((await events(prefix)).length, 3)
+  await service.call('PATCH', '/internal/users/1', { role: 'ADMIN' })
+  await service.call('PATCH', '/internal/users/9', { role: 'ADMIN' })
+  t.equal((await service.refresh(second.refreshToken, 'phone')).statusCode, 400)
+  t.equal((await service.refresh(refreshToken, 'phone')).statusCode, 400)
+  const text = await service.open({ userId: 'user_01', deviceId: 'phone' })
+  await service.call('DELETE', '/internal/users/user_01/sessions')
+  const [a, b, c] = [first, second, text].map(({ token }) => claimsOf(token).sid)
+  t.same(await events(prefix), [
+    { type: 'opened', id: '1', sid: a, caller: 'default' },
+    { type: 'ended', reason: 'replaced', id: '1', sid: a, caller: 'default' },
+    { type: 'opened', id: '1', sid: b, caller: 'default' },
+    { type: 'profile', id: '1', caller: 'default' },
+    { type: 'ended', reason: 'reuse', id: '1', sid: b, caller: 'client' },
+    { type: 'opened', id: '"user_01"', sid: c, caller: 'default' },
+    { type: 'ended', reason: 'logout', id: '"user_01"', sid: c, caller: 'default' }
+  ])
+})
+
+t.test('is off by default', async t => {
+  const service = await build(t, redis)
+  await service.open()
+  t.same(await events(service.config.REDIS_PREFIX), [])
+})
+
+t.test('a change whose event can\'t be appended is answered 500', async t => {
+  const service = await build(t, redis, on)
+  const prefix = service.config.REDIS_PREFIX
+  const { token } = await service.open()
+  // Another server of a Cluster refuses.
+  for (const client of redis.clients) await client.set(`${prefix}meta:events`, 'no stream').catch(() => {})
+  t.equal((await service.call('DELETE', `/internal/users/1/sessions/${claimsOf(token).sid}`)).statusCode, 500)
+  t.match(service.log.find(({ msg }) => msg === 'request failed'), { err: { message: /the event stream/ } })
+})
+
+/** The moments of a change, as the bytes between service and Redis show them. */
+const points = ['before the script', 'after the script', 'before the append', 'after the append', 'after the answer'] as const
+
+if (topology === 'single') {
+  for (const point of points) {
+    t.test(`a process killed ${point}`, async t => {
+      let kill = (): void => {}
+      const isArmed = (text: string, moment: typeof point): boolean => moment === point && armed && text !== ''
+      let armed = false
+      const url = await startFilter(t, (sent, moment) => {
+        const what = /xadd/i.test(sent) ? 'append' : /eval/i.test(sent) ? 'script' : ''
+        const isHit = what !== '' && isArmed(sent, `${moment} the ${what}` as typeof point)
+        if (isHit) kill()
+        return !isHit
+      })
+      const env = environment(url, { ...on, LOG_LEVEL: 'info' })
+      const service = await startService(t, env)
+      kill = () => { service.child.kill('SIGKILL') }
+      const { token } = await postSession(service.internalUrl)
+      const { sid } = claimsOf(token)
+      armed = true
+      const answer = await fetch(`${service.internalUrl}/internal/users/1/sessions/${sid}`, {
+        method: 'DELETE', headers: { Authorization: `Bearer ${apiKey}` }
+      }).then(({ status }) => status, () => undefined)
+      kill()
+      await service.exited
+
+      const isEnded = await redis.client.hget(`${env.REDIS_PREFIX}1`, `s:${sid}`) === null
+      const isInStream = (await events(env.REDIS_PREFIX!)).some(event => event.type === 'ended' && event.sid === sid)
+      t.same({ answer, isEnded, isInStream }, {
+        'before the script': { answer: undefined, isEnded: false, isInStream: false },
+        'after the script': { answer: undefined, isEnded: true, isInStream: false },
+        'before the append': { answer: undefined, isEnded: true, isInStream: false },
+        'after the append': { answer: undefined, isEnded: true, isInStream: true },
+        'after the answer': { answer: 204, isEnded: true, isInStream: true }
+      }[point])
+    })
+  }
+}
+
+/** A proxy to Redis that asks `passes` before it forwards what the service sends, and before it forwards the answer to that. */
+async function startFilter (t: Test, passes: (sent: string, moment: 'before' | 'after') => boolean): Promise<string> {
+  const socketPath = /^redis\+socket:\/\/(.*)$/.exec(redis.url)![1]!
+  const sockets = new Set<Socket>()
+  const server = createServer(client => {
+    const upstream = connect(socketPath)
+    let sent = ''
+    for (const socket of [client, upstream]) sockets.add(socket.on('error', () => {}))
+    client.on('data', data => {
+      sent = data.toString('latin1')
+      if (passes(sent, 'before')) upstream.write(data)
+    }).on('close', () => upstream.destroy())
+    upstream.on('data', data => { if (passes(sent, 'after')) client.write(data) }).on('close', () => client.destroy())
+  }).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  t.teardown(() => {
+    server.close()
+    for (const socket of sockets) socket.destroy()
+  })
+  return `redis://127.0.0.1:${(server.address() as AddressInfo).port}`
+}
