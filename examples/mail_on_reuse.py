@@ -36,7 +36,7 @@ def handle(client, entry_id, event):
 
 
 def main():
-    client = redis.Redis.from_url(os.environ["REDIS_URL"], decode_responses=True)
+    client = redis.Redis.from_url(os.environ["REDIS_URL"], decode_responses=True, socket_timeout=30)
     try:
         client.xgroup_create(STREAM, GROUP, id="0", mkstream=True)
     except redis.ResponseError as error:
@@ -45,7 +45,7 @@ def main():
     while True:
         _, left, *_ = client.xautoclaim(STREAM, GROUP, CONSUMER, TAKE_OVER, "0", count=10)
         fresh = client.xreadgroup(GROUP, CONSUMER, {STREAM: ">"}, count=10, block=5000)
-        for entry_id, event in left + [entry for _, entries in fresh for entry in entries]:
+        for entry_id, event in left + [entry for _, entries in fresh or [] for entry in entries]:
             handle(client, entry_id, event)
 
 
