@@ -6,6 +6,8 @@ import { pipeline } from 'node:stream'
 const files = {
   '/': ['page/index.html', 'text/html'],
   '/page.js': ['page/page.js', 'text/javascript'],
+  '/follow.js': ['page/follow.js', 'text/javascript'],
+  '/page.css': ['page/page.css', 'text/css'],
   '/refresh-token-client.js': ['../packages/client/dist/index.js', 'text/javascript']
 }
 

@@ -23,6 +23,13 @@ async function authenticate (email, password) {
   return timingSafeEqual(user.hash, await hash(password, user.salt)) ? { ...user, authenticatedAt } : undefined
 }
 
+/** A name by which users know the device again: "Firefox on Linux". */
+function labelOf (agent = '') {
+  const browser = /Edg|OPR|Firefox|Chrome|Safari/.exec(agent)?.[0] ?? 'A browser'
+  const system = /Android|iPhone|iPad|Windows|Mac OS|Linux/.exec(agent)?.[0]
+  return system === undefined ? browser : `${browser} on ${system}`
+}
+
 async function openSession (session) {
   const response = await fetch(`${INTERNAL_URL}/internal/sessions`, {
     method: 'POST',
@@ -44,7 +51,7 @@ app.post('/login', { schema }, async (request, reply) => {
   const user = await authenticate(request.body.email, request.body.password)
   if (user === undefined) return reply.code(401).send({ code: 401, message: 'Unauthorized' })
   const { id: userId, email, role, authenticatedAt } = user
-  const opened = await openSession({ userId, email, role, authenticatedAt, deviceId: request.body.deviceId })
+  const opened = await openSession({ userId, email, role, authenticatedAt, deviceId: request.body.deviceId, label: labelOf(request.headers['user-agent']) })
   return reply.header('Cache-Control', 'no-store').send(opened)
 })
 

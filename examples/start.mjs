@@ -42,7 +42,7 @@ async function run (file, env, ready) {
 }
 
 async function start () {
-  const service = await run('../dist/src/server.js', { PORT: '0', INTERNAL_PORT: '0', DATA_DIR, ACCESS_TOKEN_TTL }, 'refresh-token-service is ready')
+  const service = await run('../dist/src/server.js', { PORT: '0', INTERNAL_PORT: '0', DATA_DIR, ACCESS_TOKEN_TTL, DEVICE_ROUTES: 'on' }, 'refresh-token-service is ready')
   const secrets = await readFile(`${DATA_DIR}/secrets.env`, 'utf8')
   const { ACCESS_TOKEN_SECRETS, INTERNAL_API_KEY } = Object.fromEntries(secrets.split('\n').map(line => line.split(/=(.*)/)))
   const validation = { PORT: '0', REDIS_URL: `redis+socket://${pathToFileURL(`${DATA_DIR}/redis/redis.sock`).pathname}`, ACCESS_TOKEN_SECRETS }

@@ -1,4 +1,5 @@
 import { createSession, webStorage } from './refresh-token-client.js'
+import { follow } from './follow.js'
 
 // The tokens are in localStorage, which all tabs share and every script of this origin can read: an injected script (XSS) could
 // steal them. Hence the page's Content-Security-Policy, and no foreign scripts. For more protection, a product keeps the refresh
@@ -7,14 +8,19 @@ const { localStorage } = window
 localStorage.deviceId ??= crypto.randomUUID()
 const session = createSession({ refreshUrl: '/api/ps/refresh', deviceId: localStorage.deviceId, storage: webStorage() })
 
-const [form, main, output] = ['form', 'main', 'output'].map(name => document.querySelector(name))
+const [form, main, list, output, template] = ['form', 'main', 'ul', 'output', 'template'].map(name => document.querySelector(name))
+const logoutButton = document.querySelector('#logout')
+
+let leave = () => {}
 
 /** Shows the log-in form or the product. */
 function show (profile) {
   form.hidden = profile !== null
-  main.hidden = profile === null
+  main.hidden = logoutButton.hidden = profile === null
   main.querySelector('b').textContent = profile?.email
+  leave()
   if (profile === null) output.value = ''
+  else leave = follow(session, '/api/events', showDevices)
 }
 
 const messages = { 'logged-out': 'Please log in.', unavailable: 'No answer just now. Please try again.' }
@@ -27,6 +33,34 @@ function on (target, type, action) {
     output.value = await action().catch(err => messages[err.code ?? 'unavailable'])
   })
 }
+
+/** Lists the devices. For an ended session this finds a 401, then the refresh a 400, and `show` shows the form. */
+async function showDevices () {
+  const response = await session.fetch('/api/ps/sessions')
+  if (!response.ok) return
+  const { sessions } = await response.json()
+  list.replaceChildren(...sessions.map(({ sid, label, lastUsedAt, current }) => {
+    const item = template.content.cloneNode(true)
+    const [name, mark, time, button] = ['strong', 'mark', 'time', 'button'].map(tag => item.querySelector(tag))
+    name.textContent = label ?? 'A device'
+    mark.hidden = !current
+    time.dateTime = lastUsedAt
+    time.textContent = new Date(lastUsedAt).toLocaleString()
+    button.hidden = current
+    button.setAttribute('aria-label', `Log out ${name.textContent}`)
+    on(button, 'click', async () => await end(`/${sid}`))
+    return item
+  }))
+}
+
+async function end (path) {
+  const { ok } = await session.fetch(`/api/ps/sessions${path}`, { method: 'DELETE' })
+  if (ok) await showDevices()
+  return ok ? 'Logged out there.' : messages.unavailable
+}
+
+// A log-in elsewhere is no event.
+window.addEventListener('focus', () => { if (!main.hidden) showDevices().catch(() => {}) })
 
 on(form, 'submit', async () => {
   const body = JSON.stringify({ email: form.email.value, password: form.password.value, deviceId: localStorage.deviceId })
@@ -42,11 +76,13 @@ for (const button of main.querySelectorAll('[value]')) {
     return `${response.status} ${await response.text()}`
   })
 }
-on(main.querySelector('#logout'), 'click', async () => {
+on(main.querySelector('#others'), 'click', async () => await end(''))
+on(logoutButton, 'click', async () => {
   const isConfirmed = await session.logOut().then(() => true, () => false)
   return isConfirmed ? 'Good-bye.' : 'Logged out here. The service gave no answer: end this session from another device.'
 })
 
 // Also when another tab logs in or out.
-session.subscribe(({ profile }) => show(profile))
-show(await session.getProfile())
+let shown
+session.subscribe(({ type, profile }) => { if (type !== 'refreshed') show(shown = profile) })
+show(shown ?? await session.getProfile())
