@@ -8,8 +8,8 @@ import { ErrorResponse, TooMany, Unavailable } from '#src/schemas/error'
 
 const Refused = {
   ...ErrorResponse,
-  description: 'The access token is missing, forged, expired, bound to a key or of an OAuth client, or its session has ended. Refresh it, and ' +
-    'repeat the request.'
+  description: 'The access token is missing, forged, expired, of an OAuth client, or bound to a key that the request does not prove; or its session ' +
+    'has ended. Refresh it, and repeat the request.'
 }
 
 const Malformed = { ...ErrorResponse, description: 'The id of the session is malformed.' }
@@ -24,9 +24,9 @@ const documented = { tags: ['Devices'], security: [{ accessToken: [] }] }
 const stringify = fastJsonStringify(DeviceList as object)
 
 /** The sessions of a user, for the user. The user and the current session come from the access token alone. */
-export const deviceRoutes: FastifyPluginAsyncTypebox<{ core: Core }> = async (app, { core }) => {
+export const deviceRoutes: FastifyPluginAsyncTypebox<{ core: Core, origin: string | undefined }> = async (app, { core, origin }) => {
   const { store } = core
-  const { authenticate, admit } = createDeviceAccess(core)
+  const { authenticate, admit } = createDeviceAccess(core, origin)
 
   app.get('/', {
     schema: {

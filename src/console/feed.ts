@@ -73,8 +73,10 @@ export function createFeed (redis: RedisClient, channel: string): Feed {
       return true
     },
 
-    observe ({ users: [id], opens: sid, caller }, _seconds, _result, reply) {
-      if (streams.size > 0 && reply !== undefined && isOpened(reply)) send('session', { reason: 'opened', id, sid, caller })
+    observe (command, _seconds, _result, reply) {
+      if (streams.size === 0 || reply === undefined || !isOpened(command, reply)) return
+      const { users: [id], opens: sid, caller } = command
+      send('session', { reason: 'opened', id, sid, caller })
     },
 
     async close () {

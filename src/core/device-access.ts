@@ -1,7 +1,10 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { AccessRefused } from '#src/errors'
-import { bearerToken } from '#src/http/bearer'
-import { activeAccess, type ActiveToken } from '#src/introspection/introspection'
+import { bindingChallenge, challenge, type Scheme } from '#src/dpop/binding'
+import { proofHeader, urlOf } from '#src/dpop/refresh'
+import { createProver } from '#src/dpop/replay'
+import { accessToken } from '#src/http/bearer'
+import { activeAccess } from '#src/introspection/introspection'
 import { nameOfSession } from '#src/overload/rate-limit-names'
 import type { AccessClaims } from '#src/tokens/claims'
 import type { Core } from './core.ts'
@@ -17,8 +20,12 @@ export interface DeviceAccess {
   admit<T> (run: () => Promise<T>): Promise<T>
 }
 
-export function createDeviceAccess ({ store, tokens, limits }: Pick<Core, 'store' | 'tokens' | 'limits'>): DeviceAccess {
+/** `origin` is the public one that proofs name; without it, the `Host` header has it. */
+export function createDeviceAccess (
+  { store, tokens, limits }: Pick<Core, 'store' | 'tokens' | 'limits'>, origin: string | undefined
+): DeviceAccess {
   const { concurrencyLimit, limitSession } = limits
+  const prove = createProver()
 
   const admit: DeviceAccess['admit'] = async run => {
     concurrencyLimit.acquire()
@@ -33,23 +40,23 @@ export function createDeviceAccess ({ store, tokens, limits }: Pick<Core, 'store
     admit,
 
     async authenticate (request, reply) {
-      const token = bearerToken(request.headers.authorization)
-      const claims = token === undefined ? undefined : tokens.verifyAccess(token)
+      const presented = accessToken(request.headers.authorization)
+      const claims = presented && tokens.verifyAccess(presented.token)
       // As for refreshes, only an authentic token uses up the limit of its session. The name is none of a refresh's: those have a device.
       if (claims !== undefined) await limitSession?.(request, nameOfSession(claims.sid))
-      const active = claims && await admit(async () => await activeAccess({ store, tokens }, token!))
-      if (active !== undefined && isOwn(active)) return active.claims
-      // RFC 6750 section 3.1.
-      reply.header('www-authenticate', token === undefined ? 'Bearer' : 'Bearer error="invalid_token"')
+      const active = claims && await admit(async () => await activeAccess({ store, tokens }, presented!.token))
+      // An OAuth client may act for the user only in the APIs that the client is made for.
+      const isOwn = active !== undefined && active.session.clientId === undefined
+      const proof = { proof: proofHeader(request), method: request.method, url: urlOf(request, origin) }
+      const refused = isOwn ? bindingChallenge(prove, presented!, claims!.cnf?.jkt, proof) : challengeOf(presented?.scheme)
+      if (refused === undefined) return claims!
+      reply.header('www-authenticate', refused)
       throw new AccessRefused()
     }
   }
 }
 
-/**
- * Whether the token may be sent by its bearer, and belongs to an app of the user's own: an OAuth client may act for the user only in the
- * APIs that the client is made for. A token that is bound to a key is refused, because no proof is checked here (RFC 9449 section 7.1).
- */
-function isOwn ({ claims: { cnf }, session: { clientId } }: ActiveToken<AccessClaims>): boolean {
-  return cnf === undefined && clientId === undefined
+/** The challenge of RFC 6750 section 3.1: without an error, if the request has no token. */
+function challengeOf (scheme: Scheme | undefined): string {
+  return scheme === undefined ? 'Bearer' : challenge(scheme, false)
 }

@@ -15,6 +15,19 @@ export function checkBinding (prove: Prove, token: string, jkt: string | undefin
   if (jkt !== undefined) prove(presented!, { token, jkt })
 }
 
+/** As `checkBinding`, but returns the `WWW-Authenticate` of a refusal, `undefined` if the token comes as its binding demands. */
+export function bindingChallenge (
+  prove: Prove, { scheme, token }: { scheme: Scheme, token: string }, jkt: string | undefined, presented: PresentedProof
+): string | undefined {
+  try {
+    checkBinding(prove, token, jkt, scheme === 'DPoP' ? presented : undefined)
+    return undefined
+  } catch (err) {
+    if (!(err instanceof InvalidProof)) throw err
+    return challenge(scheme, jkt !== undefined)
+  }
+}
+
 /** The `WWW-Authenticate` of a refused access token. `isUnproved`: its binding is the reason. */
 export function challenge (scheme: Scheme, isUnproved: boolean): string {
   if (scheme === 'Bearer' && !isUnproved) return 'Bearer error="invalid_token"'

@@ -23,12 +23,6 @@ export interface ClientRoutesOptions {
   config: SecretConfig
 }
 
-export interface ClientRoutesOptions {
-  core: Core
-  reporter: Reporter
-  config: SecretConfig
-}
-
 /**
  * Refresh, log-out and devices in a scope of their own, with their own parser, validator and error handler. The hooks of the surrounding
  * app still run.
@@ -38,7 +32,7 @@ export const clientRoutes: FastifyPluginAsync<ClientRoutesOptions> = async (app,
   acceptOnlyJson(app)
   await app.register(refreshRoute, { prefix: '/refresh', core })
   await app.register(logoutRoute, { prefix: '/logout', core })
-  if (config.DEVICE_ROUTES === 'on') await app.register(deviceRoutes, { prefix: '/sessions', core })
+  if (config.DEVICE_ROUTES === 'on') await app.register(deviceRoutes, { prefix: '/sessions', core, origin: config.OAUTH_ISSUER })
   if (config.COOKIE_SESSIONS === 'on') await app.register(cookieRoutes, { prefix: '/session', core, config })
 }
 

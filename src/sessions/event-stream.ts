@@ -45,7 +45,7 @@ function entriesOf (command: Command, reply: Reply): Entry[] {
     entries.push(['type', 'ended', 'reason', reason, 'id', String(userIdJson(userId)), 'sid', sid, 'caller', caller])
   })
   const id = String(userIdJson(users[0]!))
-  if (isOpened(reply)) entries.push(['type', 'opened', 'id', id, 'sid', opens!, 'caller', caller])
+  if (isOpened(command, reply)) entries.push(['type', 'opened', 'id', id, 'sid', opens!, 'caller', caller])
   if (script === 'update-profile' && toUpdated(reply)) entries.push(['type', 'profile', 'id', id, 'caller', caller])
   return entries
 }

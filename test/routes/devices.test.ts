@@ -1,5 +1,6 @@
 import type { LightMyRequestResponse } from 'fastify'
 import t from 'tap'
+import { hashOf, holder } from '../dpop/helper.ts'
 import { appWith, clientOf, optionsWith } from '../plugin/helper.ts'
 import { build, claimsOf, guest, startRedis, type Service, type TokensBody } from '../support/helper.ts'
 
@@ -79,7 +80,6 @@ t.test('a token that may not speak for the user gets one 401, and changes nothin
   const { phone, laptop } = await withDevices(service)
   const ended = await service.open({ deviceId: 'ended' })
   await service.logOut(ended.refreshToken, 'ended')
-  const bound = await service.open({ deviceId: undefined, label: 'Bound', jkt: 'j'.repeat(43) })
   const ofClient = await service.open({ deviceId: undefined, label: 'Client', clientId: 'app' })
   const expired = service.public.tokens.signAccess({ id: 1, sid: sidOf(laptop), gen: 1 }, claimsOf(phone.token).iat - 1000)
   const tokens = {
@@ -87,7 +87,6 @@ t.test('a token that may not speak for the user gets one 401, and changes nothin
     forged: `${phone.token.slice(0, -4)}AAAA`,
     refresh: phone.refreshToken,
     ended: ended.token,
-    bound: bound.token,
     ofClient: ofClient.token,
     expired
   }
@@ -100,6 +99,35 @@ t.test('a token that may not speak for the user gets one 401, and changes nothin
     }
   }
   t.same(await labels(service), before)
+})
+
+t.test('a token that is bound to a key is accepted with a proof of the request alone', async t => {
+  const service = await build(t, redis, { DEVICE_ROUTES: 'on', DPOP: 'optional', OAUTH_ISSUER: 'https://login.example.com' })
+  const [client, thief] = [await holder(), await holder()]
+  const { token } = await service.open({ label: 'Bound', jkt: client.jkt })
+  const { token: unbound } = await service.open({ deviceId: 'laptop', label: 'Laptop' })
+  const get = async (scheme: string, accessToken: string, dpop?: string): Promise<LightMyRequestResponse> =>
+    await service.public.inject({ url: PATH, headers: { authorization: `${scheme} ${accessToken}`, ...dpop !== undefined && { dpop } } })
+  const prove = async (accessToken: string, by = client, htm = 'GET'): Promise<string> =>
+    await by.prove({ htm, htu: `https://login.example.com${PATH}`, ath: hashOf(accessToken) })
+
+  const proof = await prove(token)
+  t.match((await get('DPoP', token, proof)).json().sessions.find(({ current }: { current: boolean }) => current), { label: 'Bound' })
+  const refused: Array<[name: string, scheme: string, token: string, proof: string | undefined, challenge: RegExp]> = [
+    ['as a bearer token', 'Bearer', token, undefined, /^DPoP error="invalid_token"/],
+    ['as a bearer token with a proof', 'Bearer', token, await prove(token), /^DPoP error="invalid_token"/],
+    ['without a proof', 'DPoP', token, undefined, /^DPoP error="invalid_dpop_proof"/],
+    ['the same proof again', 'DPoP', token, proof, /^DPoP error="invalid_dpop_proof"/],
+    ['a proof by another key', 'DPoP', token, await prove(token, thief), /^DPoP error="invalid_dpop_proof"/],
+    ['a proof of another method', 'DPoP', token, await prove(token, client, 'DELETE'), /^DPoP error="invalid_dpop_proof"/],
+    ['an unbound token', 'DPoP', unbound, await prove(unbound), /^DPoP error="invalid_token"/]
+  ]
+  for (const [name, scheme, accessToken, presented, challenge] of refused) {
+    const answer = await get(scheme, accessToken, presented)
+    t.equal(`${answer.statusCode} ${answer.body}`, '401 {"code":401,"message":"Unauthorized"}', name)
+    t.match(answer.headers['www-authenticate'], challenge, name)
+  }
+  t.same(await labels(service), ['Bound', 'Laptop'])
 })
 
 t.test('a malformed id of a session gets the uniform 400', async t => {

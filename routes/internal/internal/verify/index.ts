@@ -2,8 +2,8 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from '@sinclair/typebox'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { accessToken } from '#src/http/bearer'
-import { challenge, checkBinding } from '#src/dpop/binding'
-import { InvalidProof, type PresentedProof } from '#src/dpop/proof'
+import { bindingChallenge, challenge } from '#src/dpop/binding'
+import type { PresentedProof } from '#src/dpop/proof'
 import { proofHeader } from '#src/dpop/refresh'
 import { createProver } from '#src/dpop/replay'
 import { AccessRefused, StoreUnavailable } from '#src/errors'
@@ -60,12 +60,9 @@ const routes: FastifyPluginAsyncTypebox = async app => {
       throw new AccessRefused()
     }
     const { claims, session } = live
-    const { scheme, token } = presented!
-    try {
-      checkBinding(prove, token, claims.cnf?.jkt, scheme === 'DPoP' ? { ...called, proof: proofHeader(request) } : undefined)
-    } catch (err) {
-      if (!(err instanceof InvalidProof)) throw err
-      reply.header('www-authenticate', challenge(scheme, claims.cnf !== undefined))
+    const refused = bindingChallenge(prove, presented!, claims.cnf?.jkt, { ...called, proof: proofHeader(request) })
+    if (refused !== undefined) {
+      reply.header('www-authenticate', refused)
       throw new AccessRefused()
     }
     // Our schemas reject other roles, but Redis may hold a damaged one, and proxies trim or fold header values that they reject.
