@@ -18,11 +18,11 @@ const events = new Redis(new URL(REDIS_URL).pathname)
 const streams = new Map()
 events.on('error', () => {}) // it reconnects, and subscribes again
 events.on('message', (_channel, text) => {
-  const { id, sid } = JSON.parse(text)
+  const { type, id, sid } = JSON.parse(text)
   for (const [stream, session] of streams) {
     if (session.id !== id) continue
     stream.write('data: {}\n\n')
-    if (session.sid === sid) stream.end()
+    if (type === 'revoked' && session.sid === sid) stream.end()
   }
 })
 await events.subscribe('rt:events')

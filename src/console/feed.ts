@@ -1,8 +1,6 @@
 import type { ServerResponse } from 'node:http'
 import type { RedisClient } from '#src/redis/client'
 import { createSubscriber, subscribe, type Subscription } from '#src/redis/subscriber'
-import { isOpened } from '#src/sessions/replies'
-import type { ScriptObserver } from '#src/sessions/runner'
 
 /** Milliseconds between two comments that keep a stream open through proxies. */
 const HEARTBEAT = 15_000
@@ -17,8 +15,6 @@ const MAX_STREAMS = 100
 export interface Feed {
   /** Sends the feed to a response until it closes, or until `until`, Unix seconds. Returns false if there are too many streams. */
   add (response: ServerResponse, until: number): boolean
-  /** Feeds the openings of this process: Redis announces ends and changed profiles only. */
-  observe: ScriptObserver
   close (): Promise<void>
 }
 
@@ -73,12 +69,6 @@ export function createFeed (redis: RedisClient, channel: string): Feed {
       return true
     },
 
-    observe (command, _seconds, _result, reply) {
-      if (streams.size === 0 || reply === undefined || !isOpened(command, reply)) return
-      const { users: [id], opens: sid, caller } = command
-      send('session', { reason: 'opened', id, sid, caller })
-    },
-
     async close () {
       clearInterval(heartbeat)
       for (const stream of streams) stream.end()
@@ -92,7 +82,7 @@ function readEvent (text: string): object | undefined {
   try {
     const { type, reason, id, sid } = JSON.parse(text)
     if (type === 'revoked') return { reason, id, sid }
-    return type === 'profile' ? { reason: 'profile', id } : undefined
+    return type === 'opened' || type === 'profile' ? { reason: type, id, sid } : undefined
   } catch {
     return undefined
   }

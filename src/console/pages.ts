@@ -36,7 +36,7 @@ const reasons = {
 export function overviewPage (frame: Frame, history: History, name: string): string {
   return page('Now', html`<section aria-labelledby="hour"><h2 id="hour">The last hour <small>of this process alone: ${name}</small></h2>
 <div id="overview" data-src="/console/overview">${overview(history)}</div></section>
-<section aria-labelledby="feed-title"><h2 id="feed-title">Live <small>ends and profiles everywhere, openings through this process</small></h2>
+<section aria-labelledby="feed-title"><h2 id="feed-title">Live <small>through every process</small></h2>
 <p id="feed-state" role="status">The feed needs JavaScript.</p>
 <fieldset id="filter"><legend>Show</legend>${Object.entries(reasons).map(([reason, label]) => html`
 <label><input type="checkbox" value="${reason}" data-label="${label}" checked> ${label}</label>`)}</fieldset>

@@ -1,6 +1,5 @@
 import fp from 'fastify-plugin'
 import { callerKeys } from '#src/config/options'
-import type { ScriptObserver } from '#src/sessions/runner'
 import type { SessionStore } from '#src/sessions/store'
 import type { PublicJwk } from '#src/tokens/private-keys'
 import type { Tokens } from '#src/tokens/tokens'
@@ -16,7 +15,6 @@ import { coreOf } from './plugin.ts'
 export const service = fp(async app => {
   const { config, redis, waitForReplicas, metrics, audit, reporter, listener, health } = app
   const { concurrencyLimit = { acquire () {}, release () {} }, limitSession } = app
-  const observers: ScriptObserver[] = []
   const host: Host = {
     redis,
     waitForReplicas,
@@ -26,13 +24,11 @@ export const service = fp(async app => {
     observe: (command, seconds, result, reply) => {
       metrics.observeScript(command, seconds, result, reply)
       audit.observe(command, reply)
-      for (const observer of observers) observer(command, seconds, result, reply)
     }
   }
   const options = { ...toOptions(config), redis, routes: listener === 'public' ? { prefix: '/api/ps' } : false as const, [HOST]: host }
   await app.register(refreshTokens, options)
   const { store, tokens, jwks } = coreOf(app.sessions)
-  app.decorate('observers', observers)
   app.decorate('store', store)
   app.decorate('tokens', tokens)
   app.decorate('jwks', jwks)
@@ -43,8 +39,6 @@ export const service = fp(async app => {
 declare module 'fastify' {
   interface FastifyInstance {
     store: SessionStore
-    /** More observers of the store's commands, added before the app is ready. */
-    observers: ScriptObserver[]
     tokens: Tokens
     /** Public keys of `ACCESS_TOKEN_PRIVATE_KEYS`; empty if only secrets are configured. */
     jwks: PublicJwk[]

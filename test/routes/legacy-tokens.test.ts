@@ -31,6 +31,20 @@ t.test('a legacy token opens its session, and is answered with tokens of this se
   t.equal(audited(service, 'session.opened').length, 1)
 })
 
+t.test('the opening of a session is announced once', async t => {
+  const { again, sid, service } = await setup(t)
+  const { REDIS_PREFIX: prefix } = service.config
+  const subscriber = await redis.subscriber(t, `${prefix}1`)
+  const events: string[] = []
+  subscriber.on('message', (_channel, text) => { events.push(text) })
+  await subscriber.subscribe(`${prefix}events`)
+  const { refreshToken } = (await again()).json()
+  await again()
+  await service.refresh(refreshToken)
+  await subscriber.ping()
+  t.same(events, [`{"type":"opened","id":1,"sid":"${sid}"}`])
+})
+
 t.test('a repeated request is answered by the rules of retries', async t => {
   const { again, service, value, sid } = await setup(t)
   const first = (await again()).json()

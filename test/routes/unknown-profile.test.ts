@@ -67,7 +67,7 @@ t.test('PATCH and a later opening give an unknown field, and tell subscribers', 
   const { refreshToken } = await open(service)
   await open(service, { deviceId: 'laptop' })
   await subscriber.ping()
-  t.same(events, [], 'nothing has changed')
+  t.same(events.filter(text => !text.includes('opened')), [], 'nothing has changed')
   t.equal((await service.call('PATCH', `/internal/users/${userId}`, { email: '' })).statusCode, 400)
   t.equal((await service.call('PATCH', `/internal/users/${userId}`, { email })).statusCode, 204)
   await open(service, { deviceId: 'laptop', role })

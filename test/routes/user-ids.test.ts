@@ -53,6 +53,7 @@ for (const userId of ['user_01h455vb4pex5vsknk084sn02q', '01ARZ3NDEKTSV4RRFFQ69G
     t.same(events, [
       `{"type":"profile","id":${json}}`,
       `{"type":"revoked","reason":"logout","id":${json},"sid":"${sid}"}`,
+      `{"type":"opened","id":${json},"sid":"${claimsOf(refreshToken).sid}"}`,
       `{"type":"revoked","reason":"logout","id":${json},"sid":"${claimsOf(refreshToken).sid}"}`
     ])
   })
@@ -68,7 +69,10 @@ t.test('reuse is announced under the text id', async t => {
   await service.refresh(refreshToken)
   t.equal((await service.refresh(refreshToken)).statusCode, 400)
   await subscriber.ping()
-  t.same(events, [`{"type":"revoked","reason":"reuse","id":"a-b","sid":"${claimsOf(refreshToken).sid}"}`])
+  t.same(events, [
+    `{"type":"opened","id":"a-b","sid":"${claimsOf(refreshToken).sid}"}`,
+    `{"type":"revoked","reason":"reuse","id":"a-b","sid":"${claimsOf(refreshToken).sid}"}`
+  ])
   t.match(service.log.filter(line => line['outcome'] === 'reused'), [{ userId: 'a-b' }])
 })
 

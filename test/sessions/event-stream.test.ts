@@ -65,6 +65,29 @@ t.test('a change whose event can\'t be appended is answered 500', async t => {
   t.match(service.log.find(({ msg }) => msg === 'request failed'), { err: { message: /the event stream/ } })
 })
 
+for (const killedAfter of [1, 20, 45]) {
+  t.test(`every change that was answered is in the stream, if the process is killed after ${killedAfter} of 60 answers`, async t => {
+    const env = environment(redis.url, { ...redis.env, ...on, LOG_LEVEL: 'info' })
+    const service = await startService(t, env)
+    const answered: string[] = []
+    const add = (event: string): void => {
+      if (answered.push(event) === killedAfter) service.child.kill('SIGKILL')
+    }
+    await Promise.allSettled(Array.from({ length: 30 }, async (_, i) => {
+      const { sid } = claimsOf((await postSession(service.internalUrl, { userId: i + 1 })).token)
+      add(`opened ${sid}`)
+      const { status } = await fetch(`${service.internalUrl}/internal/users/${i + 1}/sessions/${sid}`, {
+        method: 'DELETE', headers: { Authorization: `Bearer ${apiKey}` }
+      })
+      if (status === 204) add(`ended ${sid}`)
+    }))
+    await service.exited
+    t.ok(answered.length >= killedAfter)
+    const appended = new Set((await events(env.REDIS_PREFIX!)).map(({ type, sid }) => `${type} ${sid}`))
+    t.same(answered.filter(event => !appended.has(event)), [])
+  })
+}
+
 /** The moments of a change, as the bytes between service and Redis show them. */
 const points = ['before the script', 'after the script', 'before the append', 'after the append', 'after the answer'] as const
 

@@ -20,7 +20,7 @@ interface Setup {
   store: SessionStore
   prefix: string
   key: string
-  /** All announcements published so far. */
+  /** All announcements so far but those of openings. */
   events: () => Promise<object[]>
   /** Moves all times of a session into the past, as if seconds had passed. */
   pass: (sid: string, seconds: number) => Promise<void>
@@ -33,7 +33,9 @@ async function setup (t: Test, overrides: Record<string, string> = {}, userId = 
   const key = `${prefix}${userId}`
   const subscriber = await redis.subscriber(t, key)
   const messages: object[] = []
-  subscriber.on('message', (_channel, text) => messages.push(JSON.parse(text)))
+  subscriber.on('message', (_channel, text) => {
+    if (!text.includes('opened')) messages.push(JSON.parse(text))
+  })
   await subscriber.subscribe(`${prefix}events`)
   const record = async (sid: string): Promise<number[]> => (await client.hget(key, `s:${sid}`))!.split(':').slice(0, 4).map(Number)
   return {

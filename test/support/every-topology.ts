@@ -1,6 +1,7 @@
 /** Test files that must pass on every topology of Redis; `TEST_REDIS` chooses it. */
 await import('../sessions/store.test.ts')
 await import('../sessions/find.test.ts')
+await import('../sessions/event-stream.test.ts')
 await import('../routes/internal.test.ts')
 await import('../routes/refresh.test.ts')
 await import('../routes/logout.test.ts')

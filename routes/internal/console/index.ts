@@ -48,7 +48,6 @@ const routes: FastifyPluginAsyncTypebox = async app => {
   const logins = createLogins(keys)
   const history = createHistory(metrics)
   const feed = createFeed(redis, eventsChannel(config.REDIS_PREFIX))
-  app.observers.push(feed.observe)
   const timer = setInterval(history.tick, MINUTE).unref()
   app.addHook('preClose', async () => {
     clearInterval(timer)

@@ -58,13 +58,13 @@ function follow () {
     }
   }
 
-  function show ({ reason, id, sid, caller }) {
+  function show ({ reason, id, sid }) {
     const name = document.createElement('b')
     name.textContent = labels[reason] ?? reason
     const user = document.createElement('a')
     user.href = `/console/user?${new URLSearchParams({ id })}`
     user.textContent = `User ${id}`
-    add(reason, name, user, ...sid === undefined ? [] : [sid], ...caller === undefined ? [] : [`by ${caller}`])
+    add(reason, name, user, ...sid === undefined ? [] : [sid])
   }
 
   byId('filter').addEventListener('change', () => {

@@ -34,6 +34,11 @@ local function announce (reason, sid)
   ended[#ended + 1] = { reason, sid }
 end
 
+-- Tells subscribers that a session was opened.
+local function announceOpening (sid)
+  redis.call('PUBLISH', channel, '{"type":"opened","id":' .. user .. ',"sid":"' .. sid .. '"}')
+end
+
 -- Removes an existing session, and announces its end.
 local function remove (sid, reason)
   redis.call('HDEL', key, 's:' .. sid, 'l:' .. sid, 'c:' .. sid, 'o:' .. sid, 'k:' .. sid)

@@ -1,5 +1,5 @@
 #!lua
--- open.lua: opens a session, sets the profile (announced when it changes), and keeps the user within the cap. A log-in
+-- open.lua: opens a session, sets the profile (each announced, the profile only when it changes), and keeps the user within the cap. A log-in
 -- that began before the user logged out everywhere opens no session; one that began before the profile changed keeps the
 -- newer profile.
 --
@@ -81,4 +81,5 @@ if jkt ~= '' then redis.call('HSET', key, 'k:' .. sid, jkt) end
 
 others[#others + 1] = { expires = expires }
 settle(others)
+announceOpening(sid)
 return { 'opened', nowMs, 1, now, expires, email, role, claims, ended }

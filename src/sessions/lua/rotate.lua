@@ -92,6 +92,8 @@ local function decide (sid, gen, exp, device, attempt, proved, shared, client)
   if renewed < expires or redis.call('EXPIREAT', key, date, 'GT') == 0 and redis.call('EXPIREAT', key, date, 'NX') == 1 then
     settle(liveSessions())
   end
+  -- The first refresh of an imported session opens it.
+  if gen == 0 then announceOpening(sid) end
   return complete({ outcome, gen + 1, now, renewed, record[2], record[3] }, record, ownClient, jkt)
 end
 

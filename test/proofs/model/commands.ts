@@ -40,7 +40,7 @@ export function command (name: string, run: Run, isReady: (expected: Expected) =
     toString: () => name,
     async run (expected, world) {
       const events = await run(expected, world)
-      for (const event of events) count(expected, event.type === 'profile' ? 'event: profile' : `event: ${event.reason}`)
+      for (const event of events) count(expected, `event: ${event.type === 'revoked' ? event.reason : event.type}`)
       await world.check(expected.user, events)
     }
   }

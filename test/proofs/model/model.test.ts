@@ -34,6 +34,7 @@ const OUTCOMES: Record<string, number> = {
   'too old to recover': 5,
   reused: 15,
   'held to the absolute lifetime': 100,
+  'event: opened': 300,
   'event: logout': 100,
   'event: reuse': 15,
   'event: replaced': 100,

@@ -67,6 +67,7 @@ export interface Token {
 
 export type Announcement =
   | { type: 'revoked', reason: 'reuse' | 'logout' | 'replaced' | 'evicted' | 'expired', sid: string }
+  | { type: 'opened', sid: string }
   | { type: 'profile' }
 
 /** The record after a step, the announcements (in any order), and the answer. */
@@ -197,7 +198,7 @@ export function open (
       ...profile,
       sessions: [...others.filter(other => !evicted.includes(other)), opened]
     },
-    events: [...events, ...revoked('replaced', replaced), ...revoked('evicted', evicted), ...profileEvents(pruned, profile)],
+    events: [...events, ...revoked('replaced', replaced), ...revoked('evicted', evicted), ...profileEvents(pruned, profile), { type: 'opened', sid: session.sid }],
     reply: { outcome: 'opened', gen: 1, iat: now, exp: expiresAt, ...answerOf(profile, sessionClaims), ...bindingOf(session) }
   }
 }

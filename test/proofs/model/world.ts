@@ -171,9 +171,11 @@ function createWorld (
       const [fields, expiresAt, announced] = await Promise.all([client.hgetall(key), client.expiretime(key), events()])
       assert.deepEqual({ ...fields }, toHash(user), 'the record')
       assert.equal(expiresAt, expiry(user) ?? (user === null ? -2 : -1), 'the key expires with its last session or its last remembered time')
-      const texts = expected.map(event => event.type === 'profile'
-        ? `{"type":"profile","id":${JSON.stringify(userId)}}`
-        : revoked(event.reason, event.sid, userId))
+      const id = JSON.stringify(userId)
+      const texts = expected.map(event => {
+        if (event.type === 'revoked') return revoked(event.reason, event.sid, userId)
+        return event.type === 'opened' ? `{"type":"opened","id":${id},"sid":"${event.sid}"}` : `{"type":"profile","id":${id}}`
+      })
       assert.deepEqual(announced.sort(), texts.sort(), 'the announcements')
       assert.deepEqual(ended().sort(), texts.filter(text => text.includes('revoked')), 'the ended sessions in the replies')
     }
