@@ -86,6 +86,13 @@ t.test('revoke ends one session or all, prints their ids, and publishes events',
   t.same(new Set(heard.map(({ reason }) => reason)), new Set(['logout']))
 })
 
+t.test('revoke appends to the event stream when EVENTS_STREAM is on', async t => {
+  const { generation: { sid } } = await storeOn(redis.client, prefix).open({ ...guest, userId: 8 })
+  await run(['revoke', '8'], { ...env, EVENTS_STREAM: 'on' })
+  const [[, fields]] = await redis.client.xrange(`${prefix}meta:events`, '-', '+') as [[string, string[]]]
+  t.match(fields.join(' '), new RegExp(`^type ended reason logout id 8 sid ${sid} caller `))
+})
+
 t.test('revoke waits for replicas when REDIS_WAIT_REPLICAS is set', async t => {
   await t.rejects(run(['revoke', '4'], { ...env, REDIS_WAIT_REPLICAS: '1' }), { message: /0 of 1 replicas/ })
 })

@@ -149,10 +149,11 @@ t.test('the plugin has the option legacyTokens', async t => {
   const service = await build(t, redis)
   const token = legacyToken()
   await importLines(t, service, [{ userId: 1, legacyToken: token }])
-  const { REDIS_URL, REDIS_PREFIX, REFRESH_TOKEN_SECRETS, ACCESS_TOKEN_SECRETS } = service.config
+  const { REDIS_URL, REDIS_SENTINEL_PASSWORD, REDIS_PREFIX, REFRESH_TOKEN_SECRETS, ACCESS_TOKEN_SECRETS } = service.config
   const events: object[] = []
   const app = await appWith(t, {
     redis: REDIS_URL,
+    ...REDIS_SENTINEL_PASSWORD !== undefined && { redisSentinelPassword: REDIS_SENTINEL_PASSWORD },
     redisPrefix: REDIS_PREFIX,
     refreshTokenSecrets: REFRESH_TOKEN_SECRETS,
     accessTokenSecrets: ACCESS_TOKEN_SECRETS,

@@ -49,6 +49,20 @@ t.test('appends openings, ends with their reason and changed profiles, and nothi
   ])
 })
 
+t.test('an erasure and an expiry that a reader finds are ends too', async t => {
+  const service = await build(t, redis, on)
+  const prefix = service.config.REDIS_PREFIX
+  const sidOf = async (deviceId: string): Promise<string> => claimsOf((await service.open({ deviceId })).token).sid
+  const [expired, erased] = [await sidOf('phone'), await sidOf('laptop')]
+  await redis.client.hset(`${prefix}1`, `s:${expired}`, '001:1:1:2:-')
+  t.equal((await service.call('GET', '/internal/users/1/sessions')).json().sessions.length, 1)
+  t.equal((await service.call('DELETE', '/internal/users/1?erase=true')).statusCode, 204)
+  t.same((await events(prefix)).filter(({ type }) => type === 'ended'), [
+    { type: 'ended', reason: 'expired', id: '1', sid: expired, caller: 'default' },
+    { type: 'ended', reason: 'logout', id: '1', sid: erased, caller: 'default' }
+  ])
+})
+
 t.test('is off by default', async t => {
   const service = await build(t, redis)
   await service.open()

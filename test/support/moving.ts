@@ -12,10 +12,11 @@ export const legacyToken = (): string => randomBytes(32).toString('base64url')
 
 /** The environment of the command line beside a service. */
 export function cliEnv ({ config }: Pick<Service, 'config'>): Record<string, string> {
-  const { REDIS_URL, REDIS_PREFIX, REFRESH_IDLE_TTL, REFRESH_ABSOLUTE_TTL, MAX_SESSIONS_PER_USER } = config
+  const { REDIS_URL, REDIS_SENTINEL_PASSWORD, REDIS_PREFIX, REFRESH_IDLE_TTL, REFRESH_ABSOLUTE_TTL, MAX_SESSIONS_PER_USER } = config
   return {
     REDIS_URL,
     REDIS_PREFIX,
+    ...REDIS_SENTINEL_PASSWORD !== undefined && { REDIS_SENTINEL_PASSWORD },
     REFRESH_IDLE_TTL: String(REFRESH_IDLE_TTL),
     REFRESH_ABSOLUTE_TTL: String(REFRESH_ABSOLUTE_TTL),
     MAX_SESSIONS_PER_USER: String(MAX_SESSIONS_PER_USER)
