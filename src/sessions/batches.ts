@@ -1,15 +1,16 @@
 interface Waiting<Call, Result> {
   call: Call
-  resolve: (result: Result) => void
+  resolve: (result: Result | Promise<Result>) => void
   reject: (err: unknown) => void
 }
 
 /**
  * Returns a function that collects the calls of one turn of the event loop and runs them together, at most `size` at a time. `run`
- * returns a result or an error for each call, in their order; if it rejects, every call does. With a `size` of 1, each call runs at once.
+ * returns a result, a promise of it, or an error for each call, in their order; if it rejects, every call does. With a `size` of 1, each
+ * call runs at once.
  */
 export function inBatches<Call, Result> (
-  size: number, run: (calls: Call[]) => Promise<Array<Result | Error>>
+  size: number, run: (calls: Call[]) => Promise<Array<Result | Promise<Result> | Error>>
 ): (call: Call) => Promise<Result> {
   let batch: Array<Waiting<Call, Result>> = []
 

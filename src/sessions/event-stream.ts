@@ -1,11 +1,12 @@
-import { StoreUnavailable } from '#src/errors'
+import { NotReplicated, StoreUnavailable } from '#src/errors'
 import { withoutArguments } from '#src/log/redact'
 import type { RedisClient } from '#src/redis/client'
 import { eventStreamKey } from '#src/redis/records'
 import { withTimeout } from '#src/timeout'
 import { userIdJson } from '#src/tokens/user-id'
 import type { Command } from './commands.ts'
-import { eachEnd, isOpened, toUpdated, type Reply } from './replies.ts'
+import { decisionOf, eachEnd, isOpened, toUpdated, type Reply, type UnreplicatedError } from './replies.ts'
+import type { Runner } from './runner.ts'
 
 /** Events that the stream keeps; Redis may keep a few more. At some 150 bytes each, the stream needs 15 MB. */
 export const MAX_EVENTS = 100_000
@@ -36,6 +37,29 @@ export function createEventStream (redis: RedisClient, prefix: string): Append {
     return withTimeout(Promise.all(entries.map(add)), TIMEOUT, () => { throw new Error(`no answer within ${TIMEOUT} ms`) })
       .then(() => {}, (err: Error) => { throw new StoreUnavailable(`the event stream: ${withoutArguments(err.message)}`) })
   }
+}
+
+/** Appends the events of each command before its call resolves, also of a change that too few replicas have. */
+export function appending (run: Runner['run'], append: Append | undefined): Runner['run'] {
+  if (append === undefined) return run
+  return async (command, ms) => {
+    try {
+      const reply = await run(command, ms)
+      await append(command, reply)
+      return reply
+    } catch (err) {
+      if (err instanceof NotReplicated) await append(command, (err as Error as UnreplicatedError).reply)
+      throw err
+    }
+  }
+}
+
+/** Appends the events of the refresh `i` alone: without a stream, the refreshes that shared its round trip still succeed. */
+export function appended<Rotation> (
+  rotation: Rotation | Error, append: Append, command: Command, reply: Reply, i: number
+): Rotation | Promise<Rotation> | Error {
+  const appending = rotation instanceof Error ? undefined : append(...decisionOf(command, reply, i))
+  return appending === undefined ? rotation : appending.then(() => rotation as Rotation)
 }
 
 function entriesOf (command: Command, reply: Reply): Entry[] {

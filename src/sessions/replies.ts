@@ -258,6 +258,13 @@ export function isOpened ({ opens }: { opens?: string }, [word, , first]: Reply)
   return opens !== undefined && (word === 'opened' || (Array.isArray(first) && first[0] === 'rotated'))
 }
 
+/** The command and the reply of one refresh of several. */
+export function decisionOf<Rotate extends Call> (
+  command: Rotate, [word, nowMs, ...decisions]: Reply, i: number
+): [command: Rotate, reply: Reply] {
+  return [{ ...command, users: [command.users[i]!] }, [word, nowMs, decisions[i]]]
+}
+
 /** Receives a session that a script ended. */
 export type EndObserver = (reason: EndReason, sid: string, userId: UserId, caller: string) => void
 

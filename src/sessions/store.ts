@@ -1,14 +1,13 @@
-import { NotReplicated } from '#src/errors'
 import type { RedisClient } from '#src/redis/client'
 import { inBatches } from './batches.ts'
 import { createCommands, type CommandOptions, type Credentials, type NewSession, type Presentation, type PresentedToken, type ProfileChange } from './commands.ts'
-import { createEventStream, type Append } from './event-stream.ts'
+import { appended, appending, createEventStream } from './event-stream.ts'
 import { newSessionId } from '#src/redis/records'
 import type { UserId } from '#src/tokens/user-id'
 import {
   toFound, toImportedUsers, toLogOut, toOpened, toRevoked, toRevokedIds, toRotations, toStoredUser, toSummaries, toUpdated,
   type FoundSession, type LiveSession, type LogOut, type RefreshableSession, type Rotation, type SessionSummary,
-  type StoredUser, type UnreplicatedError
+  type StoredUser
 } from './replies.ts'
 import { createRunner, TIMEOUT, type Runner, type ScriptObserver } from './runner.ts'
 import { createServers, type RedisClock } from './servers.ts'
@@ -93,8 +92,12 @@ export function createSessionStore (redis: RedisClient, options: SessionStoreOpt
   const append = options.eventsStream === true ? createEventStream(redis, prefix) : undefined
   const { run: runOnce, probe } = createRunner(servers, prefix, observe)
   const run = appending(runOnce, append)
-  const rotateInBatch = inBatches<Presentation, Rotation>(servers.batchSize, async presentations =>
-    toRotations(await run(commands.rotate(presentations)), presentations))
+  const rotateInBatch = inBatches<Presentation, Rotation>(servers.batchSize, async presentations => {
+    const command = commands.rotate(presentations)
+    const reply = await runOnce(command)
+    const rotations = toRotations(reply, presentations)
+    return append === undefined ? rotations : rotations.map((rotation, i) => appended(rotation, append, command, reply, i))
+  })
   const { run: runAndWait, confirm } = waitForReplicas === undefined ? { run, confirm: undefined } : createWaitingRunner(waitForReplicas)
 
   function createWaitingRunner ({ redis, replicas }: NonNullable<typeof waitForReplicas>): Pick<Runner, 'run'> & { confirm: Confirm } {
@@ -108,21 +111,6 @@ export function createSessionStore (redis: RedisClient, options: SessionStoreOpt
   return forCaller(CLIENT, {
     options, run, runAndWait, confirm, rotateInBatch, probe, takeClockAhead: servers.takeAhead, release: servers.release
   })
-}
-
-/** Appends the events of each command before its call resolves, also of a change that too few replicas have. */
-function appending (run: Runner['run'], append: Append | undefined): Runner['run'] {
-  if (append === undefined) return run
-  return async (command, ms) => {
-    try {
-      const reply = await run(command, ms)
-      await append(command, reply)
-      return reply
-    } catch (err) {
-      if (err instanceof NotReplicated) await append(command, (err as Error as UnreplicatedError).reply)
-      throw err
-    }
-  }
 }
 
 /** The parts of a store that all callers share. */
