@@ -8,6 +8,9 @@ const HEARTBEAT = 15_000
 /** Maximum number of streams. */
 const MAX_STREAMS = 100
 
+/** Bytes that wait for a reader. A page that has fallen further behind is cut off: it connects again, and says that events may be missing. */
+const MAX_BACKLOG = 1_000_000
+
 /**
  * The live feed, as server-sent events: `session` for each opening, end and changed profile, `live` when the subscription to Redis stands,
  * and `gap` when it is lost and events may be missed.
@@ -26,7 +29,10 @@ export function createFeed (redis: RedisClient, channel: string): Feed {
 
   function send (event: string, data: object): void {
     const text = `event: ${event}\ndata: ${JSON.stringify(data)}\n\n`
-    for (const stream of streams) stream.write(text)
+    for (const stream of streams) {
+      if (stream.writableLength > MAX_BACKLOG) stream.destroy()
+      else stream.write(text)
+    }
   }
 
   function setLive (live: boolean): void {

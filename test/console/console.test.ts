@@ -1,3 +1,6 @@
+import { once } from 'node:events'
+import { get, type IncomingMessage } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import t from 'tap'
 import { createLogins, isSameOrigin } from '#src/console/login'
 import { html } from '#src/console/html'
@@ -145,6 +148,39 @@ t.test('a form that does not say what to end ends nothing', async t => {
     t.equal((await visitor.get(`/end?${new URLSearchParams(form as unknown as Record<string, string>)}`)).statusCode, 400)
   }
   t.same(await labels(service), ['Phone'])
+})
+
+t.test('the feed cuts off a page that does not read, and no other', async t => {
+  const service = await withConsole(t, redis)
+  await service.internal.listen({ port: 0, host: '127.0.0.1' })
+  const url = `http://127.0.0.1:${(service.internal.server.address() as AddressInfo).port}/console`
+  const [cookie] = (await fetch(`${url}/login`, {
+    method: 'POST', redirect: 'manual', headers: { 'sec-fetch-site': 'same-origin' }, body: new URLSearchParams({ key: consoleKey })
+  })).headers.getSetCookie()
+  const connect = async (): Promise<IncomingMessage> => {
+    const [stream] = await once(get(`${url}/events`, { headers: { cookie: cookie!.split(';')[0] }, agent: false }), 'response') as [IncomingMessage]
+    await receive(stream.setEncoding('utf8'), 'event: live', 1)
+    return stream
+  }
+  /** Waits until so many copies of a text have come. */
+  const receive = async (stream: IncomingMessage, mark: string, copies: number): Promise<void> => await new Promise(resolve => {
+    stream.on('data', (text: string) => {
+      copies -= text.split(mark).length - 1
+      if (copies <= 0) resolve()
+    })
+  })
+  const [stalled, reader] = [await connect(), await connect()]
+  stalled.pause()
+  const all = receive(reader, 'the end of it', 20)
+  const sid = `${'A'.repeat(1_000_000)} the end of it`
+  for (let n = 0; n < 20; n++) {
+    await redis.client.publish(`${service.config.REDIS_PREFIX}events`, JSON.stringify({ type: 'revoked', reason: 'logout', id: 1, sid }))
+  }
+  await all
+  stalled.resume()
+  await t.rejects(once(stalled, 'end'), { code: 'ECONNRESET' })
+  t.notOk(reader.destroyed)
+  reader.destroy()
 })
 
 t.test('says so while Redis is down', async t => {
