@@ -60,10 +60,6 @@ t.test('the bench', async t => {
     // 16 users, and two keys that the replicas of a deployment share.
     t.match(JSON.parse(await readFile(join(results, 'growth.json'), 'utf8')), { results: { ours: { points: Array(3).fill({ keys: 18 }) } } })
 
-    const { cpu, parts: shares } = JSON.parse(await readFile(join(results, 'profile.json'), 'utf8')).results as ProfileResult
-    t.ok(Math.abs(shares.reduce((sum, part) => sum + part.cpu, 0) - cpu) < 1e-6)
-    t.ok(['HTTP', 'Redis client', 'verify', 'sign'].every(part => shares.some(({ name }) => name === part)))
-
     const features = JSON.parse(await readFile(join(results, 'features.json'), 'utf8')).results as FeatureResult[]
     t.same(features.filter(({ refresh }) => refresh === undefined).map(({ name }) => name), ['no device'])
     const bytesOf = (name: string): number => features.find(feature => feature.name.startsWith(name))!.bytes
@@ -74,6 +70,17 @@ t.test('the bench', async t => {
     for (const text of ['| refresh-token-service | ', '| ceiling | ', '![Latency', 'its figures mean nothing']) t.match(report, text)
     t.notMatch(report, /NaN|undefined|Infinity/)
     t.match(await readFile(join(results, 'speed.svg'), 'utf8'), /^<svg [^]*refresh-token-service[^]*<\/svg>\n$/)
+
+    const readProfile = async (): Promise<ProfileResult> => JSON.parse(await readFile(join(results, 'profile.json'), 'utf8')).results
+    const missing = new Set(['HTTP', 'Redis client', 'verify', 'sign'])
+    // A busy machine may leave too little time for a sample of each part.
+    for (let n = 0; missing.size > 0 && n < 5; n++) {
+      if (n > 0) bench('--quick', '--only', 'ours', 'profile')
+      const { cpu, parts: shares } = await readProfile()
+      t.ok(Math.abs(shares.reduce((sum, part) => sum + part.cpu, 0) - cpu) < 1e-6)
+      for (const { name } of shares) missing.delete(name)
+    }
+    t.same([...missing], [])
   })
 
   await t.test('lists its suites and contenders when asked for an unknown one', async t => {

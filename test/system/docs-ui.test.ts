@@ -50,8 +50,9 @@ t.test('the page opens a session and refreshes it', async t => {
     .filter(key => key !== 'servers').length, 'the page shows every operation')
 
   await page.locator('.auth-wrapper .authorize').first().click()
-  await page.locator('#auth-bearer-value').fill(apiKey)
-  await page.locator('form', { has: page.locator('#auth-bearer-value') }).locator('.authorize').click()
+  const form = page.locator('form', { hasText: 'internalApiKey (' })
+  await form.locator('#auth-bearer-value').fill(apiKey)
+  await form.locator('.authorize').click()
   await page.locator('.auth-btn-wrapper .btn-done').first().click()
 
   const opened = await tryOut(page, 'openSession', guest)
@@ -90,8 +91,8 @@ t.test('in development the public listener allows only the origin of the page', 
       headers: {
         vary: 'Origin',
         'access-control-allow-origin': `http://${host}:${port}`,
-        'access-control-allow-methods': 'GET, POST',
-        'access-control-allow-headers': 'content-type, idempotency-key, dpop',
+        'access-control-allow-methods': 'GET, POST, DELETE',
+        'access-control-allow-headers': 'authorization, content-type, idempotency-key, dpop',
         'access-control-max-age': '600'
       }
     })
