@@ -15,7 +15,7 @@ export interface Manifest {
 export interface PackedFile { path: string, mode: number, text?: string }
 
 /** Everything that a package may contain. An allow-list: a new kind of file needs a decision. */
-const ALLOWED = /^(package\.json|README\.md|LICENSE|dist\/(.+\.(js|d\.ts|lua)|package\.json|LICENSE))$/
+const ALLOWED = /^(package\.json|README\.md|LICENSE|dist\/(.+\.(js|d\.ts|lua|css)|package\.json|LICENSE))$/
 const FORBIDDEN = /(^|\/)(test|bench|scripts|node_modules)\/|\.test\.js$/
 
 /** All packages have one version, which release-please knows and raises in every file: `raised` has paths, in which `*` is a folder. */
