@@ -26,6 +26,8 @@ t.test('writes the whole state of every live session, and no token', async t => 
   const [one, two] = [claimsOf(rotated.json().refreshToken), claimsOf(bound.refreshToken)]
   await redis.client.hset(`${service.config.REDIS_PREFIX}1`, `s:${newSessionId()}`, '001:1:1:2:-')
 
+  await redis.client.set(`${service.config.REDIS_PREFIX}77`, 'the key of another program')
+
   const { lines, json, text, failed } = await exportLines(service)
   t.same(json, { complete: true, sessions: 3, legacyTokens: 1, unreadable: 0 })
   t.equal(text, 'Exported 3 sessions and 1 legacy token.\n')

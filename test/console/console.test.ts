@@ -102,7 +102,7 @@ t.test('refuses forms of other sites', async t => {
 })
 
 t.test('shows a user, and escapes what others have written', async t => {
-  const service = await withConsole(t, redis)
+  const service = await withConsole(t, redis, { DPOP: 'optional', OAUTH_ISSUER: 'https://login.example.com' })
   const visitor = await logIn(service)
   t.match((await visitor.get('/user?id=7')).body, 'Nothing is stored')
   await service.open({ label: '<b>"Phone"</b>', userClaims: { plan: 'gold' }, sessionClaims: { amr: ['<i>'] } })
@@ -111,6 +111,9 @@ t.test('shows a user, and escapes what others have written', async t => {
     t.ok(body.includes(text), text)
   }
   t.notMatch(body, /<b>"|<i>|style=/)
+  await service.open({ userId: 'bare', email: undefined, role: undefined, deviceId: undefined, clientId: 'shop', jkt: 'k'.repeat(43) })
+  const { body: bare } = await visitor.get('/user?id=bare')
+  for (const text of ['Without a label', 'OAuth client</dt><dd>shop', `Bound to key</dt><dd>${'k'.repeat(43)}`, 'E-mail</dt><dd>–']) t.ok(bare.includes(text), text)
   for (const id of ['', '0', '-', '../x', 'a'.repeat(200)]) t.equal((await visitor.get(`/user?id=${encodeURIComponent(id)}`)).statusCode, 400, id)
   t.equal(html`<a title="${'"'}">${[1, html`<b>`]}${undefined}${false}${null}</a>`.html, '<a title="&quot;">1<b></a>')
 })
@@ -172,6 +175,7 @@ t.test('the feed cuts off a page that does not read, and no other', async t => {
   const [stalled, reader] = [await connect(), await connect()]
   stalled.pause()
   const all = receive(reader, 'the end of it', 20)
+  for (const unknown of ['no JSON', '{"type":"later"}']) await redis.client.publish(`${service.config.REDIS_PREFIX}events`, unknown)
   const sid = `${'A'.repeat(1_000_000)} the end of it`
   for (let n = 0; n < 20; n++) {
     await redis.client.publish(`${service.config.REDIS_PREFIX}events`, JSON.stringify({ type: 'revoked', reason: 'logout', id: 1, sid }))
@@ -181,6 +185,15 @@ t.test('the feed cuts off a page that does not read, and no other', async t => {
   await t.rejects(once(stalled, 'end'), { code: 'ECONNRESET' })
   t.notOk(reader.destroyed)
   reader.destroy()
+})
+
+t.test('says so when too few replicas have the end of a session', async t => {
+  const service = await withConsole(t, redis)
+  const { token } = await service.open()
+  const { REDIS_PREFIX } = service.config
+  const waiting = await withConsole(t, redis, { REDIS_PREFIX, REDIS_WAIT_REPLICAS: '1' })
+  const answer = await (await logIn(waiting)).post('/end', { id: '1', which: 'one', sid: claimsOf(token).sid })
+  t.match(answer, { statusCode: 500, body: /Not on enough replicas/ })
 })
 
 t.test('says so while Redis is down', async t => {

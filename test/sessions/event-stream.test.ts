@@ -77,6 +77,15 @@ t.test('a change whose event can\'t be appended is answered 500', async t => {
   t.match(service.log.find(({ msg }) => msg === 'request failed'), { err: { message: /the event stream/ } })
 })
 
+t.test('an end that too few replicas have is answered 500, and is in the stream', { skip: topology === 'single' ? false : 'they have replicas' }, async t => {
+  const service = await build(t, redis, { ...on, REDIS_WAIT_REPLICAS: '1' })
+  await t.rejects(service.public.store.open({ userId: 1, email: '', role: '' }), { code: 'RTS_NOT_REPLICATED' })
+  const [opened] = await events(service.config.REDIS_PREFIX)
+  t.match(opened, { type: 'opened', id: '1' })
+  t.equal((await service.call('DELETE', `/internal/users/1/sessions/${opened!.sid}`)).statusCode, 500)
+  t.match((await events(service.config.REDIS_PREFIX))[1], { type: 'ended', reason: 'logout', sid: opened!.sid })
+})
+
 t.test('a reuse whose event can\'t be appended fails no refresh that shares its round trip', async t => {
   const service = await build(t, redis, on)
   const { public: { store }, config: { REDIS_PREFIX: prefix } } = service

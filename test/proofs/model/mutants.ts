@@ -96,6 +96,7 @@ const rotationRule: Array<[string, string]> = [
 ]
 
 const open: Array<[string, string]> = [
+  ['announceOpening(sid)\n', ''],
   ['if session.device == device and', 'if false and'],
   ['if session.device == device and', 'if'],
   ["session.device == device and device ~= '-'", 'session.device == device'],
@@ -217,10 +218,10 @@ const others: Record<string, Array<[string, string]>> = {
     ["'absent', nowMs, ended }", "'absent', nowMs, {} }"],
     ['settle(others)\n', ''],
     ['settle(others)\n', 'settle({})\n'],
-    ['if device and device ~= ARGV[6] then', 'if false then'],
-    ['if device and device ~= ARGV[6] then', 'if device ~= ARGV[6] then'],
-    ['if device and device ~= ARGV[6] then', 'if device and ARGV[6] then'],
-    ['select(5, parse(record[1]))', 'select(4, parse(record[1]))']
+    ["if device and device ~= ARGV[6] and (device ~= '-' or gen > 0) then", 'if false then'],
+    ['if device and device ~= ARGV[6] and', 'if device ~= ARGV[6] and'],
+    ['if device and device ~= ARGV[6] and', 'if device and ARGV[6] and'],
+    ['local gen, _, _, _, device = parse', 'local gen, _, _, device = parse']
   ],
   'revoke-all': [
     ['nowMs, ended }', 'nowMs, {} }'],
@@ -279,10 +280,10 @@ const ofFaces: Record<string, Array<[string, string]>> = {
     ['if ownClient and ownClient ~= client then', 'if ownClient ~= client then'],
     ["if jkt and jkt ~= proved then return { 'key_mismatch' } end", ''],
     ["if jkt and jkt ~= proved then return { 'key_mismatch' } end", "if jkt and proved ~= '-' and jkt ~= proved then return { 'key_mismatch' } end"],
-    ["if outcome == 'rotated' and shared == '+' and math.abs(now - rotated) < window then outcome = 'retried' end", ''],
+    ["if outcome == 'rotated' and shared == '+' and current > 0 and math.abs(now - rotated) < window then outcome = 'retried' end", ''],
     ["outcome == 'rotated' and shared == '+' and", "outcome == 'rotated' and"],
     ["outcome == 'rotated' and shared == '+' and", "shared == '+' and"],
-    ["shared == '+' and math.abs(now - rotated) < window", "shared == '+'"],
+    ["shared == '+' and current > 0 and math.abs(now - rotated) < window", "shared == '+'"],
     ['local isRepeat = jkt or attempt', 'local isRepeat = attempt'],
     ["local isNew = not jkt and proved ~= '-'", 'local isNew = false'],
     ["local isNew = not jkt and proved ~= '-'", "local isNew = not jkt and proved ~= '-' and outcome ~= 'retried'"],
