@@ -17,7 +17,7 @@ const notices: Record<string, string> = {
   one: 'The session has ended.', others: 'Every other session has ended.', all: 'Every session has ended.'
 }
 
-/** A user's profile and sessions; `ended` says what the person has just ended. */
+/** A user's profile and sessions; `ended`: the sessions that the person has just ended, for a notice. */
 export function userPage (frame: Frame, id: string, stored: StoredUser | undefined, ended?: string): string {
   const sessions = stored?.sessions ?? []
   const { email, role, c } = stored?.record ?? {}

@@ -63,7 +63,7 @@ export interface Tokens {
   verifyAccess (token: string): AccessClaims | undefined
 }
 
-/** The start of the header of every refresh token of this service, whatever its key. Its 33 bytes are whole characters of base64url. */
+/** The start of the header of every refresh token of this service, with any key. Its 33 bytes are whole characters of base64url. */
 const OWN_HEADER = encodeHeader('HS512', '', 'JWT').slice(0, 44)
 
 /** The length of that header with the `kid` of parseKeys. */

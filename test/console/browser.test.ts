@@ -64,7 +64,7 @@ t.test('logs in, by keyboard', async t => {
   await page.getByRole('heading', { name: 'Now' }).waitFor()
 })
 
-t.test('shows the last hour and what happens now', async t => {
+t.test('shows the last hour and the live feed', async t => {
   const feed = page.getByRole('list', { name: 'Events' }).getByRole('listitem')
   await page.getByText('Live.', { exact: true }).waitFor()
   const { REDIS_PREFIX } = service.config

@@ -7,7 +7,7 @@ import { html } from '#src/console/html'
 import { build, claimsOf, startRedis, type Service } from '../support/helper.ts'
 import { consoleKey, LIFETIME, logIn, otherKey, visit, withConsole } from './helper.ts'
 
-/** The console without a browser: log-in, forms, and what they end. */
+/** The console without a browser: log-in, forms, and the sessions that they end. */
 
 const redis = await startRedis(t)
 
@@ -101,7 +101,7 @@ t.test('refuses forms of other sites', async t => {
   t.notOk(isSameOrigin({ origin: 'null', host: 'internal:3001' }))
 })
 
-t.test('shows a user, and escapes what others have written', async t => {
+t.test('shows a user, and escapes the texts of others', async t => {
   const service = await withConsole(t, redis, { DPOP: 'optional', OAUTH_ISSUER: 'https://login.example.com' })
   const visitor = await logIn(service)
   t.match((await visitor.get('/user?id=7')).body, 'Nothing is stored')

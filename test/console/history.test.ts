@@ -6,7 +6,7 @@ import { addSeries, createHistogram, observe } from '#src/metrics/instruments'
 import { createHealth } from '#src/health'
 import { createMetrics } from '#src/metrics/metrics'
 
-t.test('keeps an hour of minutes, and forgets what is older', t => {
+t.test('keeps an hour of minutes, and forgets older ones', t => {
   const { refreshes } = createMetrics(createHealth())
   const scripts = createHistogram(new Registry(), { name: 'calls', help: 'calls', buckets: [0.001, 0.01] })
   const series = [addSeries(scripts, { script: 'rotate' }), addSeries(scripts, { script: 'open' })] as const

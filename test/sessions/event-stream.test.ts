@@ -165,7 +165,7 @@ if (topology === 'single') {
   }
 }
 
-/** A proxy to Redis that asks `passes` before it forwards what the service sends, and before it forwards the answer to that. */
+/** A proxy to Redis that asks `passes` before it forwards a command of the service, and before it forwards the answer. */
 async function startFilter (t: Test, passes: (sent: string, moment: 'before' | 'after') => boolean): Promise<string> {
   const socketPath = /^redis\+socket:\/\/(.*)$/.exec(redis.url)![1]!
   const sockets = new Set<Socket>()

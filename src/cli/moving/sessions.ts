@@ -48,7 +48,7 @@ function floor (time: number | undefined): number | undefined {
   return time === undefined ? undefined : Math.floor(time)
 }
 
-/** A hash in base64url, whatever spelling it had. */
+/** A hash in base64url, from either spelling. */
 function normalHash (text: string): string {
   return Buffer.from(text, text.length === 64 ? 'hex' : 'base64url').toString('base64url')
 }

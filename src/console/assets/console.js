@@ -48,7 +48,7 @@ function follow () {
   }
 
   function setState (isLive) {
-    state.textContent = isLive ? 'Live.' : 'Not connected to the events: what happens now will be missing here. Trying again…'
+    state.textContent = isLive ? 'Live.' : 'Not connected to the events: new ones will be missing here. Trying again…'
     state.classList.toggle('off', !isLive)
     if (!isLive) {
       lostAt ??= new Date()
