@@ -8,7 +8,7 @@ const HEARTBEAT = 15_000
 /** Maximum number of streams. */
 const MAX_STREAMS = 100
 
-/** Bytes that wait for a reader. A page that has fallen further behind is cut off: it connects again, and says that events may be missing. */
+/** Bytes that wait for a reader. A page further behind is cut off: it connects again, and says that events may be missing. */
 const MAX_BACKLOG = 1_000_000
 
 /**
