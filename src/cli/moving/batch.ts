@@ -9,6 +9,7 @@ import { toTask, type Task } from './sessions.ts'
 
 export interface Totals {
   lines: number
+  /** Lines whose session, or whose legacy token in an export, is new here. */
   imported: number
   /** By an earlier run, or by an earlier line. */
   alreadyImported: number
@@ -57,8 +58,9 @@ export function createBatch (config: Config, importer: Importer, totals: Totals,
     }
     if (!('expiresAt' in written)) return reasons[written.result]
     if (await importer.mark(name, userId, written.expiresAt) !== userId) return OTHER_USER
-    if (written.result === 'imported') totals.imported++
-    else totals.alreadyImported++
+    // A session that exists without its marker: the earlier run stopped between the two steps.
+    if (session !== undefined && written.result === 'kept') totals.alreadyImported++
+    else totals.imported++
     return undefined
   }
 
