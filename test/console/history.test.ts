@@ -46,5 +46,8 @@ t.test('keeps an hour of minutes, and forgets older ones', t => {
   t.match(html, 'aria-label="Refreshes by minute: at most 2, in this minute 2"')
   t.equal(html.match(/<rect/g)!.length, 5 * 60)
   t.notMatch(html, /NaN|undefined|Infinity/)
+
+  observe(series[1], 2, 98)
+  t.match(overview(history).html, /Redis, 99 % within<\/h3><p class="figure">over 2\.5 s</)
   t.end()
 })
