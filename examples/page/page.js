@@ -59,9 +59,6 @@ async function end (path) {
   return ok ? 'Logged out there.' : messages.unavailable
 }
 
-// A log-in elsewhere is no event.
-window.addEventListener('focus', () => { if (!main.hidden) showDevices().catch(() => {}) })
-
 on(form, 'submit', async () => {
   const body = JSON.stringify({ email: form.email.value, password: form.password.value, deviceId: localStorage.deviceId })
   const response = await fetch('/login', { method: 'POST', headers: { 'Content-Type': 'application/json' }, body })

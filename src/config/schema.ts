@@ -4,6 +4,8 @@ import { RATE_PATTERN } from '#src/settings/rate'
 import { MIN_SECRET_BYTES } from '#src/tokens/keys'
 import { MIN_RSA_BITS } from '#src/tokens/private-keys'
 
+const OffOrOn = Type.Union(['off', 'on'].map(mode => Type.Literal(mode)), { default: 'off', description: 'off or on' })
+
 /**
  * The environment variables: the only place with their names, defaults and limits.
  * A `description` completes the sentence "<NAME> must be …", the error of a start with a wrong value. `writeOnly` marks a secret,
@@ -80,11 +82,11 @@ export const Environment = Type.Object({
     description: 'the address of this service for OAuth clients, https://host or https://host:port without a path; http only for localhost. It turns OAuth on'
   })),
   DPOP: Type.Union(['off', 'optional', 'required'].map(mode => Type.Literal(mode)), { default: 'off', description: 'off, optional or required' }),
-  COOKIE_SESSIONS: Type.Union(['off', 'on'].map(mode => Type.Literal(mode)), { default: 'off', description: 'off or on' }),
+  COOKIE_SESSIONS: OffOrOn,
   COOKIE_SAME_SITE: Type.Union(['strict', 'lax'].map(mode => Type.Literal(mode)), { default: 'strict', description: 'strict or lax' }),
-  LEGACY_TOKENS: Type.Union(['off', 'on'].map(mode => Type.Literal(mode)), { default: 'off', description: 'off or on' }),
-  DEVICE_ROUTES: Type.Union(['off', 'on'].map(mode => Type.Literal(mode)), { default: 'off', description: 'off or on' }),
-  EVENTS_STREAM: Type.Union(['off', 'on'].map(mode => Type.Literal(mode)), { default: 'off', description: 'off or on' }),
+  LEGACY_TOKENS: OffOrOn,
+  DEVICE_ROUTES: OffOrOn,
+  EVENTS_STREAM: OffOrOn,
   SHUTDOWN_DELAY: Type.Number({ default: 0, minimum: 0, maximum: 600, description: 'seconds from 0 to 600' }),
   DATA_DIR: Type.String({ default: '.data', description: 'the path of a folder' }),
   LOG_LEVEL: Type.Union(

@@ -44,7 +44,7 @@ export interface CoreOptions extends Signing {
   claims?: ClaimsOf | undefined
   /** Absent with `DPOP=off`. */
   proofOf?: ProofOf | undefined
-  /** Whether tokens of another service may be traded: those of imported sessions. */
+  /** Whether imported sessions are refreshed with the tokens of the service that they come from. */
   legacyTokens: boolean
   onEvent?: OnEvent | undefined
 }

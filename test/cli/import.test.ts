@@ -107,7 +107,7 @@ t.test('a user who logged out everywhere since createdAt is not logged in again'
   t.match(await rejectionsOf(json.rejectedFile), [{ line: 1, userId: 1, reason: 'the user has logged out everywhere since createdAt' }])
 })
 
-t.test('keeps the profile of a user who is known', async t => {
+t.test('keeps the profile of a known user', async t => {
   const service = await build(t, redis, { LEGACY_TOKENS: 'on' })
   await service.open()
   const token = legacyToken()

@@ -141,7 +141,7 @@ t.test('finds a user, and ends sessions after a question', async t => {
   await inspect(t, page, 'no-user')
 })
 
-t.test('the strict Content-Security-Policy blocks nothing of the console', async t => {
+t.test('the console works under its strict Content-Security-Policy', async t => {
   // The one error is the answer to the invalid user id.
   t.same(complaints.filter(text => !/status of 40[01]/.test(text)), [])
 })

@@ -141,7 +141,7 @@ t.test('every malformed cookie and refused token gets the documented 400, clears
 })
 
 t.test('a cookie has one spelling: its device is canonical base64url of UTF-8', async t => {
-  // One byte is two characters, of which the second has four unused bits.
+  // A byte takes two characters; the second one has four unused bits.
   const canonical = cookieIn(await opening({ deviceId: 'A' }))
   t.match(canonical, /=QQ\./)
   t.equal((await post(REFRESH, canonical.replace('=QQ.', '=QR.'))).statusCode, 400)

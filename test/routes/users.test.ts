@@ -9,7 +9,7 @@ t.before(async () => { redis = await startRedis(t) })
 
 interface Setup extends Service {
   key: string
-  /** All announcements so far but those of openings. */
+  /** The announcements of ends and changed profiles so far. */
   events (): Promise<object[]>
 }
 

@@ -20,7 +20,7 @@ interface Setup {
   store: SessionStore
   prefix: string
   key: string
-  /** All announcements so far but those of openings. */
+  /** The announcements of ends and changed profiles so far. */
   events: () => Promise<object[]>
   /** Moves all times of a session into the past, as if seconds had passed. */
   pass: (sid: string, seconds: number) => Promise<void>

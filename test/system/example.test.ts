@@ -307,21 +307,19 @@ t.test('the page', async t => {
   })
 
   t.test('shows the devices, ends one and all others, and shows at once what another device did', async t => {
-    t.equal(await example.internal('DELETE', '/users/1/sessions'), 204, 'those of the tests above')
+    t.equal(await example.internal('DELETE', '/users/1/sessions'), 204, 'ends the sessions of the earlier tests')
     const phone = (await openTabs(t, example)).one
     const laptop = (await openTabs(t, example)).one
     const tablet = (await openTabs(t, example)).one
     await logIn(phone, example)
     await logIn(laptop, example)
     const devices = (tab: Page) => tab.getByRole('listitem')
-    await phone.evaluate("window.dispatchEvent(new Event('focus'))")
     await devices(phone).nth(1).waitFor()
     t.equal(await phone.locator('mark:visible').count(), 1)
     t.match(await devices(phone).filter({ has: phone.locator('mark:visible') }).innerText(), /^Chrome on Linux this one\n/)
     await savePicture(phone)
 
     await logIn(tablet, example)
-    await phone.evaluate("window.dispatchEvent(new Event('focus'))")
     await devices(phone).nth(2).waitFor()
     const other = devices(phone).getByRole('button', { name: 'Log out Chrome on Linux', exact: true })
     t.equal(await other.count(), 2, 'this device has no button')

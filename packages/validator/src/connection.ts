@@ -1,5 +1,4 @@
-import type { Cluster } from 'ioredis'
-import { createClient, whenReady, type ClientOptions, type RedisClient } from '../../../src/redis/client.ts'
+import { createClient, isCluster, whenReady, type ClientOptions, type RedisClient } from '../../../src/redis/client.ts'
 import { disconnect } from '../../../src/redis/subscriber.ts'
 import { watchReasons } from '../../../src/redis/connection-events.ts'
 import { parseRedisUrl } from '../../../src/settings/redis-url.ts'
@@ -48,9 +47,4 @@ export function useClient (redis: RedisClient): Connection {
     connected: async () => await orUnavailable(ready, () => 'no connection'),
     disconnect: async () => {}
   }
-}
-
-/** Duck-typed: the caller may use another copy of ioredis. */
-export function isCluster (redis: RedisClient): redis is Cluster {
-  return redis.isCluster
 }

@@ -1,12 +1,11 @@
 import type { Cluster, Redis } from 'ioredis'
-import { SILENCE_TIMEOUT, type RedisClient } from '../../../src/redis/client.ts'
+import { isCluster, SILENCE_TIMEOUT, type RedisClient } from '../../../src/redis/client.ts'
 import { expiryOf, userKey } from '../../../src/redis/records.ts'
 import { clusterRoutes, sendUntilRun } from '../../../src/redis/redirects.ts'
 import { createTopology } from '../../../src/redis/topology.ts'
 import type { AccessClaims } from '../../../src/tokens/claims.ts'
 import { readClaims, type Claims } from '../../../src/tokens/custom-claims.ts'
 import type { UserId } from '../../../src/tokens/user-id.ts'
-import { isCluster } from './connection.ts'
 import { orUnavailable, SessionValidationError } from './errors.ts'
 
 /** A session that was live at its last look-up. Frozen, because the cache returns the same object to every caller. */

@@ -175,7 +175,7 @@ function errorTexts ({ code, message }: FastifyError, status: number): [title: s
   if (code === 'RTS_NOT_REPLICATED') return ['Not on enough replicas', message]
   if (status === 429) return ['Too many log-ins', 'Try again in a minute.']
   if (status === 403) return ['Refused', 'The form came from another site. Nothing has changed.']
-  if (status < 500) return ['That is no user id', 'A user id is a number, or a text that is not digits alone. Nothing has changed.']
+  if (status < 500) return ['The request is malformed', 'A user id is a number, or a text that is not digits alone. Nothing has changed.']
   return ['Redis can\'t be used now', 'If you ended sessions, look again whether they live: the answer of Redis was lost.']
 }
 

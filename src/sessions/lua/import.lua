@@ -17,7 +17,7 @@
 --        than the absolute TTL or in the future, the user has logged out everywhere since, or has as many sessions as the cap
 --     or an error, which concerns this session alone
 
--- include profile.lua
+-- include new-session.lua
 
 local absolute, cap = tonumber(ARGV[3]), tonumber(ARGV[4])
 
@@ -44,12 +44,8 @@ local function import (fields)
   if #live == 0 then settle(live) end
 
   local _, profile = setProfile({ email, role, claims }, true, #live > 0)
-  redis.call('HSET', key, 'email', profile[1], 'role', profile[2], 's:' .. sid,
-    format(gen, created, rotated, expires, device, attempt, ownIdle, ownAbsolute, client ~= '' or jkt ~= ''))
-  if label ~= '' then redis.call('HSET', key, 'l:' .. sid, label) end
-  if sessionClaims ~= '' then redis.call('HSET', key, 'c:' .. sid, sessionClaims) end
-  if client ~= '' then redis.call('HSET', key, 'o:' .. sid, client) end
-  if jkt ~= '' then redis.call('HSET', key, 'k:' .. sid, jkt) end
+  local value = format(gen, created, rotated, expires, device, attempt, ownIdle, ownAbsolute, client ~= '' or jkt ~= '')
+  addSession(sid, value, profile, label, sessionClaims, client, jkt)
 
   live[#live + 1] = { expires = expires }
   settle(live)

@@ -23,7 +23,7 @@
 -- Reply: { 'opened', nowMs, gen, createdAt, expiresAt, email, role, claims, ended }; the user's claims in JSON; '' for none of each
 --     or { 'logged_out' | 'ahead', nowMs }, nothing done: the user has logged out everywhere since, or ARGV[12] is in the future
 
--- include profile.lua
+-- include new-session.lua
 
 local sid, device, label = ARGV[4], ARGV[5], ARGV[6]
 local idle, absolute, cap = tonumber(ARGV[9]), tonumber(ARGV[10]), tonumber(ARGV[11])
@@ -67,19 +67,13 @@ if ownIdle then expires = math.min(expires, now + ownIdle) end
 if ownAbsolute then expires = math.min(expires, now + ownAbsolute) end
 local isOlder = authenticatedAt and profileChangedAt and authenticatedAt < profileChangedAt
 local changed, profile = setProfile({ ARGV[7], ARGV[8], ARGV[15] }, isOlder, #live > 0)
-local email, role, claims = profile[1], profile[2], profile[3]
 if changed and not isOlder then
   rememberChange(math.min(authenticatedAt or nowMs / 1000, nowMs / 1000))
 end
--- Readers find an email and a role in the record of every session.
-redis.call('HSET', key, 'email', email, 'role', role, 's:' .. sid,
-  format(1, now, now, expires, device, '-', ownIdle, ownAbsolute, client ~= '' or jkt ~= ''))
-if label ~= '' then redis.call('HSET', key, 'l:' .. sid, label) end
-if sessionClaims ~= '' then redis.call('HSET', key, 'c:' .. sid, sessionClaims) end
-if client ~= '' then redis.call('HSET', key, 'o:' .. sid, client) end
-if jkt ~= '' then redis.call('HSET', key, 'k:' .. sid, jkt) end
+local value = format(1, now, now, expires, device, '-', ownIdle, ownAbsolute, client ~= '' or jkt ~= '')
+addSession(sid, value, profile, label, sessionClaims, client, jkt)
 
 others[#others + 1] = { expires = expires }
 settle(others)
 announceOpening(sid)
-return { 'opened', nowMs, 1, now, expires, email, role, claims, ended }
+return { 'opened', nowMs, 1, now, expires, profile[1], profile[2], profile[3], ended }
