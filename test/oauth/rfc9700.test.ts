@@ -25,7 +25,7 @@ t.test('a replayed token ends the session', async t => {
   t.match(service.log.filter(({ audit }) => audit === 'session.ended'), [{ reason: 'reuse' }])
 })
 
-t.test('a thief who refreshes first is detected at the client\'s next refresh', async t => {
+t.test('a thief who refreshes first is detected when the client refreshes next', async t => {
   const service = await buildOauth(t, redis, { REFRESH_RETRY_WINDOW: '0' })
   const { refreshToken } = await service.open({ clientId: 'app' })
   const stolen = await refresh(service, await refresh(service, refreshToken))
