@@ -146,7 +146,7 @@ const open: Array<[string, string]> = [
   ["if label ~= '' then", 'do'],
   ["if label ~= '' then", 'if false then'],
   ['others[#others + 1] = { expires = expires }\n', ''],
-  ['claims, ended }', 'claims, {} }'],
+  ['profile[3], ended }', 'profile[3], {} }'],
   ['format(1, now, now,', 'format(0, now, now,']
 ]
 
