@@ -3,7 +3,7 @@ import { InvalidProof } from '#src/dpop/proof'
 import type { ProofOf } from '#src/dpop/refresh'
 import { RefreshRefused, type RefusalOutcome } from '#src/errors'
 import type { LogoutOutcome, RefreshOutcome } from '#src/metrics/definitions'
-import type { ConcurrencyLimit } from '#src/overload/concurrency-limit'
+import { admit, type ConcurrencyLimit } from '#src/overload/concurrency-limit'
 import type { Limiter } from '#src/overload/rate-limit'
 import { nameOfSession } from '#src/overload/rate-limit-names'
 import type { EndReason, LiveSession } from '#src/sessions/replies'
@@ -98,13 +98,7 @@ export function createCore (options: CoreOptions): Core {
   async function legacyClaims (refreshToken: string): Promise<RefreshClaims> {
     if (!legacyTokens || hasOwnForm(refreshToken)) throw refuse('forged')
     const tokenHash = hashLegacyToken(refreshToken)
-    concurrencyLimit.acquire()
-    let id
-    try {
-      id = await store.findImported(tokenHash)
-    } finally {
-      concurrencyLimit.release()
-    }
+    const id = await admit(concurrencyLimit, async () => await store.findImported(tokenHash))
     if (id === undefined) throw refuse('forged')
     return { sub: 'Refresh', iss: '', id, sid: importedSessionId(tokenHash), gen: 0, iat: 0, exp: 0 }
   }
@@ -155,13 +149,7 @@ export function createCore (options: CoreOptions): Core {
       // The counter of refreshes: a thief can't use up the client's limit, nor get a second one.
       if (limitSession !== undefined) await limitSession(request, nameOfSession(claims.sid, deviceId))
 
-      concurrencyLimit.acquire()
-      let outcome
-      try {
-        outcome = await store.logOut(claims, deviceId, clientId)
-      } finally {
-        concurrencyLimit.release()
-      }
+      const outcome = await admit(concurrencyLimit, async () => await store.logOut(claims, deviceId, clientId))
       if (outcome === 'device_mismatch' || outcome === 'client_mismatch') throw refuse(outcome, claims)
 
       count('logouts', outcome)

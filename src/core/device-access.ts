@@ -5,6 +5,7 @@ import { proofHeader, urlOf } from '#src/dpop/refresh'
 import { createProver } from '#src/dpop/replay'
 import { accessToken } from '#src/http/bearer'
 import { activeAccess } from '#src/introspection/introspection'
+import { admit } from '#src/overload/concurrency-limit'
 import { nameOfSession } from '#src/overload/rate-limit-names'
 import type { AccessClaims } from '#src/tokens/claims'
 import type { Core } from './core.ts'
@@ -27,24 +28,15 @@ export function createDeviceAccess (
   const { concurrencyLimit, limitSession } = limits
   const prove = createProver()
 
-  const admit: DeviceAccess['admit'] = async run => {
-    concurrencyLimit.acquire()
-    try {
-      return await run()
-    } finally {
-      concurrencyLimit.release()
-    }
-  }
-
   return {
-    admit,
+    admit: async run => await admit(concurrencyLimit, run),
 
     async authenticate (request, reply) {
       const presented = accessToken(request.headers.authorization)
       const claims = presented && tokens.verifyAccess(presented.token)
       // As for refreshes, only an authentic token uses up the limit of its session. The name is none of a refresh's: those have a device.
       if (claims !== undefined) await limitSession?.(request, nameOfSession(claims.sid))
-      const active = claims && await admit(async () => await activeAccess({ store, tokens }, presented!.token))
+      const active = claims && await admit(concurrencyLimit, async () => await activeAccess({ store, tokens }, presented!.token))
       // An OAuth client may act for the user only in the APIs that the client is made for.
       const isOwn = active !== undefined && active.session.clientId === undefined
       const proof = { proof: proofHeader(request), method: request.method, url: urlOf(request, origin) }

@@ -38,3 +38,13 @@ export function createConcurrencyLimit (limit: number): ConcurrencyLimit {
     release () { waiting-- }
   }
 }
+
+/** Runs a call under the limit. A refresh does so in line, because it creates no closure. @throws TurnedAway when the limit is reached. */
+export async function admit<T> (limit: Pick<ConcurrencyLimit, 'acquire' | 'release'>, run: () => Promise<T>): Promise<T> {
+  limit.acquire()
+  try {
+    return await run()
+  } finally {
+    limit.release()
+  }
+}
