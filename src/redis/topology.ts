@@ -59,7 +59,11 @@ export function mastersOf (redis: RedisClient): Masters {
 }
 
 function slotOwners (cluster: Cluster): Set<string> {
-  return new Set(cluster.slots.map(([address]) => address!))
+  const owners = new Set<string>()
+  let last: string | undefined
+  // A server owns long ranges of the 16,384 slots.
+  cluster.slots.forEach(([address]) => { if (address !== last) owners.add((last = address)!) })
+  return owners
 }
 
 /** `host:port`, the form in which MOVED and ASK name a server, or the path of a socket. */
