@@ -22,7 +22,7 @@ export interface Feed {
 }
 
 /** Subscribes to Redis only while somebody looks. */
-export function createFeed (redis: RedisClient, channel: string): Feed {
+export function createFeed (redis: RedisClient, channel: string, heartbeat = HEARTBEAT): Feed {
   const streams = new Set<ServerResponse>()
   let subscription: Subscription | undefined
   let isLive = false
@@ -58,16 +58,16 @@ export function createFeed (redis: RedisClient, channel: string): Feed {
     await ending?.unsubscribe()
   }
 
-  const heartbeat = setInterval(() => { for (const stream of streams) stream.write(': \n\n') }, HEARTBEAT).unref()
+  const timer = setInterval(() => { for (const stream of streams) stream.write(': \n\n') }, heartbeat).unref()
 
   return {
     add (response, until) {
       if (streams.size === MAX_STREAMS) return false
       response.write(`retry: 2000\nevent: ${isLive ? 'live' : 'gap'}\ndata: {}\n\n`)
       streams.add(response)
-      const timer = setTimeout(() => response.end(), until * 1000 - Date.now()).unref()
+      const end = setTimeout(() => response.end(), until * 1000 - Date.now()).unref()
       response.on('close', () => {
-        clearTimeout(timer)
+        clearTimeout(end)
         streams.delete(response)
         if (streams.size === 0) stop()
       })
@@ -76,7 +76,7 @@ export function createFeed (redis: RedisClient, channel: string): Feed {
     },
 
     async close () {
-      clearInterval(heartbeat)
+      clearInterval(timer)
       for (const stream of streams) stream.end()
       await stop()
     }

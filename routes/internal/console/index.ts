@@ -82,7 +82,6 @@ const routes: FastifyPluginAsyncTypebox = async app => {
   function answerError (error: FastifyError, request: FastifyRequest, reply: FastifyReply): FastifyReply {
     const { statusCode = 500 } = error
     if (statusCode === 401) return reply.redirect('/console/login', 303)
-    if (error instanceof TurnedAway) reply.header('retry-after', error.retryAfter)
     if (statusCode >= 500) request.log.error({ err: error, req: request }, 'request failed')
     const login = loginOf(request)
     const [title, message] = errorTexts(error, statusCode)
