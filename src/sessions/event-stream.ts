@@ -58,8 +58,12 @@ export function appending (run: Runner['run'], append: Append | undefined): Runn
 export function appended<Rotation> (
   rotation: Rotation | Error, append: Append, command: Command, reply: Reply, i: number
 ): Rotation | Promise<Rotation> | Error {
-  const appending = rotation instanceof Error ? undefined : append(...decisionOf(command, reply, i))
-  return appending === undefined ? rotation : appending.then(() => rotation as Rotation)
+  const appending = append(...decisionOf(command, reply, i))
+  if (appending === undefined) return rotation
+  return appending.then(() => {
+    if (rotation instanceof Error) throw rotation
+    return rotation
+  })
 }
 
 function entriesOf (command: Command, reply: Reply): Entry[] {

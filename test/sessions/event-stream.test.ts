@@ -1,6 +1,9 @@
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net'
 import { once } from 'node:events'
 import t, { type Test } from 'tap'
+import type { RedisClient } from '#src/redis/client'
+import type { Command } from '#src/sessions/commands'
+import { createEventStream } from '#src/sessions/event-stream'
 import { apiKey, build, claimsOf, environment, postSession, startRedis, startService, topology, type Service } from '../support/helper.ts'
 
 /** `EVENTS_STREAM`: an answered change is in the stream; a process that dies at any point makes no answered change without its event. */
@@ -75,6 +78,37 @@ t.test('a change whose event can\'t be appended is answered 500', async t => {
   for (const client of redis.clients) await client.set(`${prefix}meta:events`, 'no stream').catch(() => {})
   t.equal((await service.call('DELETE', `/internal/users/1/sessions/${claimsOf(token).sid}`)).statusCode, 500)
   t.match(service.log.find(({ msg }) => msg === 'request failed'), { err: { message: /the event stream/ } })
+})
+
+t.test('a refresh that ends a session and then fails leaves the end in the stream', async t => {
+  const service = await build(t, redis, on)
+  const key = `${service.config.REDIS_PREFIX}1`
+  const { token } = await service.open({ deviceId: 'laptop' })
+  const { refreshToken } = await service.open({ deviceId: 'phone' })
+  const { sid } = claimsOf(token)
+  // A record without an expiry is read whole, so that the refresh finds the expired session.
+  await redis.client.hset(key, `s:${sid}`, '001:1:1:2:-', 'c', 'no JSON')
+  await redis.client.persist(key)
+  t.equal((await service.refresh(refreshToken, 'phone')).statusCode, 500)
+  t.match((await events(service.config.REDIS_PREFIX)).at(-1), { type: 'ended', reason: 'expired', sid })
+})
+
+t.test('keeps the last 100,000 events', async t => {
+  const service = await build(t, redis, on)
+  const key = `${service.config.REDIS_PREFIX}meta:events`
+  await redis.client.eval("for i = 1, 101000 do redis.call('XADD', KEYS[1], '*', 'type', 'old') end", 1, key)
+  const { token } = await service.open()
+  const length = await redis.client.xlen(key)
+  t.ok(length >= 100_000 && length < 100_500, `${length}`)
+  t.match((await events(service.config.REDIS_PREFIX)).at(-1), { type: 'opened', sid: claimsOf(token).sid })
+})
+
+t.test('an error of Redis has no argument of a command', async t => {
+  const message = 'ERR unknown command \'XADD\', with args beginning with: \'rt:1\' \'a secret\''
+  const append = createEventStream({ xadd: async () => { throw new Error(message) } } as unknown as RedisClient, 'rt:')
+  const command = { script: 'revoke', users: [1], caller: 'client' } as unknown as Command
+  const appending = append(command, ['revoked', 0, [['logout', 'A'.repeat(22)]]])!
+  await t.rejects(appending, { message: /the event stream: ERR unknown command 'XADD'$/ })
 })
 
 t.test('an end that too few replicas have is answered 500, and is in the stream', { skip: topology === 'single' ? false : 'they have replicas' }, async t => {
