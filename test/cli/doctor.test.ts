@@ -112,6 +112,7 @@ t.test('checks every master of a Cluster and names an unreachable one', async t 
   const lost = await masterOf('rt:meta:issuer')
   await lost.kill()
   await t.rejects(run(['stats'], env), { message: `Redis could not be used: 127.0.0.1:${lost.port} can't be reached, so the sums would be wrong` })
+  await t.rejects(run(['export'], env), { message: `Redis could not be used: 127.0.0.1:${lost.port} can't be reached, so sessions would be missing` })
   const { json } = await run(['doctor'], { ...productionSecrets(), ...env })
   t.match(named(json.checks, 'redis'), [{ status: 'ok' }, { status: 'fail', message: new RegExp(`^127.0.0.1:${lost.port} can't be reached`) }])
   t.match(named(json.checks, 'issuer'), [{ status: 'unknown', message: /^whether this is the environment of the running replicas: / }])

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { readFile, stat, writeFile } from 'node:fs/promises'
+import { readFile, stat, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import t from 'tap'
@@ -127,6 +127,14 @@ t.test('reads standard input, and names the file of rejected lines', async t => 
   child.stdin!.end(`${JSON.stringify({ userId: 1, legacyToken: legacyToken() })}\nno`)
   t.match(await ended, { code: 1, stderr: '', json: { lines: 2, imported: 1, rejected: 1, rejectedFile: rejected } })
   t.same(await rejectionsOf(rejected), [{ line: 2, reason: 'it is no JSON' }])
+})
+
+t.test('a device that takes the rejected lines is not removed', async t => {
+  const service = await build(t, redis)
+  const rejected = join(await tempFolder(t), 'null')
+  await symlink('/dev/null', rejected)
+  await importLines(t, service, [{ userId: 1, legacyToken: legacyToken() }], '--rejected', rejected)
+  t.ok((await stat(rejected)).isCharacterDevice())
 })
 
 t.test('without a rejected line the exit code is 0', async t => {

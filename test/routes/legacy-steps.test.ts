@@ -3,6 +3,7 @@ import { sessionOptions } from '#src/config/options'
 import { hashDevice, hashLegacyToken, importedSessionId } from '#src/redis/records'
 import { createImporter } from '#src/sessions/imports'
 import { build, claimsOf, guest, startRedis, topology, until, type PrivateRedis } from '../support/helper.ts'
+import { startProxy } from '../support/proxy.ts'
 import { audited, importLines, legacyToken, setupLegacy, type LegacyOptions } from '../support/moving.ts'
 
 /** Imports and refreshes with legacy tokens that stop between their steps, run at once, or lose writes. */
@@ -79,4 +80,14 @@ t.test('a legacy token is answered within a second while Redis hangs', { skip: t
   t.ok(performance.now() - startedAt < 1000)
   own.thaw()
   await until('the token is traded', async () => (await service.refresh(token)).statusCode === 200)
+})
+
+t.test('look-up and rotation together take less than the second of a request', { skip: topology === 'single' ? false : 'the proxy has one server' }, async t => {
+  const proxy = await startProxy(t, new URL(redis.url).pathname)
+  const { service, token, value } = await setup(t)
+  const slow = await build(t, { ...redis, url: proxy.url }, { LEGACY_TOKENS: 'on', REDIS_PREFIX: service.config.REDIS_PREFIX })
+  const before = await value()
+  proxy.slow(400)
+  t.equal((await slow.refresh(token)).statusCode, 500, 'the look-up alone has given up')
+  t.equal(await value(), before)
 })

@@ -90,6 +90,16 @@ t.test('a line without a device gets the device of its first refresh', async t =
   t.equal((await refresh(refreshToken, 'phone')).statusCode, 200)
 })
 
+t.test('a legacy token in the cookie opens the session', async t => {
+  const service = await build(t, redis, { LEGACY_TOKENS: 'on', COOKIE_SESSIONS: 'on' })
+  const token = `e30.${legacyToken()}.${legacyToken()}`
+  await importLines(t, service, [{ ...guest, legacyToken: token }])
+  const cookie = `__Host-refresh=${Buffer.from(deviceId).toString('base64url')}.${token}`
+  const answer = await service.public.inject({ method: 'POST', url: '/api/ps/session/refresh', headers: { cookie } })
+  const [, refreshToken] = /^__Host-refresh=[\w-]+\.([^;]+)/.exec(String(answer.headers['set-cookie']))!
+  t.match(claimsOf(refreshToken!), { sid: importedSessionId(hashLegacyToken(token)), gen: 1 })
+})
+
 t.test('a token of our own form costs no look-up, and neither does any token unless LEGACY_TOKENS is on', async t => {
   const lookups = async ({ metrics }: Service): Promise<boolean> => (await metrics.registry.metrics()).includes('script="find-imported"')
   const { service, refresh, open } = await setup(t)
@@ -100,6 +110,7 @@ t.test('a token of our own form costs no look-up, and neither does any token unl
   t.notOk(await lookups(service))
   t.equal((await refresh(legacyToken())).statusCode, 400)
   t.ok(await lookups(service))
+  t.match(await service.metrics.registry.metrics(), 'rts_refresh_requests_total{outcome="forged"} 4')
 
   const off = await build(t, redis, { REDIS_PREFIX: service.config.REDIS_PREFIX })
   t.equal((await off.refresh(legacyToken())).statusCode, 400)

@@ -16,6 +16,8 @@ export interface Proxy {
    * at once while the data is `underway` (Redis gets it `ms` milliseconds later).
    */
   cutNext (when: 'before' | 'after' | 'underway', ms?: number): void
+  /** Delays every answer from now on. */
+  slow (ms: number): void
 }
 
 /** Starts a proxy in front of the Redis server at a unix socket; it stops with the test. */
@@ -24,6 +26,7 @@ export async function startProxy (t: Test, socketPath: string): Promise<Proxy> {
   const traffic = new EventEmitter()
   let next: 'before' | 'after' | 'underway' | undefined
   let underway = 0
+  let slow = 0
   const server = createServer(client => {
     const redis = connect(socketPath)
     clients.add(client)
@@ -39,6 +42,7 @@ export async function startProxy (t: Test, socketPath: string): Promise<Proxy> {
     })
     redis.on('data', data => {
       if (isDeaf) client.destroy()
+      else if (slow > 0) setTimeout(() => client.write(data), slow)
       else client.write(data)
     })
     client.on('error', () => {}).on('close', () => {
@@ -57,6 +61,7 @@ export async function startProxy (t: Test, socketPath: string): Promise<Proxy> {
   })
   return {
     url: `redis://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    slow (ms) { slow = ms },
     async forwarded () { await once(traffic, 'forwarded') },
     async arrived () { await once(traffic, 'arrived') },
     cut () { for (const client of clients) client.destroy() },

@@ -4,7 +4,7 @@ import t from 'tap'
 import { loadConfig, type RunnableConfig } from '#src/config/environment'
 import { createSigning } from '#src/core/signing'
 import { parseKeys } from '#src/tokens/keys'
-import type { Tokens } from '#src/tokens/tokens'
+import { hasOwnForm, type Tokens } from '#src/tokens/tokens'
 import { claimsOf, environment, secret } from '../support/helper.ts'
 
 const generation = { id: 7, sid: 'A'.repeat(22), gen: 3, iat: 1_700_000_000, exp: 1_700_000_900 }
@@ -124,6 +124,16 @@ t.test('rejects every token that differs from ours', async t => {
   }
   for (const [what, forged] of Object.entries(refused)) t.equal(tokens.verifyRefresh(forged), undefined, what)
   t.match(tokens.verifyRefresh(token), generation, 'accepts the original')
+})
+
+t.test('knows the form of its refresh tokens, of any key, from those of other services', async t => {
+  const own = (await tokensWith()).signRefresh(generation)
+  t.ok(hasOwnForm(own))
+  t.ok(hasOwnForm(resigned(secret(), { alg: 'HS512', typ: 'JWT', kid: '12345678' })))
+  for (const header of [{ alg: 'HS512', typ: 'JWT' }, { alg: 'HS512', typ: 'JWT', kid: 'another-length' }, { typ: 'JWT', alg: 'HS512', kid: '12345678' }]) {
+    t.notOk(hasOwnForm(resigned(secret(), header)), JSON.stringify(header))
+  }
+  t.notOk(hasOwnForm(own.split('.')[0]!), 'a header alone')
 })
 
 t.test('rejects every edited token', async () => {
