@@ -3,6 +3,8 @@ import { readFile } from 'node:fs/promises'
 import { METHODS } from 'node:http'
 import { connect, type AddressInfo } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import type { FastifyError, FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
 import { Aborted, TurnedAway } from '#src/errors'
@@ -384,6 +386,11 @@ t.test('each set of metrics counts separately', async t => {
 t.test('docs/metrics.md lists exactly the metrics with their types and labels, the outcomes and the results', async t => {
   const service = await build(t, redis)
   await service.refresh((await service.open()).refreshToken)
+  setFlagsFromString('--expose-gc')
+  await until('a garbage collection is counted', async () => {
+    runInNewContext('gc')()
+    return (await scrape(service.internal)).labels.get('nodejs_gc_duration_seconds_count')?.has('kind') === true
+  })
   const { types, labels } = await scrape(service.internal)
   const docs = await readFile('docs/metrics.md', 'utf8')
   const documented = [...docs.matchAll(/^\| `(\w+)` \| (counter|gauge|histogram) \| (.*?) \| (.*) \|$/gm)]
