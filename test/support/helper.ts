@@ -101,7 +101,7 @@ export async function build (t: Test, redis: Pick<PrivateRedis, 'url'> & Partial
     call,
     open: async (overrides = {}) => {
       const response = await call('POST', '/internal/sessions', { ...guest, ...overrides })
-      if (response.statusCode !== 201) throw new Error(`open: ${response.statusCode} ${response.body}`)
+      if (response.statusCode !== 201) throw new Error(`open: ${response.statusCode} ${response.body} ${JSON.stringify(log.at(-1))}`)
       return response.json()
     },
     refresh: async (refreshToken, deviceId = guest.deviceId, headers = {}) =>

@@ -6,7 +6,7 @@ import { Redis } from 'ioredis'
 import tap, { type Test } from 'tap'
 import { startCluster } from './cluster.ts'
 import { redisConf } from './deploy-files.ts'
-import type { Deployment } from './deployment.ts'
+import { until, type Deployment } from './deployment.ts'
 import { startSentinelGroup } from './sentinel-group.ts'
 import { startServer, type RedisServer } from './server.ts'
 
@@ -39,7 +39,7 @@ export interface PrivateRedis {
   thaw (): void
   /** Kills the processes (SIGKILL). */
   kill (): Promise<void>
-  /** Restarts the processes on their data. */
+  /** Restarts the processes on their data; a Cluster is whole again when it resolves. */
   start (): Promise<void>
   /** Copies the data. The returned function restores the copy; call it while Redis is down. */
   copy (): Promise<() => Promise<void>>
@@ -110,7 +110,11 @@ function ofServers (servers: RedisServer[], { url, readerUrl, env, client, maste
     freeze: () => { for (const server of servers) server.freeze() },
     thaw: () => { for (const server of servers) server.thaw() },
     kill: async () => { await Promise.all(servers.map(async server => await server.kill())) },
-    start: async () => { await Promise.all(servers.map(async server => await server.start())) },
+    async start () {
+      await Promise.all(servers.map(async server => await server.start()))
+      // A master of a Cluster takes no writes until it has heard from the others.
+      if (topology === 'cluster') await until(async () => (await Promise.all(servers.map(isWhole))).every(Boolean))
+    },
     async copy () {
       const move = async (from: string, to: string): Promise<void> => {
         for (const { folder } of servers) {
@@ -122,6 +126,10 @@ function ofServers (servers: RedisServer[], { url, readerUrl, env, client, maste
       return async () => await move('copy', 'appendonlydir')
     }
   }
+}
+
+async function isWhole ({ client }: RedisServer): Promise<boolean> {
+  return (await client.cluster('INFO')).includes('cluster_state:ok')
 }
 
 const folders = new Set<string>()
