@@ -72,9 +72,15 @@ t.test('a session\'s limit counts log-outs and refreshes together, and a thief w
   await until('the thief is over the limit', async () => (await service.logOut(refreshToken, 'stolen')).statusCode === 429)
   let newest = refreshToken
   for (let i = 0; i < 3; i++) newest = (await service.refresh(newest)).json().refreshToken
-  const limited = await overRate(async () => await service.logOut(newest))
+  // A time-out of the count admits a log-out, which ends the session.
+  let admitted = 0
+  const limited = await overRate(async () => {
+    const answer = await service.logOut(newest)
+    if (answer.statusCode === 204) admitted++
+    return answer
+  })
   t.match(limited, { statusCode: 429, body: tooMany, headers: { 'retry-after': /^\d+$/, 'cache-control': 'no-store' } })
-  t.equal((await service.call('GET', '/internal/users/1/sessions')).json().sessions.length, 1)
+  t.equal((await service.call('GET', '/internal/users/1/sessions')).json().sessions.length, admitted === 0 ? 1 : 0)
   t.ok(service.metrics.logouts.limited >= 2)
   t.equal(service.metrics.refreshes.limited, 0)
 })
