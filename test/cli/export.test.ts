@@ -133,3 +133,11 @@ t.test('Ctrl-C ends it', async t => {
   t.match(json, { complete: false })
   t.match(text, /^Interrupted\./)
 })
+
+t.test('ends when Redis refuses a read, because sessions would be missing', async t => {
+  const own = await startRedis(t)
+  const service = await build(t, own)
+  await importLines(t, service, [{ userId: 1, legacyToken: legacyToken() }])
+  await own.client.call('ACL', 'SETUSER', 'default', '-expiretime')
+  await t.rejects(exportLines(service), { message: /NOPERM/ })
+})

@@ -63,3 +63,11 @@ t.test('the profile of a user whose sessions have expired comes from the line', 
   await importLines(t, service, [{ ...guest, legacyToken: legacy }])
   t.match((await service.refresh(legacy)).json(), { email: guest.email })
 })
+
+t.test('an import gives up when Redis stays away', async t => {
+  const own = await startRedis(t)
+  const { config } = await build(t, own)
+  const importer = createImporter(own.client, sessionOptions(config), { attempts: 1 })
+  await own.kill()
+  await t.rejects(importer.find('a'), { code: 'RTS_STORE_UNAVAILABLE' })
+})

@@ -1,6 +1,7 @@
 import Fastify from 'fastify'
 import { Cluster, Redis } from 'ioredis'
 import t from 'tap'
+import { parseRedisUrl } from '#src/settings/redis-url'
 import refreshTokens, { type RefreshTokensOptions } from '#src/plugin/index'
 import { secret, startRedis, privateKey, type PrivateRedis } from '../support/helper.ts'
 import { appWith, clientOf, guest, optionsWith } from './helper.ts'
@@ -93,4 +94,25 @@ t.test('a Redis that can\'t be used is named as the option, without its password
   const closed = new Redis(idle)
   closed.disconnect()
   t.match(await mistake(optionsWith(closed)), { message: /^redis must/ })
+})
+
+t.test('a given client on a Redis that throws sessions away is warned of, and one whose user lacks a permission is refused', async t => {
+  const own = await startRedis(t)
+  const { options: { path } } = parseRedisUrl(own.url)! as { options: { path: string } }
+  await own.configure('maxmemory-policy', 'allkeys-lru')
+  const lines: string[] = []
+  await appWith(t, optionsWith(clientOf(t, own)), { logger: { stream: { write: line => { lines.push(line) } } } })
+  t.match(lines.map(line => JSON.parse(line)), [{ level: 40, msg: /^maxmemory-policy of .* is allkeys-lru/ }])
+
+  await own.client.call('ACL', 'SETUSER', 'limited', 'on', 'nopass', '~*', '&*', '+@all', '-publish')
+  const client = new Redis(path, { username: 'limited', password: 'any' })
+  t.teardown(() => { client.disconnect() })
+  t.match(await mistake(optionsWith(client)), { message: /^The user of redis may not run PUBLISH/ })
+})
+
+t.test('a given client that does not connect ends the start', async t => {
+  const client = new Redis(1, '127.0.0.1', idle)
+  client.on('error', () => {})
+  t.teardown(() => { client.disconnect() })
+  t.match(await mistake(optionsWith(client)), { message: 'redis must connect within 8 seconds' })
 })
