@@ -12,7 +12,7 @@ import { cliEnv, importLines, legacyToken } from '../support/moving.ts'
 let redis: PrivateRedis
 t.before(async () => { redis = await startRedis(t) })
 
-t.test('a session whose import stopped before its marker keeps its generation and its end', async t => {
+t.test('an import that stopped before the marker is repeated, and leaves the session unchanged', async t => {
   const service = await build(t, redis, { LEGACY_TOKENS: 'on', REFRESH_RETRY_WINDOW: '0' })
   const token = legacyToken()
   const lines = [{ ...guest, legacyToken: token }]
@@ -26,7 +26,7 @@ t.test('a session whose import stopped before its marker keeps its generation an
   t.equal((await service.refresh(refreshToken)).statusCode, 200)
 })
 
-/** The work of a line in an import whose look-up comes before the other import has written anything. */
+/** An import whose look-ups find nothing, as if the other import had written nothing yet. */
 function importBeside (service: Service): { run: ReturnType<typeof createBatch>, totals: Totals } {
   const config = loadStoreConfig(cliEnv(service), 'REFRESH_IDLE_TTL', 'REFRESH_ABSOLUTE_TTL', 'MAX_SESSIONS_PER_USER')
   const importer: Importer = { ...createImporter(redis.client, sessionOptions(config)), find: async () => undefined }

@@ -106,7 +106,7 @@ t.test('a user who logged out everywhere since createdAt is not logged in again'
     { userId: 2, legacyToken: legacyToken(), createdAt }
   ]
   const { json } = await importLines(t, service, lines)
-  t.match(json, { imported: 2, rejected: 1 }, 'and the user of the next line is another one')
+  t.match(json, { imported: 2, rejected: 1 }, 'the log-out of one user does not concern the next line')
   t.match(await rejectionsOf(json.rejectedFile), [{ line: 1, userId: 1, reason: 'the user has logged out everywhere since createdAt' }])
 })
 

@@ -126,7 +126,7 @@ t.test('rejects every token that differs from ours', async t => {
   t.match(tokens.verifyRefresh(token), generation, 'accepts the original')
 })
 
-t.test('knows the form of its refresh tokens, of any key, from those of other services', async t => {
+t.test('recognizes a refresh token of this service by its header, with a known key or another', async t => {
   const own = (await tokensWith()).signRefresh(generation)
   t.ok(hasOwnForm(own))
   t.ok(hasOwnForm(resigned(secret(), { alg: 'HS512', typ: 'JWT', kid: '12345678' })))
