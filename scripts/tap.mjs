@@ -1,7 +1,7 @@
-// Loaded by .taprc before tap in each test file. tap hooks every import for its own coverage, which costs as much time as all else that a
-// short test file does; c8 needs no hooks.
+// .taprc loads this script before tap in each test file. tap hooks every import for its own coverage, which nearly doubles the CPU time of
+// a short test file. The project measures coverage with c8, which needs no hooks.
 import module from 'node:module'
 
 module.register = module.registerHooks = () => {}
-// Not in the programs that the file starts.
+// Programs that the test file starts must not load this script.
 delete process.env.NODE_OPTIONS

@@ -21,7 +21,7 @@ export interface Feed {
   close (): Promise<void>
 }
 
-/** Subscribes to Redis only while somebody looks. */
+/** Subscribes to Redis only while a page reads the feed. `heartbeat` is in milliseconds. */
 export function createFeed (redis: RedisClient, channel: string, heartbeat = HEARTBEAT): Feed {
   const streams = new Set<ServerResponse>()
   let subscription: Subscription | undefined

@@ -39,7 +39,10 @@ export function createConcurrencyLimit (limit: number): ConcurrencyLimit {
   }
 }
 
-/** Runs a call under the limit. A refresh does so in line, because it creates no closure. @throws TurnedAway when the limit is reached. */
+/**
+ * Runs a call under the limit. A refresh calls `acquire` and `release` itself, to create no closure.
+ * @throws TurnedAway when the limit is reached.
+ */
 export async function admit<T> (limit: Pick<ConcurrencyLimit, 'acquire' | 'release'>, run: () => Promise<T>): Promise<T> {
   limit.acquire()
   try {
