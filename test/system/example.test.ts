@@ -265,7 +265,8 @@ t.test('the page', async t => {
     await shows(two, 'main')
     t.equal(await example.internal('DELETE', '/users/1/sessions'), 204)
     for (const tab of [one, two]) await shows(tab, 'form')
-    t.equal(refreshes(), 1)
+    // The browser may show late to the second tab that the session is gone, so that it asks for itself.
+    t.ok([1, 2].includes(refreshes()))
     t.equal(await logIn(two, example), 'Welcome.')
     t.equal(await press(one, 'Who am I?'), me)
   })
