@@ -65,7 +65,7 @@ export function createFeed (redis: RedisClient, channel: string, heartbeat = HEA
       if (streams.size === MAX_STREAMS) return false
       response.write(`retry: 2000\nevent: ${isLive ? 'live' : 'gap'}\ndata: {}\n\n`)
       streams.add(response)
-      const end = setTimeout(() => response.end(), until * 1000 - Date.now()).unref()
+      const end = setTimeout(() => response.end(), Math.max(0, until * 1000 - Date.now())).unref()
       response.on('close', () => {
         clearTimeout(end)
         streams.delete(response)

@@ -47,7 +47,7 @@ export function createRunner (servers: Servers, prefix: string, observe: ScriptO
       if (isLate(reply)) throw new LateError()
       return reply
     } catch (err) {
-      if (mayStillRun(err as Error)) await delay(expiresAt - performance.now())
+      if (mayStillRun(err as Error)) await delay(Math.max(0, expiresAt - performance.now()))
       throw err
     }
   }
