@@ -32,11 +32,11 @@ const pictures: Record<string, string> = {
 
 /** Checks the page light and dark, wide and 360 pixels narrow. */
 async function inspect (t: Tap, page: Page, name: string): Promise<void> {
+  await page.evaluate(axe)
   for (const colorScheme of ['light', 'dark'] as const) {
     for (const width of [1100, 360]) {
       await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' })
       await page.setViewportSize({ width, height: 800 })
-      await page.evaluate(axe)
       const violations = await page.evaluate('axe.run().then(({ violations }) => violations.map(({ id, nodes }) => id + ": " + nodes.map(({ html }) => html).join()))')
       t.same(violations, [], `${name}, ${colorScheme}, ${width} pixels`)
       t.same(await page.evaluate('[...document.querySelectorAll(\'body *\')].filter(element => element.getBoundingClientRect().right > innerWidth + 1 && element.closest(\'.skip\') === null).map(({ outerHTML }) => outerHTML.slice(0, 80))'), [], `${name} needs no scrolling to the side at ${width} pixels`)

@@ -1,8 +1,9 @@
-import { execFileSync, spawn } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { readFile, symlink, mkdir, readdir, cp } from 'node:fs/promises'
-import { join, resolve } from 'node:path'
+import { cp, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import t from 'tap'
+import { linkPackages, putBuild } from '../support/build.ts'
 import { startChromium } from '../support/chromium.ts'
 import { startRedis, tempFolder } from '../support/helper.ts'
 
@@ -16,10 +17,8 @@ t.test('a page logs in, refreshes, calls a protected route and logs out', async 
     await cp(name, join(folder, name), { recursive: true })
   }
   // A package finds itself by its own name.
-  await mkdir(join(folder, 'node_modules'))
-  for (const name of await readdir('node_modules')) await symlink(resolve('node_modules', name), join(folder, 'node_modules', name))
-  const { scripts } = JSON.parse(await readFile('package.json', 'utf8'))
-  execFileSync('sh', ['-c', scripts.compile], { cwd: folder, env: { PATH: `${resolve('node_modules/.bin')}:${process.env.PATH}` } })
+  await linkPackages(folder)
+  await putBuild(folder)
 
   const redis = await startRedis(t)
   const child = spawn(process.execPath, ['examples/app.mjs'], {

@@ -1,4 +1,4 @@
-import { execFileSync, spawnSync } from 'node:child_process'
+import { spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { cp, mkdir, readFile, readdir, symlink } from 'node:fs/promises'
 import { createServer, type RequestListener } from 'node:http'
@@ -8,6 +8,7 @@ import t, { type Test } from 'tap'
 import { startLoad } from '../../bench/harness/load.ts'
 import type { FeatureResult } from '../../bench/suites/features.ts'
 import type { ProfileResult } from '../../bench/suites/profile.ts'
+import { putBuild } from '../support/build.ts'
 import { tempFolder } from '../support/helper.ts'
 
 /**
@@ -33,9 +34,8 @@ async function copy (t: Test): Promise<string> {
 
 t.test('the bench', async t => {
   const folder = await copy(t)
-  const { scripts } = JSON.parse(await readFile('package.json', 'utf8'))
   const PATH = `${resolve('node_modules/.bin')}:${process.env.PATH}`
-  execFileSync('sh', ['-c', scripts.compile], { cwd: folder, env: { PATH } })
+  await putBuild(folder)
   const results = join(folder, 'results')
   const bench = (...args: string[]) =>
     spawnSync(process.execPath, ['--import', './scripts/typescript.mjs', 'bench/run.ts', '--results', results, ...args], {

@@ -1,6 +1,6 @@
 import { execFileSync, spawn } from 'node:child_process'
 import { EventEmitter, once } from 'node:events'
-import { cp, mkdir, readdir, readFile, rm, symlink } from 'node:fs/promises'
+import { cp, readdir, readFile, rm, symlink } from 'node:fs/promises'
 import { createServer as createHttpServer } from 'node:http'
 import { createServer, type AddressInfo, type Server } from 'node:net'
 import { join, resolve } from 'node:path'
@@ -8,6 +8,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { pathToFileURL } from 'node:url'
 import type { BrowserContext, Page } from 'playwright-core'
 import t, { type Test } from 'tap'
+import { linkPackages, putBuild } from '../support/build.ts'
 import { startChromium } from '../support/chromium.ts'
 import { claimsOf, tempFolder, type TokensBody } from '../support/helper.ts'
 
@@ -26,8 +27,7 @@ async function copyRepository (t: Test): Promise<string> {
   for (const name of ['package.json', 'tsconfig.json', 'tsconfig.build.json', 'LICENSE', 'src', 'plugins', 'routes', 'packages', 'examples']) {
     await cp(name, join(folder, name), { recursive: true, filter: source => !source.endsWith('.data') })
   }
-  await mkdir(join(folder, 'node_modules'))
-  for (const name of await readdir('node_modules')) await symlink(resolve('node_modules', name), join(folder, 'node_modules', name))
+  await linkPackages(folder)
   for (const name of await readdir('packages')) {
     await rm(join(folder, 'node_modules', `refresh-token-${name}`))
     await symlink(join(folder, 'packages', name), join(folder, 'node_modules', `refresh-token-${name}`))
@@ -35,13 +35,14 @@ async function copyRepository (t: Test): Promise<string> {
   return folder
 }
 
-/** Compiles as package.json's command does, without its set-up; returns the rest of that command. */
+/** Builds what package.json's command builds, without its set-up; returns the rest of that command. */
 async function compile (): Promise<string> {
   const { scripts } = JSON.parse(await readFile('package.json', 'utf8'))
   const [, setup, rest] = /^(node scripts\/setup.mjs packages redis) && npm run build && (exec node .*)$/.exec(scripts.example)!
   if (setup === undefined) throw new Error(`another command than expected: ${scripts.example}`)
   const PATH = `${resolve('node_modules/.bin')}:${process.env.PATH}`
-  execFileSync('sh', ['-c', `${scripts.compile} && npm run build --workspaces`], { cwd: folder, env: { PATH }, stdio: 'pipe' })
+  await putBuild(folder)
+  execFileSync('npm', ['run', 'build', '--workspaces'], { cwd: folder, env: { PATH }, stdio: 'pipe' })
   return rest!
 }
 

@@ -1,8 +1,9 @@
 import { execFileSync } from 'node:child_process'
-import { cp, mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises'
+import { cp, readFile, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { publint } from 'publint'
 import t from 'tap'
+import { linkPackages, putBuild } from '../support/build.ts'
 import { secret, startRedis, tempFolder } from '../support/helper.ts'
 
 /** The package as an app uses it: packed, installed in an empty folder, compiled with that app, and run. */
@@ -33,9 +34,8 @@ async function pack (): Promise<string> {
   for (const name of ['package.json', 'tsconfig.json', 'tsconfig.build.json', 'LICENSE', 'README.md', 'src', 'plugins', 'routes', 'scripts']) {
     await cp(name, join(folder, name), { recursive: true })
   }
-  await mkdir(join(folder, 'node_modules'))
-  for (const name of await readdir('node_modules')) await symlink(resolve('node_modules', name), join(folder, 'node_modules', name))
-  run(folder, 'npm', 'run', 'compile')
+  await linkPackages(folder)
+  await putBuild(folder)
   run(folder, 'npm', 'run', 'bundle:types')
   const [packed] = JSON.parse(run(folder, 'npm', 'pack', '--json'))
   return join(folder, packed.filename)
