@@ -4,7 +4,7 @@ import { JSON_TYPE } from '#src/http/json'
 import { JwkSet } from '#src/schemas/jwks'
 import type { PublicJwk } from '#src/tokens/private-keys'
 
-/** Seconds for which verifiers and proxies may cache the keys; docs/keys.md waits as long before a new key signs. */
+/** Seconds for which verifiers and proxies may cache the keys. The rotation of docs/keys.md waits as long before a new key signs. */
 export const MAX_AGE = 300
 
 /** `GET /.well-known/jwks.json`. */
@@ -17,7 +17,7 @@ export const keysRoute: FastifyPluginAsyncTypebox<{ jwks: PublicJwk[] }> = async
       operationId: 'getKeys',
       tags: ['Tokens'],
       summary: 'The public keys of access tokens',
-      description: 'A JWK set (RFC 7517) for verifiers; empty while secrets sign. Cache it for as long as `Cache-Control` says; ' +
+      description: 'A JWK set (RFC 7517) for verifiers; empty if secrets sign the access tokens (HS512). Cache it for as long as `Cache-Control` says; ' +
         'fetch it again for a `kid` that is not in it.',
       response: { 200: JwkSet }
     }

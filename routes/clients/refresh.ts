@@ -24,7 +24,7 @@ export const refreshRoute: FastifyPluginAsyncTypebox<{ core: Core }> = async (ap
       tags: ['Refresh'],
       summary: 'Trade a refresh token for new tokens',
       description: 'Each refresh token works once. For `REFRESH_RETRY_WINDOW` seconds, a client that lost the answer can repeat its request and ' +
-        'gets the same session again; after that, a used token ends its session. With the same `Idempotency-Key`, repeating has no time ' +
+        'gets the same refresh token; after that, a used token ends its session. With the same `Idempotency-Key`, repeating has no time ' +
         'limit. Unknown fields are ignored.',
       headers: RefreshHeaders,
       body: RefreshRequest,

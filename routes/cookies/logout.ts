@@ -9,7 +9,7 @@ import { ForeignPage, setCookieHeader } from '#src/schemas/cookies'
 import { ErrorResponse, TooMany, Unavailable } from '#src/schemas/error'
 
 const LoggedOut = Type.Null({
-  description: 'The browser has no cookie, and its session has ended, now or before. A cookie of no session is cleared too.',
+  description: 'The browser has no cookie, and its session has ended, now or before. The cookie is cleared even if its token is invalid.',
   headers: setCookieHeader('Clears the cookie')
 })
 
@@ -17,7 +17,7 @@ const Refused = { ...ErrorResponse, description: 'The body is too large.' }
 
 export const logoutRoute: FastifyPluginAsyncTypebox<{ core: Core, config: Config }> = async (app, { core, config }) => {
   const clearingCookie = toClearingCookie(config)
-  // Without a body, so that no hook of the app around the route makes one.
+  // Sends no body, so that no hook of the app around the route adds one.
   const answer = (reply: FastifyReply): FastifyReply => reply.code(204).header('set-cookie', clearingCookie).send(undefined as never)
 
   app.post('/', {

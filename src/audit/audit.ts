@@ -7,7 +7,7 @@ import type { UserId } from '#src/tokens/user-id'
 /** Milliseconds between two lines about refused tokens of one session. */
 const INTERVAL = 1000
 
-/** Maximum number of sessions whose refusals are held back at a time. For one more, the oldest gets its line early. */
+/** Maximum number of sessions whose refusals are held back at a time. Above it, the line of the oldest one is written at once. */
 const MAX_HELD = 10_000
 
 /** An authentic token that was refused: its session, the outcome, and the id of the request. */
@@ -23,8 +23,8 @@ export interface Audit {
   /** Logs the sessions that a command opened and ended. `reply` is undefined if the script has not run. */
   observe (command: Command, reply: Reply | undefined): void
   /**
-   * Logs a refused token. Further refusals of its session within a second share one line, with their number: an authentic token
-   * can be sent as fast as requests are answered.
+   * Logs a refused token. Further refusals of its session within a second share one line, with their number and the last request: an
+   * authentic token can be sent as fast as requests are answered.
    */
   refused (token: RefusedToken): void
   /** Logs the refusals that are held back. */
@@ -33,7 +33,7 @@ export interface Audit {
 
 /** `maxHeld` is for tests. */
 export function createAudit (logger: FastifyBaseLogger, maxHeld = MAX_HELD): Audit {
-  // The binding is in every line, and in no other, so that a collector can tell the trail from the rest of the log.
+  // Every line of the trail has this field, and no other line of the log has it, so that a collector can tell them apart.
   const log = logger.child({ log: 'audit' })
   const held = new Map<string, { timer: NodeJS.Timeout, last: RefusedToken, count: number }>()
 

@@ -18,7 +18,7 @@ const options = {
 } as const
 
 /**
- * Parses the arguments after the program's name. Without a verb they start the service.
+ * Parses the arguments after the program's name. The verb of a call without one is `start`.
  * @throws UsageError
  */
 export function parseInvocation (argv: string[]): Invocation {
@@ -38,13 +38,14 @@ export function parseInvocation (argv: string[]): Invocation {
   return { verb: verb as VerbName, args, flags, json }
 }
 
-/** Moves session ids behind the `--` that ends the options: one id in 64 begins with a dash and looks like an option. */
+/** Moves session ids that begin with a dash, one in 64, behind the `--` that ends the options. */
 function parse (argv: string[]): ReturnType<typeof parseArgs<{ allowPositionals: true, options: typeof options }>> {
   const isDashed = (arg: string): boolean => arg.startsWith('-') && isSessionId(arg)
   const args = argv.includes('--') ? argv : [...argv.filter(arg => !isDashed(arg)), '--', ...argv.filter(isDashed)]
   try {
     return parseArgs({ args, allowPositionals: true, options })
   } catch (err) {
-    throw new UsageError(`${(err as Error).message.split('. ')[0]}.`)
+    const [sentence] = (err as Error).message.split(/\.(?:\s|$)/)
+    throw new UsageError(`${sentence}.`)
   }
 }

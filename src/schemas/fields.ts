@@ -42,7 +42,7 @@ export const IdempotencyKey = Type.String({
   pattern: '^(?:"(?:[ !#-\\[\\]-~]|\\\\["\\\\]){1,255}"|[A-Za-z0-9!#$%&\'*+.^_`|~:/=-]{1,255})$',
   description: 'A random text of 1 to 255 ASCII characters in double quotes; letters, digits and most marks also without quotes. A client makes a ' +
     'new one for each token, stores both before it sends them, and repeats both until it has an answer: however long that takes, a repeated ' +
-    'request gets the same session again',
+    'request gets the same refresh token',
   examples: ['"8e03978e-40d5-43dd-bc93-6894a57f9324"']
 })
 

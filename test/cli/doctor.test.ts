@@ -151,7 +151,7 @@ t.test('tells whether the environment matches the running replicas', async t => 
   const [refreshKey] = parseKeys(REFRESH_TOKEN_SECRETS)
   t.match(await doctor({ JWT_ISSUER: 'two', REFRESH_TOKEN_SECRETS: secret() }), [
     { status: 'fail', message: 'rt: belongs to one, and JWT_ISSUER is two: the start would be refused', change: /DEL rt:meta:issuer$/ },
-    { status: 'fail', message: `running replicas sign with refresh:${refreshKey.kid}, which this environment lacks: its replicas would refuse their tokens` }
+    { status: 'fail', message: `running replicas of the service sign with refresh:${refreshKey.kid}, which this environment lacks: a replica that starts with it would refuse these tokens` }
   ])
   t.match(await doctor({ REDIS_PREFIX: 'rt:new:' }), [{ status: 'ok', message: 'no issuer has taken rt:new: yet' }, { status: 'ok', message: /0 keys$/ }])
   const DATA_DIR = await tempFolder(t)
@@ -252,5 +252,5 @@ t.test('checks clocks and latencies', async t => {
   t.same(clocks(20, -20), ['warn', 'fail'])
   const latency = (worst: number, together: number): string => latencyCheck({ single: [1, 2, worst], together }).status
   t.same([latency(10, 10), latency(70, 10), latency(10, 70), latency(700, 10)], ['ok', 'warn', 'warn', 'fail'])
-  t.match(latencyCheck({ single: [30, 1, 2], together: 4 }).message, 'takes 2.00 ms, at most 30.00 ms of 3;')
+  t.match(latencyCheck({ single: [30, 1, 2], together: 4 }).message, 'takes 2.00 ms, the slowest of 3 30.00 ms;')
 })

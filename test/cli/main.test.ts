@@ -43,7 +43,8 @@ t.test('wrong usage prints one sentence and exits with code 2', async t => {
     [['revoke', '1', 'a', 'b'], 'The usage is: refresh-token-service revoke <userId> [sid].'],
     [['stats', 'all'], 'The usage is: refresh-token-service stats.'],
     [['stats', '--fast'], 'Unknown option \'--fast\'.'],
-    [['stats', '--json=yes'], 'Option \'--json\' does not take an argument.']
+    [['stats', '--json=yes'], 'Option \'--json\' does not take an argument.'],
+    [['import', '-', '--rejected', '--dry-run'], 'Option \'--rejected\' argument is ambiguous.']
   ]
   for (const [argv, message] of wrong) {
     t.throws(() => parseInvocation(argv), new UsageError(message), argv.join(' '))

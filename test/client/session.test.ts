@@ -95,6 +95,9 @@ t.test('getAccessToken replaces a refused token, unless it has been replaced alr
   t.not(second, first)
   t.equal(await session.getAccessToken(first), second)
   t.equal(world.sent.length, 1)
+  world.now += TTL * 1000
+  t.not(await session.getAccessToken(first), second, 'nor returns one that has expired meanwhile')
+  t.equal(world.sent.length, 2)
 })
 
 t.test('a token is replaced half a minute before its end by the server\'s clock, whatever this device\'s clock shows', async t => {

@@ -30,17 +30,17 @@ export function readerOf (redis: Pick<PrivateRedis, 'readerUrl' | 'env'>): Sessi
   return { redisUrl: redis.readerUrl, sentinelPassword: redis.env.REDIS_SENTINEL_PASSWORD }
 }
 
-/** The caller's own ioredis client, with ioredis's defaults; logged in as `reader`, or as `user`. */
-export function clientOf (t: Test, redis: PrivateRedis, user: { username?: string, password?: string } = {}): RedisClient {
-  const client = connect(redis, user)
+/** The caller's own ioredis client, with ioredis's defaults; logged in as `reader` unless the options name a user. */
+export function clientOf (t: Test, redis: PrivateRedis, options: { username?: string, password?: string, lazyConnect?: boolean } = {}): RedisClient {
+  const client = connect(redis, options)
   client.on('error', () => {})
   t.teardown(() => { client.disconnect() })
   return client
 }
 
-function connect ({ readerUrl, env }: PrivateRedis, user: object): RedisClient {
+function connect ({ readerUrl, env }: PrivateRedis, others: object): RedisClient {
   const address = parseRedisUrl(readerUrl)!
-  const options = { ...address.options, ...user, enableReadyCheck: false }
+  const options = { ...address.options, ...others, enableReadyCheck: false }
   switch (address.topology) {
     case 'single': return new Redis(options)
     case 'sentinel': return new Redis({ ...options, sentinels: address.sentinels, name: address.master, sentinelPassword: env.REDIS_SENTINEL_PASSWORD! })

@@ -56,6 +56,23 @@ t.test('the validator connects to a Redis that starts later, and reconnects afte
   await until(async () => await codeOf(validator.validate(token)) === undefined)
 })
 
+t.test('ready waits until the caller\'s own client is connected, and connects one that waits', async t => {
+  const service = await build(t, redis)
+  for (const lazyConnect of [true, false]) {
+    const client = clientOf(t, redis, { lazyConnect })
+    t.not(client.status, 'ready')
+    const validator = createSessionValidator(optionsFor(service, { redisUrl: undefined, redis: client, cache: false }))
+    await validator.ready()
+    t.equal(client.status, 'ready')
+  }
+  const ended = clientOf(t, redis, { lazyConnect: true })
+  ended.disconnect()
+  await until(async () => ended.status === 'end')
+  const validator = createSessionValidator(optionsFor(service, { redisUrl: undefined, redis: ended, cache: false }))
+  const { token } = await service.open()
+  await t.rejects(validator.validate(token), { code: 'unavailable', message: /closed|no connection/ }, 'and does not wait for one that has ended')
+})
+
 t.test('the first call waits for the connection', async t => {
   const service = await build(t, redis)
   const { token } = await service.open()

@@ -1,7 +1,8 @@
 /**
  * Why there is no access token.
  * - `logged-out`: there is no session, or the service has ended it. The user has to log in.
- * - `unavailable`: the service gave no clear answer. The session stays as it is, and the same call may succeed later.
+ * - `unavailable`: the service gave no clear answer. The session stays as it is, except after a log-out, and the same call may succeed
+ *   later.
  */
 export type SessionErrorCode = 'logged-out' | 'unavailable'
 

@@ -13,7 +13,7 @@ export { memoryStorage, webStorage, type TokenStorage, type WebStorageArea } fro
 export type { StoredSession, Tokens } from './tokens.ts'
 export type { Profile, SessionEvent } from './watched-storage.ts'
 
-/** Milliseconds before its end at which an access token is replaced; of a short token, a tenth of its lifetime. */
+/** Milliseconds before the end of an access token at which it is replaced. A short token is replaced in the last tenth of its lifetime. */
 const AHEAD = 30_000
 
 /** Methods need no `this`. They reject with `SessionError`, or with an error of the storage. */
@@ -21,13 +21,17 @@ export interface Session {
   /** Takes over the tokens of a log-in, the five documented keys. @throws TypeError for anything else */
   logIn (tokens: Tokens): Promise<void>
   /**
-   * Deletes the tokens at once, in every tab, and ends the session at the service. Rejects with `unavailable` when the service has not
-   * confirmed it: nobody is logged in here then, and a copy of the token elsewhere is good until the session ends by itself.
+   * Deletes the tokens in every tab, after a refresh that is under way, and ends the session at the service. Rejects with `unavailable`
+   * when the service has not confirmed the end. The tokens are deleted then too, but a copy of the refresh token works until the session
+   * ends by itself.
    */
   logOut (): Promise<void>
   /** The logged-in user, or `null`. Asks no server. */
   getProfile (): Promise<Profile | null>
-  /** Returns an access token that is good for at least a few seconds. After a 401, pass the `refused` token to get another one. */
+  /**
+   * Returns a valid access token, and refreshes it first if it is about to expire. While the service gives no clear answer, the token may
+   * be in its last seconds. After a 401, pass the `refused` token to get another one.
+   */
   getAccessToken (refused?: string): Promise<string>
   /**
    * `fetch` with the access token in `Authorization`. After a 401 it refreshes and repeats the request once, unless `init.body` is a
@@ -59,6 +63,7 @@ export function createSession (options: SessionOptions): Session {
   async function current (): Promise<StoredSession> {
     const session = await read()
     const { left, whole } = lifetimeOf(session, now())
+    // NaN of a token whose times can't be read counts as fresh: the API decides.
     if (!(left <= Math.min(AHEAD, whole / 10))) return session
     try {
       return await refresh(session, left > 0 ? 0 : retryFor)
@@ -103,7 +108,7 @@ export function createSession (options: SessionOptions): Session {
     },
 
     async getAccessToken (refused) {
-      const session = refused === undefined ? await current() : await read()
+      const session = await current()
       return session.token === refused ? (await refresh(session, retryFor)).token : session.token
     },
 
@@ -117,7 +122,7 @@ export function createSession (options: SessionOptions): Session {
       const response = await send(session, isRequest(input) ? input.clone() : input)
       if (response.status !== 401 || isStream(init?.body)) return response
       const next = await refresh(session, retryFor)
-      // Another user has logged in meanwhile, whose request this is not.
+      // Another user has logged in meanwhile: the request must not be sent for that user.
       if (next.id !== session.id) throw loggedOut()
       await response.body?.cancel()
       return await send(next, input)
@@ -127,7 +132,7 @@ export function createSession (options: SessionOptions): Session {
   }
 }
 
-/** By its shape: polyfills and tests have a `Request` of their own. */
+/** By its shape, because polyfills and tests have a `Request` of their own. */
 const isRequest = (input: unknown): input is Request => typeof (input as Request).clone === 'function'
 
 const isStream = (body: unknown): boolean => typeof (body as ReadableStream | undefined)?.getReader === 'function'

@@ -1,6 +1,6 @@
 import { parseJson } from './tokens.ts'
 
-/** A response; `status` 0 when there was none in time. */
+/** A response; `status` 0 without a whole response in time. */
 export interface Answer {
   status: number
   /** The parsed JSON; `undefined` for anything else. */
@@ -30,7 +30,7 @@ export async function post (
     return {
       status: response.status,
       body: parseJson(await response.text()),
-      // Of seconds only: a date would need the server's clock.
+      // Only of seconds, because a date would need the server's clock.
       retryAfter: Math.min(Number(response.headers.get('Retry-After')) * 1000 || 0, MAX_RETRY_AFTER)
     }
   } catch {

@@ -1,4 +1,4 @@
-import { createClient, isCluster, whenReady, type ClientOptions, type RedisClient } from '../../../src/redis/client.ts'
+import { createClient, whenReady, type ClientOptions, type RedisClient } from '../../../src/redis/client.ts'
 import { disconnect } from '../../../src/redis/subscriber.ts'
 import { watchReasons } from '../../../src/redis/connection-events.ts'
 import { parseRedisUrl } from '../../../src/settings/redis-url.ts'
@@ -12,7 +12,7 @@ export const readerOptions = { connectionName: 'session-validator', enableReadyC
 export interface Connection {
   redis: RedisClient
   /**
-   * Waits for the first connection. After that, a look-up without a connection fails at once.
+   * Waits for the first connection. After that, each look-up meets the state of the connection itself.
    * @throws SessionValidationError `unavailable`
    */
   connected (): Promise<void>
@@ -37,11 +37,12 @@ function connectTo (url: string, options: ClientOptions): Connection {
   }
 }
 
-/** Connects a Cluster client that is not connected yet, because it knows no servers until then. */
+/** Takes the caller's client, and connects it if it waits for a first command. */
 export function useClient (redis: RedisClient): Connection {
-  const isReady = !isCluster(redis) || redis.status === 'ready'
-  const ready = isReady ? Promise.resolve() : new Promise<void>(resolve => { redis.once('ready', resolve) })
-  if (isCluster(redis) && redis.status === 'wait') redis.connect().catch(() => {})
+  // Look-ups on a client that the caller has ended fail at once.
+  const isSettled = redis.status === 'ready' || redis.status === 'end'
+  const ready = isSettled ? Promise.resolve() : new Promise<void>(resolve => { redis.once('ready', resolve) })
+  if (redis.status === 'wait') redis.connect().catch(() => {})
   return {
     redis,
     connected: async () => await orUnavailable(ready, () => 'no connection'),

@@ -4,11 +4,13 @@ import { withTimeout } from '../../../src/timeout.ts'
 
 /**
  * Why a token is not accepted.
- * - `malformed`: not an access token of the service: forged, of another issuer or key, a refresh token, or no token at all.
+ * - `malformed`: not a valid access token: forged, of another issuer, key or audience, a refresh token, no token at all, or an unbound
+ *   token that comes with a proof.
  * - `expired`: an authentic token past its `exp`. The client should refresh.
  * - `revoked`: the session has ended, even if the token has not expired. The user has to log in again.
  * - `unproved`: the token is bound to a key, and the request does not prove it (RFC 9449).
- * - `unavailable`: Redis or the key set can't be reached, so the token can't be validated now. The client should try again.
+ * - `unavailable`: Redis or the key set can't be reached, or the record is damaged, so the token can't be validated now. The client
+ *   should try again.
  */
 export type SessionValidationCode = 'malformed' | 'expired' | 'revoked' | 'unproved' | 'unavailable'
 
@@ -30,7 +32,7 @@ export class SessionValidationError extends Error {
  */
 export async function orUnavailable<T> (promise: Promise<T>, reason = () => 'no answer'): Promise<T> {
   try {
-    return await withTimeout(promise, SILENCE_TIMEOUT, () => { throw new Error(`${reason()} within ${SILENCE_TIMEOUT} ms`) })
+    return await withTimeout(promise, SILENCE_TIMEOUT, () => { throw new Error(`after ${SILENCE_TIMEOUT} ms: ${reason()}`) })
   } catch (err) {
     throw new SessionValidationError('unavailable', `Redis could not be used: ${withoutArguments((err as Error).message)}`)
   }

@@ -20,7 +20,7 @@ export interface SessionValidatorOptions {
   prefix?: string
   /** The service's `JWT_ISSUER`; default `ktor.io`. */
   issuer?: string | undefined
-  /** Names of your service in the `ACCESS_TOKEN_AUDIENCE` of the service; without it, tokens for any service are accepted. */
+  /** Your service's names in the `ACCESS_TOKEN_AUDIENCE` of refresh-token-service; without it, tokens for any service are accepted. */
   audience?: string | readonly string[] | undefined
   /** The service's `ACCESS_TOKEN_SECRETS`, comma-separated or as a list, for HS512. */
   secrets?: string | readonly string[] | undefined
@@ -58,13 +58,13 @@ export function readOptions (options: SessionValidatorOptions): Settings {
     redisUrl, tls, sentinelUsername, sentinelPassword, redis, prefix = 'rt:', issuer = 'ktor.io', audience, secrets, jwksUrl, cache = {}, ...others
   } = options
   refuseUnknown(others)
-  check((redisUrl === undefined) !== (redis === undefined), 'redisUrl', 'be given, or else redis, and not both')
+  check((redisUrl === undefined) !== (redis === undefined), 'redisUrl', 'be given, or redis instead; give one of the two')
   const address = typeof redisUrl === 'string' ? parseRedisUrl(redisUrl) : undefined
   check(redisUrl === undefined || address !== undefined, 'redisUrl',
-    'be redis://host:port/db, redis+sentinel://host:port,…/master/db, redis+cluster://host:port,…, one of them with rediss, or redis+socket:///path')
-  check(redis === undefined || (isClient(redis) && asksMasters(redis)), 'redis', 'be an ioredis client that asks masters, without a keyPrefix')
+    'be redis://host:port/db, redis+sentinel://host:port,…/master/db, redis+cluster://host:port,…, the same with rediss for TLS, or redis+socket:///path')
+  check(redis === undefined || (isClient(redis) && asksMasters(redis)), 'redis', 'be an ioredis client that reads from masters, without a keyPrefix')
   check(tls === undefined || (address?.options.tls !== undefined && isTls(tls)), 'tls',
-    'be { ca, cert, key } in PEM, the key that of the certificate, and go with a redisUrl over TLS')
+    'be { ca, cert, key } in PEM with the key of the certificate, and go with a redisUrl over TLS')
   for (const [name, value] of Object.entries({ sentinelUsername, sentinelPassword })) {
     check(value === undefined || (address !== undefined && isText(value)), name, 'be a text, and go with a redisUrl')
   }
@@ -72,7 +72,7 @@ export function readOptions (options: SessionValidatorOptions): Settings {
   check(isText(issuer), 'issuer', 'be a text: the JWT_ISSUER of the service')
   const audiences = audience === undefined ? undefined : [audience].flat()
   check(audiences === undefined || (audiences.length > 0 && audiences.every(isText)), 'audience', 'be a text or a list of texts')
-  check((secrets === undefined) !== (jwksUrl === undefined), 'secrets', 'be given, or else jwksUrl, and not both')
+  check((secrets === undefined) !== (jwksUrl === undefined), 'secrets', 'be given, or jwksUrl instead; give one of the two')
   return {
     redis: redis ?? redisUrl!,
     tls,

@@ -23,14 +23,14 @@ export interface Refusal {
   challenge: string
 }
 
-/** Seconds that the login service's clock may be ahead. A time in milliseconds is further ahead, and would never grow old. */
+/** Seconds that the login service's clock may be ahead. This also refuses an `auth_time` in milliseconds, which would never grow old. */
 const CLOCK_DIFFERENCE = 60
 
 const insufficientScope: Refusal = { status: 403, challenge: 'Bearer error="insufficient_scope"' }
 
 /**
- * Checks a requirement once, and returns the function that checks sessions. Another role or claim is a 403 (RFC 6750 section 3.1). A
- * user can change `acr` and the age of the authentication by authenticating again, so they are a 401 (RFC 9470 section 3).
+ * Checks a requirement once, and returns the function that checks sessions. A role or claim that does not fit gives a 403 (RFC 6750 section
+ * 3.1). An `acr` that does not fit, or an old authentication, gives a 401: the user can authenticate again (RFC 9470 section 3).
  * @throws TypeError, because a mistyped requirement must not grant access.
  */
 export function createCheck (requirement: SessionRequirement = {}): (session: ValidSession) => Refusal | undefined {
@@ -73,9 +73,9 @@ function checked (requirement: SessionRequirement): SessionRequirement {
   if (claims !== undefined && !(isPlain(claims) && isList(Object.values(claims), value => isList([value].flat(), isClaimValue)))) {
     throw new TypeError('claims must have one name or more, each with a text, number or boolean, or a list of them')
   }
-  // Only characters that a quoted string of a header has as they are.
+  // Only characters that need no escape in the quoted string of a header.
   if (claims?.['acr'] !== undefined && ![claims['acr']].flat().every(value => /^[\x21\x23-\x5b\x5d-\x7e]+$/.test(String(value)))) {
-    throw new TypeError('acr of claims must have no spaces, quotes or backslashes')
+    throw new TypeError('acr of claims must be printable ASCII without spaces, quotes or backslashes')
   }
   if (maxAge !== undefined && !(Number.isSafeInteger(maxAge) && maxAge >= 0)) throw new TypeError('maxAge must be whole seconds from 0')
   return requirement

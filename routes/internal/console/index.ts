@@ -165,7 +165,7 @@ function page (reply: FastifyReply, text: string): FastifyReply {
   return reply.type('text/html; charset=utf-8').send(text)
 }
 
-/** Strict: no other site's link or form has the cookie. */
+/** Strict: requests by links and forms of other sites carry no cookie. */
 function cookieOptions ({ protocol }: FastifyRequest): { httpOnly: true, sameSite: 'strict', path: string, secure: boolean } {
   return { httpOnly: true, sameSite: 'strict', path: '/console', secure: protocol === 'https' }
 }
@@ -174,8 +174,8 @@ function errorTexts ({ code, message }: FastifyError, status: number): [title: s
   if (code === 'RTS_NOT_REPLICATED') return ['Not on enough replicas', message]
   if (status === 429) return ['Too many log-ins', 'Try again in a minute.']
   if (status === 403) return ['Refused', 'The form came from another site. Nothing has changed.']
-  if (status < 500) return ['The request is malformed', 'A user id is a number, or a text that is not digits alone. Nothing has changed.']
-  return ['Redis can\'t be used now', 'If you ended sessions, look again whether they live: the answer of Redis was lost.']
+  if (status < 500) return ['The request is malformed', 'Nothing has changed. A user id is a number, or a text that is not digits alone.']
+  return ['The request failed', 'Redis may be out of reach. If you were ending sessions, open the user\'s page again to see the sessions that are left.']
 }
 
 export default routes

@@ -12,7 +12,9 @@ import { issuerKey } from '#src/redis/records'
 import { parseRedisUrl } from '#src/settings/redis-url'
 import { fail, ok, unknown, warn, type Check } from './check.ts'
 
-/** Seconds. Verifiers that don't look up the session accept an access token for this long after the session ended. */
+/**
+ * Seconds. A longer ACCESS_TOKEN_TTL gets a warning, because verifiers that don't look up the session accept a token until it expires.
+ */
 const LONG_ACCESS_TTL = 3600
 
 const RANDOM = 'make one with: openssl rand -base64 64 | tr -d \'\\n\''
@@ -26,7 +28,7 @@ export async function configurationChecks (): Promise<Check[]> {
     return (err as Error).message.split('\n')
       .map(sentence => fail('configuration', sentence, `set ${/^\w+/.exec(sentence)![0]} where the service is started, and run doctor there`))
   }
-  const mode = isProduction(config) ? 'production' : `${config.NODE_ENV}: secrets and Redis that are not set are made under ${config.DATA_DIR}`
+  const mode = isProduction(config) ? 'production' : `${config.NODE_ENV}: missing secrets, and a Redis without REDIS_URL, are made in ${config.DATA_DIR}`
   return [
     ok('configuration', `every variable is right; NODE_ENV is ${mode}`),
     ...await allSecretChecks(config),
@@ -36,14 +38,14 @@ export async function configurationChecks (): Promise<Check[]> {
   ]
 }
 
-/** Checks the secrets, and the file of secrets that `npm start` made, if present. An unreadable file does not concern the service. */
+/** Checks the secrets, and the file of secrets that `npm start` made, if there is one that can be read. */
 async function allSecretChecks (config: Config): Promise<Check[]> {
   try {
     const made = await readDevelopmentSecrets(config.DATA_DIR) ?? {}
     return secretChecks(config, isProduction(config) ? made : {})
   } catch (err) {
     if (err instanceof FileSystemHangs) throw err
-    const exposed = err instanceof ExposedSecrets ? [fail('secrets', err.message, 'do so before npm start runs here again')] : []
+    const exposed = err instanceof ExposedSecrets ? [fail('secrets', err.message, 'do it before npm start runs here again')] : []
     return [...secretChecks(config, {}), ...exposed]
   }
 }
@@ -125,13 +127,13 @@ function issuerCheck (owner: string | undefined, issuer: string, prefix: string)
   return owner === issuer
     ? ok('issuer', `${prefix} belongs to ${issuer}`)
     : fail('issuer', `${prefix} belongs to ${owner}, and JWT_ISSUER is ${issuer}: the start would be refused`,
-      `set another REDIS_PREFIX, or, to change the issuer on purpose, stop all replicas and DEL ${issuerKey(prefix)}`)
+      `set another REDIS_PREFIX, or, to change the issuer on purpose, stop every replica of the service and DEL ${issuerKey(prefix)}`)
 }
 
 function keysCheck (announced: string[], config: SecretConfig): Check {
   const unknown = unknownOf(announced, keyNames(signingKeys(config)).known)
   return unknown.length === 0
     ? ok('keys', `this environment has every key that running replicas sign with: ${count(announced.length, 'key')}`)
-    : fail('keys', `running replicas sign with ${unknown.join(', ')}, which this environment lacks: its replicas would refuse their tokens`,
-      'give all replicas the same secrets, and rotate them as docs/keys.md says')
+    : fail('keys', `running replicas of the service sign with ${unknown.join(', ')}, which this environment lacks: a replica that starts with it would refuse these tokens`,
+      'give all replicas of the service the same secrets, and rotate them as docs/keys.md says')
 }

@@ -32,10 +32,10 @@ export function clockChecks (clocks: Clock[]): Check[] {
   const here = Math.max(0, ...known.map(Math.abs))
   const spread = Math.max(...known) - Math.min(...known)
   return [
-    differenceCheck(here, 'between this machine and Redis', 'if it is Redis\'s that is wrong, sessions end too early or too late; access tokens look older or newer than they are'),
+    differenceCheck(here, 'between this machine and Redis', 'if the clock of Redis is wrong, sessions end too early or too late, and access tokens look older or newer than they are'),
     ...(known.length > 1 ? [differenceCheck(spread, 'among the Redis servers', 'a failover makes sessions end early or late')] : []),
     ...clocks.filter(({ ahead }) => ahead === undefined)
-      .map(({ server }) => warn('clock', `${server} can't be reached from here`, 'run doctor where it can, to compare its clock'))
+      .map(({ server }) => warn('clock', `${server} can't be reached from here`, 'run doctor on a machine that reaches it, to compare its clock'))
   ]
 }
 
@@ -67,9 +67,9 @@ export async function measureLatency (redis: Redis): Promise<Latency> {
 /** Compares the latency with the store's time-out for one call. */
 export function latencyCheck ({ single, together }: Latency): Check {
   const [median, worst] = [[...single].sort((a, b) => a - b)[Math.floor(single.length / 2)]!, Math.max(...single)]
-  const message = `a round trip takes ${median.toFixed(2)} ms, at most ${worst.toFixed(2)} ms of ${single.length}; ${AT_ONCE} at once ${together.toFixed(1)} ms. A call has ${TIMEOUT} ms`
+  const message = `a round trip takes ${median.toFixed(2)} ms, the slowest of ${single.length} ${worst.toFixed(2)} ms; ${AT_ONCE} at once take ${together.toFixed(1)} ms; a call times out after ${TIMEOUT} ms`
   const slowest = Math.max(worst, together)
   if (slowest >= TIMEOUT) return fail('latency', message, 'look at the network, the load of Redis (SLOWLOG) and its disk')
-  if (slowest >= TIMEOUT / 10) return warn('latency', message, 'look at the network and at SLOWLOG: little is left when it gets worse')
+  if (slowest >= TIMEOUT / 10) return warn('latency', message, 'look at the network and at SLOWLOG before it gets worse')
   return ok('latency', message)
 }

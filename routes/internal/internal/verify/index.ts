@@ -18,8 +18,8 @@ const errors = {
   500: { ...ErrorResponse, description: 'The gateway\'s own key is wrong, or Redis could not be used.' }
 }
 
-/** The path before the path of Envoy's client. */
-const PATH = '/internal/verify'
+/** Envoy puts this path before the path of its client's request. */
+const PREFIX = '/internal/verify'
 
 const text = { type: 'string' }
 
@@ -28,7 +28,7 @@ const Identified = Type.Null({
   headers: { 'X-User-Id': text, 'X-User-Role': text, 'X-Session-Id': text }
 })
 
-/** The client's request, as Traefik describes it and nginx is told to. Without one of the headers, it matches no proof. */
+/** The client's request, from headers that Traefik sets by itself and nginx by its configuration. If one is missing, no proof matches. */
 function forwarded ({ headers }: FastifyRequest): Omit<PresentedProof, 'proof'> {
   const { 'x-forwarded-method': method, 'x-forwarded-proto': proto, 'x-forwarded-host': host, 'x-forwarded-uri': uri } = headers
   return { method: String(method), url: `${proto}://${host}${uri}` }
@@ -65,8 +65,8 @@ const routes: FastifyPluginAsyncTypebox = async app => {
       reply.header('www-authenticate', refused)
       throw new AccessRefused()
     }
-    // Our schemas reject other roles, but Redis may hold a damaged one, and proxies trim or fold header values that they reject.
-    // An unknown role is an empty header: without one, Envoy would pass on its client's.
+    // Redis may hold a damaged role, and a proxy that trims or folds header values could make another role of it.
+    // An unknown role is an empty header: without the header, Envoy would pass on the one that its client sent.
     if (session.role !== '' && !ROLE.test(session.role)) throw new StoreUnavailable(`the role of user ${claims.id} is damaged`)
     reply.headers({ 'x-user-id': claims.id, 'x-user-role': session.role, 'x-session-id': claims.sid })
   }
@@ -97,7 +97,7 @@ const routes: FastifyPluginAsyncTypebox = async app => {
     schema: { hide: true, response: { 200: Type.Literal(''), ...errors } }
   }, async (request, reply) => {
     const { method, headers, originalUrl } = request
-    await identify(request, reply, { method, url: `${headers['x-forwarded-proto']}://${headers.host}${originalUrl.slice(PATH.length)}` })
+    await identify(request, reply, { method, url: `${headers['x-forwarded-proto']}://${headers.host}${originalUrl.slice(PREFIX.length)}` })
     return reply.send('')
   })
 }

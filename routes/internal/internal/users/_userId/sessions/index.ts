@@ -5,7 +5,7 @@ import { ErrorResponse } from '#src/schemas/error'
 import { toListed } from '#src/sessions/listed'
 import { parseUserId } from '#src/tokens/user-id'
 
-const Ended = Type.Null({ description: 'The session, or every session, has ended.' })
+const Ended = Type.Null({ description: 'The sessions that the request names have ended.' })
 
 const errors = { 400: ErrorResponse, 401: ErrorResponse, 500: ErrorResponse }
 
