@@ -37,7 +37,7 @@ const REQUEST_TIMEOUT = 10_000
 /** Maximum size of a request's headers, bytes. Requests from pages of the same site carry cookies of other services. */
 const MAX_HEADER_SIZE = 16 * 1024
 
-/** Maximum length of a value in a path, in characters. The schemas of the routes have lower limits, and answer with the name of the value. */
+/** Maximum length of a value in a path, in characters. The schemas of the routes have lower limits, and their answer names the value. */
 const MAX_PARAM_LENGTH = 1024
 
 /** Milliseconds for a plugin to start. Plugins give up on Redis earlier, so that their error is reported and not Fastify's time-out. */

@@ -81,7 +81,7 @@ t.test('rejects bad lines with a reason and without their content, and imports t
   t.equal((await redis.client.exists(`${service.config.REDIS_PREFIX}2`)), 0)
 })
 
-t.test('a damaged record is the mistake of its lines alone', async t => {
+t.test('a damaged record rejects only its own lines', async t => {
   const service = await build(t, redis)
   await redis.client.set(`${service.config.REDIS_PREFIX}1`, 'no hash')
   const { json } = await importLines(t, service, [{ userId: 1, legacyToken: legacyToken() }, { userId: 2, legacyToken: legacyToken() }])
@@ -89,7 +89,7 @@ t.test('a damaged record is the mistake of its lines alone', async t => {
   t.same(await rejectionsOf(json.rejectedFile), [{ line: 1, userId: 1, reason: 'the record of the user is damaged' }])
 })
 
-t.test('a session that has expired is no mistake', async t => {
+t.test('an expired session is skipped, not rejected', async t => {
   const service = await build(t, redis)
   const expiresAt = Math.floor(Date.now() / 1000) - 1
   const { json, failed } = await importLines(t, service, [{ userId: 1, legacyToken: legacyToken(), expiresAt }])
@@ -218,5 +218,5 @@ t.test('reads lines across chunks, without their ends', async t => {
   }
   const odd = []
   for await (const { text } of readLines(Readable.from([Buffer.from([0x61, 0xff, 10]), Buffer.alloc(MAX_LINE + 1, 'x'), Buffer.from('\n\ufeffb')]))) odd.push(text)
-  t.same(odd, [undefined, undefined, 'b'], 'a line that is no UTF-8, or too long, is no text; a byte order mark is none of it')
+  t.same(odd, [undefined, undefined, 'b'], 'a line that is not UTF-8, or too long, has no text; a byte order mark is dropped')
 })

@@ -4,21 +4,18 @@ import { createRequire } from 'node:module'
 import type { AddressInfo } from 'node:net'
 import type { Page } from 'playwright-core'
 import t from 'tap'
-import { startChromium } from '../support/chromium.ts'
+import { openContext, startChromium } from '../support/chromium.ts'
 import { build, claimsOf, startRedis } from '../support/helper.ts'
 import { consoleKey, withConsole } from './helper.ts'
 
 /** The console in Chromium: accessibility (axe-core), narrow and dark screens, keyboard, the live feed. `PICTURES=1` renews docs/images. */
-
-t.setTimeout(120_000)
 
 const redis = await startRedis(t)
 const service = await withConsole(t, redis, { REFRESH_RETRY_WINDOW: '0' })
 await service.internal.listen({ port: 0, host: '127.0.0.1' })
 const url = `http://127.0.0.1:${(service.internal.server.address() as AddressInfo).port}/console`
 const browser = await startChromium(t)
-const context = await browser.newContext({ viewport: { width: 1100, height: 800 } })
-t.teardown(async () => await context.close())
+const context = await openContext(t, browser, { viewport: { width: 1100, height: 800 } })
 const page = await context.newPage()
 const complaints: string[] = []
 page.on('console', message => { if (message.type() === 'error') complaints.push(message.text()) })

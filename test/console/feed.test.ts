@@ -53,7 +53,7 @@ t.test('subscribes while somebody reads, and tells each reader once', async t =>
   const second = read()
   await until('the second reader knows', () => second.text().includes('event: live'))
   await redis.client.config('RESETSTAT')
-  // Every heartbeat of the subscription says that it stands.
+  // Each heartbeat subscribes again and calls `up()`.
   await until('two heartbeats', async () => /cmdstat_subscribe:calls=[2-9]/.test(await redis.client.info('commandstats')))
   t.equal(reader.text().split('event: live').length - 1, 1)
   reader.response.destroy()
@@ -95,25 +95,28 @@ t.test('cuts off a page that does not read, and no other', async t => {
   })).headers.getSetCookie()
   const connect = async (): Promise<IncomingMessage> => {
     const [stream] = await once(get(`${url}/events`, { headers: { cookie: cookie!.split(';')[0] }, agent: false }), 'response') as [IncomingMessage]
-    await receive(stream.setEncoding('utf8'), 'event: live', 1)
+    await receive(stream.setEncoding('utf8'), 'event: live')
     return stream
   }
-  /** Waits until so many copies of a text have come. */
-  const receive = async (stream: IncomingMessage, mark: string, copies: number): Promise<void> => await new Promise(resolve => {
-    stream.on('data', (text: string) => {
-      copies -= text.split(mark).length - 1
-      if (copies <= 0) resolve()
+  /** Waits until a text has come. */
+  const receive = async (stream: IncomingMessage, mark: string): Promise<void> => await new Promise((resolve, reject) => {
+    stream.on('data', function listen (text: string) {
+      if (!text.includes(mark)) return
+      stream.off('data', listen)
+      resolve()
     })
+    stream.once('close', () => { reject(new Error(`closed before «${mark}»`)) })
   })
   const [stalled, reader] = [await connect(), await connect()]
   stalled.pause()
-  const all = receive(reader, 'the end of it', 20)
   for (const unknown of ['no JSON', '{"type":"later"}']) await redis.client.publish(`${service.config.REDIS_PREFIX}events`, unknown)
   const sid = `${'A'.repeat(1_000_000)} the end of it`
   for (let n = 0; n < 20; n++) {
+    // One after another: a second message would find a reader that is still reading the first one.
+    const received = receive(reader, 'the end of it')
     await redis.client.publish(`${service.config.REDIS_PREFIX}events`, JSON.stringify({ type: 'revoked', reason: 'logout', id: 1, sid }))
+    await received
   }
-  await all
   stalled.resume()
   await t.rejects(once(stalled, 'end'), { code: 'ECONNRESET' })
   t.notOk(reader.destroyed)

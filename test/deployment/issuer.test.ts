@@ -1,7 +1,6 @@
 import { randomBytes } from 'node:crypto'
-import { setTimeout as delay } from 'node:timers/promises'
 import t, { type Test } from 'tap'
-import { build, environment, spawnService, startRedis, topology, type PrivateRedis, type Service } from '../support/helper.ts'
+import { build, environment, spawnService, startRedis, topology, until, type PrivateRedis, type Service } from '../support/helper.ts'
 
 /** Two deployments on one Redis: a prefix has one issuer, also with simultaneous starts and failures of Redis. */
 
@@ -15,7 +14,7 @@ async function builds (t: Test, redis: PrivateRedis, prefix: string, issuer: str
 }
 
 async function untilReadyz ({ internal }: Service, status: number): Promise<void> {
-  while ((await internal.inject('/readyz')).statusCode !== status) await delay(10)
+  await until(`/readyz answers ${status}`, async () => (await internal.inject('/readyz')).statusCode === status)
 }
 
 t.test('a service with another issuer does not start on a prefix in use', async t => {
@@ -79,8 +78,8 @@ t.test('a service starts without the marker while Redis refuses writes, and is n
 
   t.comment('it writes the marker as soon as Redis accepts writes')
   await redis.configure('maxmemory', '0')
-  t.equal((await one.internal.inject('/readyz')).statusCode, 200)
-  t.same(await redis.client.hgetall(`${prefix}meta:issuer`), { issuer: 'one' })
+  await untilReadyz(one, 200)
+  await until('the marker is written', async () => (await redis.client.hget(`${prefix}meta:issuer`, 'issuer')) === 'one')
 
   t.comment('an existing marker is read while Redis refuses writes')
   await redis.configure('maxmemory', '1')
@@ -96,7 +95,7 @@ t.test('a replica that started while Redis refused writes does not become ready 
   const two = await builds(t, redis, prefix, 'two')
   await redis.configure('maxmemory', '0')
   await builds(t, redis, prefix, 'one')
-  t.equal((await two.internal.inject('/readyz')).statusCode, 503)
+  await untilReadyz(two, 503)
   const complaints = (): unknown[] => two.log.filter(({ level }) => level === 50).map(({ msg }) => msg)
   for (let i = 0; i < 2; i++) await two.internal.deployment.recheck()
   t.match(complaints(), [refusal(prefix, 'one', 'two')])

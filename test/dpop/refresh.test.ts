@@ -68,8 +68,10 @@ t.test('a wrong proof gets the uniform 400, is counted, and leaves the token unu
   for (const dpop of ['', 'x', `${good['dpop']}, ${good['dpop']}`, (await proof({ htm: 'GET' }))['dpop']!, (await proof({ htu: `${PUBLIC}/api/ps/refresh` }))['dpop']!]) {
     isRefused(t, await refresh(service, refreshToken, { dpop }), dpop.slice(0, 10))
   }
-  t.match(service.log, [{ audit: 'token.refused', reason: 'invalid_proof' }], 'the audit trail has one line for all, because the token is authentic')
-  t.equal(service.log.length, 1)
+  service.public.audit.flush()
+  t.ok(service.log.every(({ audit, reason }) => audit === 'token.refused' && reason === 'invalid_proof'))
+  t.equal(service.log.reduce((sum, { count }) => sum + Number(count ?? 1), 0), 5, 'the audit trail counts all, because the token is authentic')
+  t.ok(service.log.length < 5, 'in one line a second')
   t.match(await service.metrics.registry.metrics(), /rts_refresh_requests_total\{outcome="invalid_proof"\} 5/)
   t.equal((await refresh(service, refreshToken, good)).statusCode, 200)
 })

@@ -22,7 +22,7 @@ t.test('a replayed token ends the session', async t => {
   const next = await refresh(service, refreshToken)
   t.same(errorOf(await send(service, TOKEN, refreshForm(refreshToken, more))), refused)
   t.same(errorOf(await send(service, TOKEN, refreshForm(next, more))), refused)
-  t.match(service.log.filter(({ audit }) => audit === 'session.ended'), [{ reason: 'reuse' }])
+  t.same(service.log.filter(({ audit }) => audit === 'session.ended').map(({ reason }) => reason), ['reuse'])
 })
 
 t.test('a thief who refreshes first is detected when the client refreshes next', async t => {

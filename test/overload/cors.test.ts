@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import t, { type Test } from 'tap'
-import { startChromium } from '../support/chromium.ts'
+import { openContext, startChromium } from '../support/chromium.ts'
 import { build, environment, guest, postSession, startRedis, startService, type Service } from '../support/helper.ts'
 import { overRate } from '../support/over-rate.ts'
 
@@ -84,9 +84,9 @@ async function servePage (t: Test): Promise<string> {
 t.test('a browser refreshes from an allowed origin and refuses another', async t => {
   const redis = await startRedis(t)
   const [allowed, other] = [await servePage(t), await servePage(t)]
-  const service = await startService(t, environment(redis.url, { NODE_ENV: 'production', SHUTDOWN_DELAY: '0', CORS_ORIGINS: allowed }))
+  const service = await startService(t, environment(redis.url, { NODE_ENV: 'production', SHUTDOWN_DELAY: '0', CORS_ORIGINS: allowed, REFRESH_RETRY_WINDOW: '0' }))
   const { refreshToken } = await postSession(service.internalUrl)
-  const page = await (await startChromium(t)).newPage()
+  const page = await (await openContext(t, await startChromium(t))).newPage()
   const refresh = async (token: string): Promise<unknown> => await page.evaluate(async ([url, body]) => {
     try {
       const headers = { 'Content-Type': 'application/json', 'Idempotency-Key': crypto.randomUUID() }

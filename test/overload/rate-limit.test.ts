@@ -90,6 +90,7 @@ t.test('a request over its rate limit does not stay counted in MAX_REFRESHES_IN_
   const statuses = []
   for (let i = 0; i < 6; i++) statuses.push((await service.refresh(refreshToken)).statusCode)
   t.notOk(statuses.includes(500), 'no request was shed')
+  t.equal((await overRate(async () => await service.refresh(refreshToken))).statusCode, 429)
   t.equal(service.public.concurrencyLimit.refusal(), undefined)
 })
 

@@ -13,4 +13,8 @@ t.test('counts refreshes by address and by session', async t => {
     t.same(statuses, [200, 200], `user ${userId}`)
     t.equal((await overRate(async () => await service.refresh(refreshToken))).statusCode, 429, `user ${userId}`)
   }
+
+  const strict = await build(t, redis, { RATE_LIMIT_PER_ADDRESS: '1/60' })
+  t.equal((await strict.refresh('forged')).statusCode, 400)
+  t.equal((await overRate(async () => await strict.refresh('forged'))).statusCode, 429, 'the address')
 })

@@ -25,9 +25,7 @@ async function works (t: Test, client: GivenClient, overrides = {}): Promise<voi
 }
 
 // Seven servers start.
-t.setTimeout(120_000)
-
-t.test('one server', async t => {
+t.test('the plugin works on ioredis 5 and 6 clients of one server', async t => {
   const redis = await startRedis(t)
   const { options: { path } } = parseRedisUrl(redis.url)! as { options: { path: string } }
   await works(t, new Redis(path))
@@ -48,7 +46,7 @@ t.test('a client that is closed is refused; with redisWaitReplicas, an opening t
   await t.rejects(appWith(t, optionsWith(closed)), { message: 'redis must not be closed' })
 })
 
-t.test('a Cluster', async t => {
+t.test('the plugin works on ioredis 5 and 6 clients of a Cluster', async t => {
   const cluster = await startCluster(await tempFolder(t))
   t.teardown(cluster.stop)
   const address = parseRedisUrl(cluster.url)! as { nodes: ClusterNode[], options: object }

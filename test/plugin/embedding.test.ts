@@ -1,7 +1,7 @@
 import Fastify from 'fastify'
 import t from 'tap'
 import refreshTokens from '#src/plugin/index'
-import { claimsOf, startRedis, type PrivateRedis } from '../support/helper.ts'
+import { claimsOf, startRedis, until, type PrivateRedis } from '../support/helper.ts'
 import { appWith, clientOf, guest, LOGOUT, optionsWith, post, REFRESH } from './helper.ts'
 
 /** The plugin in an app that has its own hooks, serializers and error handlers. */
@@ -108,7 +108,7 @@ t.test('two instances with their own prefixes, keys and names live in one app', 
   t.match(await app.adminSessions.verify(admin.token), { id: guest.userId })
 })
 
-t.test('two instances without a name of their own name the way out', async t => {
+t.test('a second instance without decoratorName fails, and the error suggests one', async t => {
   const client = clientOf(t, redis)
   const app = await appWith(t, optionsWith(client))
   await t.rejects(async () => await app.register(refreshTokens, optionsWith(client)), { name: 'TypeError', message: /sessions.*decoratorName: 'adminSessions'/ })
@@ -144,6 +144,5 @@ t.test('the plugin connects to an address, and closes its connection with the ap
   const clients = async (): Promise<number> => (await redis.client.client('LIST') as string).split('name=refresh-token-service').length
   const connected = await clients()
   await app.close()
-  while (await clients() >= connected) await new Promise(setImmediate)
-  t.pass('the connection has ended')
+  await until('the connection has ended', async () => await clients() < connected)
 })

@@ -103,6 +103,7 @@ t.test('a given client on a Redis that throws sessions away is warned of, and on
   const lines: string[] = []
   await appWith(t, optionsWith(clientOf(t, own)), { logger: { stream: { write: line => { lines.push(line) } } } })
   t.match(lines.map(line => JSON.parse(line)), [{ level: 40, msg: /^maxmemory-policy of .* is allkeys-lru/ }])
+  t.equal(lines.length, 1)
 
   await own.client.call('ACL', 'SETUSER', 'limited', 'on', 'nopass', '~*', '&*', '+@all', '-publish')
   const client = new Redis(path, { username: 'limited', password: 'any' })

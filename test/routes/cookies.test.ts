@@ -12,8 +12,6 @@ const forbidden = '{"code":403,"message":"Forbidden"}'
 const ATTRIBUTES = 'Path=/; HttpOnly; Secure; SameSite=Strict'
 const CLEARING = `__Host-refresh=; Max-Age=0; ${ATTRIBUTES}`
 
-t.setTimeout(120_000)
-
 let redis: PrivateRedis
 let service: Service
 t.before(async () => {

@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process'
-import { chromium, type Browser } from 'playwright-core'
+import { chromium, type Browser, type BrowserContext, type BrowserContextOptions } from 'playwright-core'
 import type { Test } from 'tap'
 
 /** Starts the machine's Chromium with a new profile; it ends with the test. It makes no requests of its own. */
@@ -17,4 +17,15 @@ export async function startChromium (t: Test): Promise<Browser> {
   })
   t.teardown(async () => await browser.close())
   return browser
+}
+
+/** Milliseconds for one step of a page. Opening ten tabs at once takes a busy machine more than Playwright's 30 seconds. */
+const STEP = 120_000
+
+/** Opens a context without stored data; it closes with the test. */
+export async function openContext (t: Test, browser: Browser, options: BrowserContextOptions = {}): Promise<BrowserContext> {
+  const context = await browser.newContext(options)
+  context.setDefaultTimeout(STEP)
+  t.teardown(async () => await context.close())
+  return context
 }

@@ -4,12 +4,10 @@ import { cp, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
 import { linkPackages, putBuild } from '../support/build.ts'
-import { startChromium } from '../support/chromium.ts'
+import { openContext, startChromium } from '../support/chromium.ts'
 import { startRedis, tempFolder } from '../support/helper.ts'
 
 /** `examples/app.mjs`, an app of one file with the plugin, in a real browser. */
-
-t.setTimeout(300_000)
 
 t.test('a page logs in, refreshes, calls a protected route and logs out', async t => {
   const folder = await tempFolder(t)
@@ -36,7 +34,7 @@ t.test('a page logs in, refreshes, calls a protected route and logs out', async 
   }
   const [, url] = await until(/The app: (\S+)\n/)
 
-  const page = await (await startChromium(t)).newPage()
+  const page = await (await openContext(t, await startChromium(t))).newPage()
   await page.goto(url!.replace('[::1]', 'localhost'))
   const call = async (method: string, path: string, body?: object, token = ''): Promise<[number, Record<string, string>]> => {
     const init = { method, headers: { Authorization: `Bearer ${token}`, ...body && { 'Content-Type': 'application/json' } }, body: body && JSON.stringify(body) }

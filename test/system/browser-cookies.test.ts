@@ -4,15 +4,13 @@ import { Redis } from 'ioredis'
 import type { BrowserContext, Page } from 'playwright-core'
 import t, { type Test } from 'tap'
 import refreshTokens from '#src/plugin/index'
-import { startChromium } from '../support/chromium.ts'
+import { openContext, startChromium } from '../support/chromium.ts'
 import { claimsOf, guest, secret, startRedis, until } from '../support/helper.ts'
 
 /**
  * Sessions in a cookie of a real browser. `http://localhost` counts as secure, so that the browser keeps the cookie. `127.0.0.1` is
  * another site; another port of `localhost` is another origin of the same site; `sub.localhost` could set cookies for `localhost`.
  */
-
-t.setTimeout(180_000)
 
 const TABS = 10
 const REQUESTS = 20
@@ -82,8 +80,7 @@ async function startWorld (t: Test): Promise<World> {
   })
   const port = Number(new URL(await app.listen({ host: '127.0.0.1', port: 0 })).port)
   const url = `http://localhost:${port}`
-  const context = await browser.newContext()
-  t.teardown(async () => await context.close())
+  const context = await openContext(t, browser)
   const page = await context.newPage()
   await page.goto(url)
   // A 500 means: try again.

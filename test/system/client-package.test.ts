@@ -9,9 +9,6 @@ import { build, guest, startRedis, tempFolder } from '../support/helper.ts'
 
 /** refresh-token-client as an app uses it: packed, installed in an empty folder, compiled, bundled, and run. */
 
-// npm installs packages, and two compilers check the types.
-t.setTimeout(300_000)
-
 const PACKAGE = resolve('packages/client')
 const env = { ...process.env, PATH: `${resolve('node_modules/.bin')}:${process.env.PATH}` }
 

@@ -1,25 +1,10 @@
-import { execFileSync } from 'node:child_process'
 import type { AddressInfo } from 'node:net'
-import { chromium, type Locator, type Page } from 'playwright-core'
-import t, { type Test } from 'tap'
-import { apiKey, build, environment, guest, startRedis, startService, tempFolder, type Service, type TokensBody } from '../support/helper.ts'
+import type { Locator, Page } from 'playwright-core'
+import t from 'tap'
+import { openContext, startChromium } from '../support/chromium.ts'
+import { apiKey, build, environment, guest, startRedis, startService, type Service, type TokensBody } from '../support/helper.ts'
 
 /** The API page of the internal listener in a real browser, and CORS on the public listener for the page's origin. */
-
-const executablePath = execFileSync('sh', ['-c', 'command -v chromium || command -v chromium-browser || command -v google-chrome'],
-  { encoding: 'utf8' }).trim()
-
-const flags = [
-  '--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
-  '--disable-background-networking', '--disable-component-update', '--disable-sync'
-]
-
-/** Opens a page in a new browser with an empty profile. */
-async function openPage (t: Test): Promise<Page> {
-  const browser = await chromium.launchPersistentContext(await tempFolder(t), { executablePath, args: flags })
-  t.teardown(async () => await browser.close())
-  return browser.pages()[0]!
-}
 
 /** Opens the operation's panel, sends a body, and returns the status and the body that the page shows. */
 async function tryOut (page: Page, operationId: string, body: object): Promise<{ status: string, answer: TokensBody }> {
@@ -36,7 +21,7 @@ async function tryOut (page: Page, operationId: string, body: object): Promise<{
 t.test('the page opens a session and refreshes it', async t => {
   const redis = await startRedis(t)
   const service = await startService(t, { ...environment(redis.url), LOG_LEVEL: 'info' })
-  const page = await openPage(t)
+  const page = await (await openContext(t, await startChromium(t))).newPage()
   const trouble: string[] = []
   const requested: string[] = []
   page.on('console', message => { if (message.type() === 'error') trouble.push(message.text()) })

@@ -33,11 +33,17 @@ t.test('a second claim fails and names the holder', async t => {
 
 t.test('of simultaneous claims one succeeds, although a killed holder left its lock', async t => {
   const folder = await tempFolder(t)
-  for (let round = 0; round < 5; round++) {
+  for (let round = 0, attempts = 0; round < 5; attempts++) {
     const contenders = Array.from({ length: 5 }, () => contend(t, folder))
     const said = await Promise.all(contenders.map(async ({ said }) => await said))
-    t.equal(said.filter(word => word === 'taken').length, 1, said.join(', '))
-    t.equal(said.filter(word => /^held by process \d+$/.test(word)).length, 4)
+    const taken = said.filter(word => word === 'taken').length
+    // A claimant that the machine lets stand still for a second is unknown, and none may have the lock then.
+    if (attempts < 20 && said.includes('held by process unknown')) t.ok(taken <= 1, said.join(', '))
+    else {
+      t.equal(taken, 1, said.join(', '))
+      t.equal(said.filter(word => /^held by process \d+$/.test(word)).length, 4)
+      round++
+    }
     // Killed holders leave a socket without a listener for the next round.
     await Promise.all(contenders.map(async ({ kill }) => await kill('SIGKILL')))
   }

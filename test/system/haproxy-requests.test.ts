@@ -7,7 +7,7 @@ import { text } from 'node:stream/consumers'
 import t, { type Test } from 'tap'
 import { haproxyEnvironment, startHaproxy, type Balancer } from '../support/haproxy.ts'
 import { freePort } from '../support/ports.ts'
-import { apiKey, build, postRefresh, startRedis, type TokensBody } from '../support/helper.ts'
+import { apiKey, build, postRefresh, startRedis, until, type TokensBody } from '../support/helper.ts'
 
 /** How HAProxy with deploy/haproxy.cfg handles single requests. */
 
@@ -239,7 +239,10 @@ t.test('the real service refreshes after Redis was down, and with a body larger 
 t.test('HAProxy exports its metrics for Prometheus', async t => {
   const { haproxy } = await startFakes(t, answers(200, '{}'))
   await post(haproxy)
-  const sent = request({ socketPath: join(haproxy.folder, 'metrics.sock'), path: '/metrics' }).end()
-  const [response] = await once(sent, 'response')
-  t.match(await text(response), /haproxy_backend_http_responses_total\{proxy="replicas",code="2xx"\} 1/)
+  const metrics = async (): Promise<string> => {
+    const [response] = await once(request({ socketPath: join(haproxy.folder, 'metrics.sock'), path: '/metrics' }).end(), 'response')
+    return await text(response)
+  }
+  // HAProxy counts an answer just after it has sent it.
+  await until('the answer is counted', async () => /haproxy_backend_http_responses_total\{proxy="replicas",code="2xx"\} 1\n/.test(await metrics()))
 })

@@ -8,9 +8,6 @@ import { secret, startRedis, tempFolder } from '../support/helper.ts'
 
 /** The package as an app uses it: packed, installed in an empty folder, compiled with that app, and run. */
 
-// npm installs packages, and two compilers check the types of all of them.
-t.setTimeout(300_000)
-
 const env = { ...process.env, PATH: `${resolve('node_modules/.bin')}:${process.env.PATH}` }
 
 /** Runs a command, or a program of node_modules, in a folder; returns its output. */

@@ -3,8 +3,6 @@ import t from 'tap'
 
 /** The types of the plugin, checked by tstyche. */
 
-t.setTimeout(120_000)
-
 t.test('the types of the plugin are as test/plugin/types says', async t => {
   const { status, stdout, stderr } = spawnSync('node_modules/.bin/tstyche', ['--config', 'test/plugin/types/tstyche.json'], {
     encoding: 'utf8', env: { ...process.env, TSTYCHE_NO_COLOR: 'true' }

@@ -9,9 +9,6 @@ import { nodeArguments } from '../support/processes.ts'
 
 /** The packages as they would be published: `npm run release:check`, then the packed service in an empty folder. */
 
-// It builds and packs all packages, and npm installs the service.
-t.setTimeout(400_000)
-
 const packed = await tempFolder(t)
 
 t.test('npm run release:check finds no mistake', async t => {

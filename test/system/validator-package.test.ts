@@ -7,9 +7,6 @@ import { optionsFor } from '../validator/helper.ts'
 
 /** The package as another service uses it: packed, installed in an empty folder, compiled with that service, and run. */
 
-// npm installs packages, and two compilers check the types of all of them.
-t.setTimeout(300_000)
-
 const PACKAGE = resolve('packages/validator')
 const env = { ...process.env, PATH: `${resolve('node_modules/.bin')}:${process.env.PATH}` }
 

@@ -30,8 +30,10 @@ export function readerOf (redis: Pick<PrivateRedis, 'readerUrl' | 'env'>): Sessi
   return { redisUrl: redis.readerUrl, sentinelPassword: redis.env.REDIS_SENTINEL_PASSWORD }
 }
 
+interface ClientSettings { username?: string, password?: string, lazyConnect?: boolean }
+
 /** The caller's own ioredis client, with ioredis's defaults; logged in as `reader` unless the options name a user. */
-export function clientOf (t: Test, redis: PrivateRedis, options: { username?: string, password?: string, lazyConnect?: boolean } = {}): RedisClient {
+export function clientOf (t: Test, redis: PrivateRedis, options: ClientSettings = {}): RedisClient {
   const client = connect(redis, options)
   client.on('error', () => {})
   t.teardown(() => { client.disconnect() })
