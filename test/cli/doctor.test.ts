@@ -61,7 +61,7 @@ t.test('finds no failure in a Sentinel group from deploy/redis, as its user ops'
 t.test('warns of the defaults of a new server', async t => {
   const port = await freePort()
   const REDIS_URL = `redis://127.0.0.1:${port}`
-  const { client } = await startRedis(t, ['--port', String(port), '--maxmemory-policy', 'allkeys-lru', '--hash-max-listpack-value', '64'])
+  const { client } = await startRedis(t, ['--port', String(port), '--appendfsync', 'everysec', '--maxmemory-policy', 'allkeys-lru', '--hash-max-listpack-value', '64'])
   const { json: { ok, checks }, text, failed } = await run(['doctor'], { ...productionSecrets(), REDIS_URL })
   t.same([ok, failed], [false, true])
   t.same(findings(checks), ['warn connection', 'fail policy', 'warn memory', 'warn listpack', 'warn replicas', 'warn permissions'])
@@ -215,7 +215,7 @@ t.test('checks the security of connections and the lifetimes', async t => {
 })
 
 t.test('checks persistence, memory, evictions and replication', async t => {
-  const { client } = await startRedis(t, ['--hash-max-listpack-value', '256', '--maxmemory', '100mb'])
+  const { client } = await startRedis(t, ['--appendfsync', 'everysec', '--hash-max-listpack-value', '256', '--maxmemory', '100mb'])
   const facts = await readFacts(client)
   const changed = (info: Record<string, string>, settings: Record<string, string> = {}): Facts =>
     ({ info: { ...facts.info, ...info }, settings: { ...facts.settings, ...settings } })

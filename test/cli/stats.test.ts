@@ -3,27 +3,29 @@ import { connect, createServer, type AddressInfo, type Server } from 'node:net'
 import t, { type Test } from 'tap'
 import { addRecords, createTotals, toStats } from '#src/cli/stats/totals'
 import { guest, startRedis, type PrivateRedis } from '../support/helper.ts'
+import type { SessionStore } from '#src/sessions/store'
 import { run, spawnCli, storeOn } from './helper.ts'
 
 /** `stats` on real servers with records of the store. */
 
 interface Setup extends PrivateRedis {
   env: { REDIS_URL: string, REDIS_PREFIX: string }
-  /** Opens a session for each of the users from 1 on. */
+  store: SessionStore
+  /** Writes the record of a session for each of the users from 1 on, without the store, whose calls would time out on a busy machine. */
   fill: (users: number) => Promise<void>
 }
 
 async function setUp (t: Test, settings: string[] = []): Promise<Setup> {
   const redis = await startRedis(t, settings)
   const env = { REDIS_URL: redis.url, REDIS_PREFIX: 'st:' }
-  // Without the store, whose calls would time out on a busy machine.
+  const store = storeOn(redis.client, env.REDIS_PREFIX)
   const fill = async (users: number): Promise<void> => {
     const record = { email: guest.email, role: guest.role, 's:a': '1:1:1:9999999999:d' }
     const pipeline = redis.client.pipeline()
     for (let i = 1; i <= users; i++) pipeline.hset(`${env.REDIS_PREFIX}${i}`, record)
     await pipeline.exec()
   }
-  return { ...redis, env, fill }
+  return { ...redis, env, store, fill }
 }
 
 t.test('an empty Redis has zero users and sessions', async t => {
@@ -42,9 +44,8 @@ t.test('an empty Redis has zero users and sessions', async t => {
 })
 
 t.test('counts users, sessions, memory and encodings; ignores other keys and counts expired sessions apart', async t => {
-  const { client, env, fill } = await setUp(t, ['--hash-max-listpack-value', '64'])
-  await fill(600) // more than a batch
-  const store = storeOn(client, env.REDIS_PREFIX)
+  const { client, env, store } = await setUp(t, ['--hash-max-listpack-value', '64'])
+  for (let userId = 1; userId <= 600; userId++) await store.open({ ...guest, userId }) // more than a batch
   for (const deviceId of ['b', 'c', 'd']) await store.open({ ...guest, userId: 1, deviceId })
   const { generation } = await store.open({ ...guest, userId: 2, deviceId: 'old' })
   await client.hset('st:2', `s:${generation.sid}`, `1:1:1:${generation.iat}:old`, 's:damaged', 'nonsense')

@@ -28,20 +28,20 @@ async function works (t: Test, client: GivenClient, overrides = {}): Promise<voi
 t.test('the plugin works on ioredis 5 and 6 clients of one server', async t => {
   const redis = await startRedis(t)
   const { options: { path } } = parseRedisUrl(redis.url)! as { options: { path: string } }
-  await works(t, new Redis(path))
-  await works(t, new Redis(path, { lazyConnect: true, enableOfflineQueue: false, enableAutoPipelining: true }))
-  await works(t, new Redis5(path))
+  await works(t, new Redis({ path }))
+  await works(t, new Redis({ path, lazyConnect: true, enableOfflineQueue: false, enableAutoPipelining: true }))
+  await works(t, new Redis5({ path }))
 })
 
 t.test('a client that is closed is refused; with redisWaitReplicas, an opening that too few replicas have is 500', async t => {
   const redis = await startRedis(t)
   const { options: { path } } = parseRedisUrl(redis.url)! as { options: { path: string } }
-  const client = new Redis(path)
+  const client = new Redis({ path })
   t.teardown(() => { client.disconnect() })
   const app = await appWith(t, optionsWith(client, { redisWaitReplicas: 1 }))
   await t.rejects(app.sessions.open(guest), { statusCode: 500, code: 'RTS_NOT_REPLICATED' })
   t.equal((await app.sessions.list(guest.userId)).length, 1, 'the session is open')
-  const closed = new Redis(path)
+  const closed = new Redis({ path })
   closed.disconnect()
   await t.rejects(appWith(t, optionsWith(closed)), { message: 'redis must not be closed' })
 })

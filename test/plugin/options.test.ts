@@ -106,7 +106,7 @@ t.test('a given client on a Redis that throws sessions away is warned of, and on
   t.equal(lines.length, 1)
 
   await own.client.call('ACL', 'SETUSER', 'limited', 'on', 'nopass', '~*', '&*', '+@all', '-publish')
-  const client = new Redis(path, { username: 'limited', password: 'any' })
+  const client = new Redis({ path, username: 'limited', password: 'any' })
   t.teardown(() => { client.disconnect() })
   t.match(await mistake(optionsWith(client)), { message: /^The user of redis may not run PUBLISH/ })
 })
