@@ -34,7 +34,7 @@ function importBeside (service: Service): { run: ReturnType<typeof createBatch>,
   return { run: createBatch(config, importer, totals, false), totals }
 }
 
-t.test('of two imports at once that give a token two users, one rejects its line', async t => {
+t.test('when two imports at the same time give one token to two users, the second rejects its line', async t => {
   const service = await build(t, redis, { LEGACY_TOKENS: 'on' })
   const token = legacyToken()
   await importLines(t, service, [{ userId: 1, legacyToken: token }])

@@ -13,7 +13,7 @@ t.before(async () => {
   env = { REDIS_URL: redis.url, REDIS_PREFIX: prefix }
 })
 
-t.test('sessions prints the user and the sessions that the internal API lists', async t => {
+t.test('sessions prints the user, and each session with its label, generation and times', async t => {
   const store = storeOn(redis.client, prefix)
   const { generation } = await store.open({ ...guest, label: 'Pixel 9' })
   await store.open({ ...guest, deviceId: 'laptop' })

@@ -23,7 +23,7 @@ export interface Visitor {
   post (path: string, form: Record<string, string>, headers?: Record<string, string>): Promise<LightMyRequestResponse>
 }
 
-/** A browser without scripts: sends the cookie, and where a form comes from. */
+/** A browser without scripts: keeps the cookie, and says with `Sec-Fetch-Site` where a form comes from. */
 export function visit ({ internal: app }: Pick<Service, 'internal'>): Visitor {
   let cookie = ''
   const send = async (method: 'GET' | 'POST', path: string, headers: object, payload = ''): Promise<LightMyRequestResponse> => {

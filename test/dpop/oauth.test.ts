@@ -13,7 +13,7 @@ t.before(async () => { redis = await startRedis(t) })
 const extra = { device_id: guest.deviceId }
 const insecure = { [oauth.allowInsecureRequests]: true }
 
-/** Both libraries make the proof of a client with this clock ten minutes ago. */
+/** Seconds by which the client's clock is wrong: both libraries date their proofs ten minutes back. */
 const SLOW = -600
 
 interface Place { service: Service, issuer: string }
@@ -71,7 +71,7 @@ for (const [name, refreshWith] of Object.entries({ oauth4webapi: refreshWithOaut
     t.match(await refresh(bound.refresh_token!, keys), { token_type: 'dpop' })
   })
 
-  t.test(`${name}: DPOP=required`, async t => {
+  t.test(`${name}: with DPOP=required, a refresh without a proof is refused`, async t => {
     const { service, issuer } = await start(t, { DPOP: 'required' })
     const refresh = await refreshWith(issuer)
     const { refreshToken } = await service.open({ clientId: 'app' })
@@ -80,7 +80,7 @@ for (const [name, refreshWith] of Object.entries({ oauth4webapi: refreshWithOaut
   })
 }
 
-t.test('a cookie is refreshed with a proof by the key of its session alone', async t => {
+t.test('the cookie of a bound session is refreshed only with a proof by its key', async t => {
   const { service, issuer } = await start(t, { DPOP: 'optional', COOKIE_SESSIONS: 'on', REFRESH_RETRY_WINDOW: '0' })
   const url = `${issuer}/api/ps/session/refresh`
   const keys = await dpop.generateKeyPair('ES256')

@@ -45,7 +45,7 @@ t.test('a proof without one of its claims is refused', async t => {
   refused(t, await client.prove({ ...right, ath: undefined }), 'ath', { token: 'token', jkt: client.jkt })
 })
 
-t.test('a proof of another typ is refused, also with a critical header', async t => {
+t.test('a proof of another typ, or with a critical header, is refused', async t => {
   for (const typ of [undefined, 'JWT', 'jwt', 'at+jwt', 'application/dpop+jwt', 'DPOP+JWT', 1]) refused(t, await client.prove(right, { typ }), String(typ))
   refused(t, await client.prove(right, { crit: ['x'], x: 1 }), 'crit')
 })
@@ -108,7 +108,7 @@ t.test('a proof older than a minute, or more than five seconds ahead, is refused
   }
 })
 
-t.test('a proof with an endless jti is refused', async t => {
+t.test('a proof whose jti is empty, too long or no text is refused', async t => {
   t.ok(verifyProof({ ...target, proof: await client.prove({ ...right, jti: 'x'.repeat(128) }) }))
   for (const jti of ['', 'x'.repeat(129), 1, null]) refused(t, await client.prove({ ...right, jti }), String(jti).slice(0, 9))
 })
@@ -131,7 +131,7 @@ t.test('a proof works once, while it is valid', async t => {
   now += 65_000
   isRefused(a)
   prove({ ...target, proof: b })
-  // The set is full: it becomes the older one.
+  // The newer set is full, so this proof starts a new one, and the full set becomes the older one.
   prove({ ...target, proof: c })
   isRefused(a)
   prove({ ...target, proof: d })

@@ -76,7 +76,7 @@ t.test('a wrong proof gets the uniform 400, is counted, and leaves the token unu
   t.equal((await refresh(service, refreshToken, good)).statusCode, 200)
 })
 
-t.test('a proof costs nothing before the refresh token is authentic, and is not used up', async t => {
+t.test('a proof that comes with a forged refresh token is not used up', async t => {
   const service = await build(t, redis, { DPOP: 'optional' })
   const { refreshToken } = await service.open()
   const headers = await proof()

@@ -55,7 +55,7 @@ async function hasEnded (refreshToken: string): Promise<boolean> {
   return !(await response.json() as { active: boolean }).active
 }
 
-t.test('oauth4webapi', async t => {
+t.test('oauth4webapi refreshes, revokes and introspects, as a public and as a confidential client', async t => {
   const insecure = { [oauth.allowInsecureRequests]: true }
   const found = await oauth.processDiscoveryResponse(new URL(issuer),
     await oauth.discoveryRequest(new URL(issuer), { algorithm: 'oauth2', ...insecure }))
@@ -87,7 +87,7 @@ t.test('oauth4webapi', async t => {
   await t.rejects(oauth.processRefreshTokenResponse(as, client, wrong), { name: 'WWWAuthenticateChallengeError', status: 401 })
 })
 
-t.test('openid-client', async t => {
+t.test('openid-client refreshes, revokes and introspects, as a public and as a confidential client', async t => {
   const discover = async (clientId: string, auth: openid.ClientAuth): Promise<openid.Configuration> =>
     await openid.discovery(new URL(issuer), clientId, undefined, auth, { algorithm: 'oauth2', execute: [openid.allowInsecureRequests] })
   for (const [clientId, auth] of [['app', openid.None()], ['shop', openid.ClientSecretBasic(shopKey)]] as const) {
@@ -107,7 +107,7 @@ t.test('openid-client', async t => {
   t.match(await openid.tokenIntrospection(reader, await open(guest), { token_type_hint: 'refresh_token' }), { active: true, token_use: 'refresh' })
 })
 
-t.test('simple-oauth2, a library for confidential clients', async t => {
+t.test('simple-oauth2 refreshes and revokes as a confidential client', async t => {
   const { AuthorizationCode } = createRequire(import.meta.url)('simple-oauth2')
   for (const credentialsEncodingMode of ['strict', 'loose']) {
     const client = new AuthorizationCode({
@@ -123,7 +123,7 @@ t.test('simple-oauth2, a library for confidential clients', async t => {
   }
 })
 
-t.test('@openid/appauth, a library for public clients', async t => {
+t.test('@openid/appauth refreshes as a public client, and revokes sessions without a device', async t => {
   // Its modules need a bundler.
   const outfile = join(t.testdir(), 'appauth.mjs')
   await bundle({ stdin: { contents: 'export * from \'@openid/appauth\'', resolveDir: '.' }, bundle: true, format: 'esm', platform: 'node', outfile })

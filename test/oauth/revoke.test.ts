@@ -48,7 +48,7 @@ t.test('an invalid token, an access token and a token of another client get a 20
   t.equal((await send(service, TOKEN, refreshForm(refreshToken, { ...device, client_id: 'app' }))).statusCode, 200, 'the session lives')
 })
 
-t.test('a session of a client is ended for it', async t => {
+t.test('a client, public or confidential, ends its own session', async t => {
   const service = await buildOauth(t, redis)
   const { refreshToken } = await service.open({ clientId: 'app' })
   const { refreshToken: confidential } = await service.open({ userId: 2, clientId: 'shop' })
@@ -57,7 +57,7 @@ t.test('a session of a client is ended for it', async t => {
   t.equal(service.metrics.logouts.ended, 2)
 })
 
-t.test('a client that names no or another device is told: the session lives on', async t => {
+t.test('a revocation without device_id, or with a wrong one, is an invalid_grant and ends nothing', async t => {
   const service = await buildOauth(t, redis)
   const { refreshToken } = await service.open()
   for (const form of [{}, { device_id: 'other' }]) {
