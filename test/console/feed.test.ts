@@ -100,12 +100,12 @@ t.test('cuts off a page that does not read, and no other', async t => {
   }
   /** Waits until a text has come. */
   const receive = async (stream: IncomingMessage, mark: string): Promise<void> => await new Promise((resolve, reject) => {
-    stream.on('data', function listen (text: string) {
+    const fail = (): void => { reject(new Error(`closed before «${mark}»`)) }
+    stream.once('close', fail).on('data', function listen (text: string) {
       if (!text.includes(mark)) return
-      stream.off('data', listen)
+      stream.off('data', listen).off('close', fail)
       resolve()
     })
-    stream.once('close', () => { reject(new Error(`closed before «${mark}»`)) })
   })
   const [stalled, reader] = [await connect(), await connect()]
   stalled.pause()
