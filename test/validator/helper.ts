@@ -21,7 +21,8 @@ export function optionsFor (service: Service, overrides: SessionValidatorOptions
 export async function validatorFor (t: Test, service: Service, overrides: SessionValidatorOptions = {}): Promise<SessionValidator> {
   const validator = createSessionValidator(optionsFor(service, overrides))
   t.teardown(async () => await validator.close())
-  await validator.ready()
+  // A busy machine may need more than the 700 ms of an attempt.
+  await until(async () => await codeOf(validator.ready()) === undefined)
   return validator
 }
 
