@@ -1,5 +1,5 @@
 // The reporter for tap, set in .taprc. On a terminal it is tap's own, which shows the running files. Elsewhere it prints a line for
-// each file, the whole output of a failing file, a line after a long silence, and at the end tap's totals and a sentence.
+// each file, the failed tests of a failing file, a line after a long silence, and at the end tap's totals and a sentence.
 import { Transform } from 'node:stream'
 import { tap } from '@tapjs/core'
 import { Base } from '@tapjs/reporter'
@@ -9,8 +9,10 @@ const SILENCE = 30_000
 
 class Lines extends Transform {
   #rest = ''
-  /** Output of the file whose result has not come yet. */
+  /** Output of the file whose result has not come yet, without its passed tests. */
   #output = []
+  /** Where the output of its running test begins. */
+  #test = Infinity
   #totals = {}
   #started = Date.now()
   #silence = setInterval(() => this.#tellWhatRuns(), SILENCE).unref()
@@ -39,12 +41,21 @@ class Lines extends Transform {
     if (file !== undefined) {
       if (failed) this.push(`${this.#output.join('\n')}\n`)
       this.#output = []
+      this.#test = Infinity
       this.#print(`${failed ? 'FAIL' : 'ok'}  ${file}`)
     } else if (line.startsWith('# {')) {
       this.#totals = Object.fromEntries([...line.matchAll(/(\w+): (\d+)/g)].map(([, name, count]) => [name, Number(count)]))
       this.#print(line)
     } else if (/^(# (?!Subtest)|Bail out!)/.test(line)) this.#print(line)
-    else this.#output.push(line)
+    else this.#keep(line)
+  }
+
+  #keep (line) {
+    this.#output.push(line)
+    const [, result] = /^ {4}(#|ok|not ok) /.exec(line) ?? []
+    if (result === undefined) return
+    if (result.startsWith('ok')) this.#output.length = Math.min(this.#test, this.#output.length)
+    this.#test = result.startsWith('#') ? this.#output.length - 1 : Infinity
   }
 
   #print (line) {
