@@ -5,8 +5,8 @@ import { createRemoteJWKSet, jwtVerify, SignJWT, UnsecuredJWT, importPKCS8, type
 import t from 'tap'
 import { parsePrivateKeys } from '#src/tokens/private-keys'
 import {
-  build, claimsOf, environment, postRefresh, postSession, privateKey, spawnService, startRedis, startService, tempFolder,
-  type PrivateRedis, type ServiceProcess
+  build, claimsOf, environment, postSession, privateKey, spawnService, startRedis, startService, tempFolder,
+  type PrivateRedis, type Service
 } from '../support/helper.ts'
 
 /** Checks the JWKS and its tokens with jose, an implementation independent of the signer. */
@@ -18,7 +18,7 @@ let redis: PrivateRedis
 t.before(async () => { redis = await startRedis(t) })
 
 /** Fetches the JWKS again for every unknown kid. */
-const remote = (service: ServiceProcess): JWTVerifyGetKey => createRemoteJWKSet(new URL(PATH, service.publicUrl), { cooldownDuration: 0 })
+const remote = (publicUrl: string): JWTVerifyGetKey => createRemoteJWKSet(new URL(PATH, publicUrl), { cooldownDuration: 0 })
 
 const expected = { issuer: 'ktor.io', subject: 'Authentication', algorithms: [...algorithms] }
 
@@ -57,19 +57,18 @@ for (const algorithm of algorithms) {
     const folder = await tempFolder(t)
     const pem = privateKey(algorithm)
     await writeFile(join(folder, 'key.pem'), pem)
-    const service = await startService(t, environment(redis.url, {
-      NODE_ENV: 'production', ACCESS_TOKEN_SECRETS: '', ACCESS_TOKEN_PRIVATE_KEYS: join(folder, 'key.pem'), LOG_LEVEL: 'trace', SHUTDOWN_DELAY: '0'
-    }))
-    const opened = await postSession(service.internalUrl)
-    const refreshed = await (await postRefresh(service.publicUrl, opened.refreshToken)).json() as typeof opened
-    const keys = remote(service)
+    const service = await build(t, redis, { NODE_ENV: 'production', ACCESS_TOKEN_SECRETS: '', ACCESS_TOKEN_PRIVATE_KEYS: join(folder, 'key.pem') })
+    const url = await service.public.listen({ host: '127.0.0.1', port: 0 })
+    const opened = await service.open()
+    const refreshed = (await service.refresh(opened.refreshToken)).json() as typeof opened
+    const keys = remote(url)
     const { kid } = parsePrivateKeys(pem)[0]!
     for (const { token } of [opened, refreshed]) {
       const { payload, protectedHeader } = await jwtVerify(token, keys, expected)
       t.same(payload, { ...claimsOf(token), sub: 'Authentication', iss: 'ktor.io', id: 1 })
       t.same(protectedHeader, { alg: algorithm, typ: 'JWT', kid })
     }
-    t.equal((await postRefresh(service.publicUrl, refreshed.token)).status, 400, 'an access token is rejected by the refresh endpoint')
+    t.equal((await service.refresh(refreshed.token)).statusCode, 400, 'an access token is rejected by the refresh endpoint')
     await t.rejects(jwtVerify(refreshed.refreshToken, keys, expected), 'a refresh token is rejected as an access token')
 
     const claims = claimsOf(opened.token)
@@ -79,7 +78,7 @@ for (const algorithm of algorithms) {
     await jwtVerify(await forge({ alg: algorithm, kid }, key), keys, expected)
 
     const publicPem = createPublicKey(pem).export({ type: 'spki', format: 'pem' })
-    const jwk = JSON.stringify(((await (await fetch(new URL(PATH, service.publicUrl))).json()) as { keys: object[] }).keys[0])
+    const jwk = JSON.stringify(((await (await fetch(new URL(PATH, url))).json()) as { keys: object[] }).keys[0])
     const other = algorithms.find(name => name !== algorithm)!
     const refused: Record<string, string> = {
       'another key under this kid': await forge({ alg: algorithm, kid }, await importPKCS8(privateKey(algorithm), algorithm)),
@@ -95,25 +94,27 @@ for (const algorithm of algorithms) {
     }
     // A verifier without a fixed algorithm is safe too: each key names its own.
     for (const [what, token] of Object.entries(refused)) await t.rejects(jwtVerify(token, keys), { code: /^ERR_J/ }, what)
-    const shown = service.lines.join('\n')
+    const shown = JSON.stringify(service.log)
     for (const line of pem.split('\n').filter(line => line !== '' && !line.startsWith('---'))) t.notOk(shown.includes(line), 'no private key is in the log')
   })
 }
 
 t.test('tokens of a removed key no longer verify', async t => {
   const [old, renewed] = [privateKey('ES256'), privateKey('EdDSA')]
-  const env = environment(redis.url, { LOG_LEVEL: 'info' })
-  const before = await startService(t, { ...env, ACCESS_TOKEN_PRIVATE_KEYS: old })
-  const both = await startService(t, { ...env, ACCESS_TOKEN_PRIVATE_KEYS: `${renewed},${old}` })
-  const after = await startService(t, { ...env, ACCESS_TOKEN_PRIVATE_KEYS: renewed })
-  const { token, refreshToken } = await postSession(before.internalUrl, { deviceId: 'old' })
-  await jwtVerify(token, remote(both), expected)
-  await t.rejects(jwtVerify((await postSession(both.internalUrl)).token, remote(before), expected), { code: 'ERR_JWKS_NO_MATCHING_KEY' },
+  const env = environment(redis.url)
+  const replica = async (keys: string): Promise<Service & { keys: JWTVerifyGetKey }> => {
+    const service = await build(t, redis, { ...env, ACCESS_TOKEN_PRIVATE_KEYS: keys })
+    return { ...service, keys: remote(await service.public.listen({ host: '127.0.0.1', port: 0 })) }
+  }
+  const [before, both, after] = [await replica(old), await replica(`${renewed},${old}`), await replica(renewed)]
+  const { token, refreshToken } = await before.open()
+  await jwtVerify(token, both.keys, expected)
+  await t.rejects(jwtVerify((await both.open({ deviceId: 'other' })).token, before.keys, expected), { code: 'ERR_JWKS_NO_MATCHING_KEY' },
     'tokens of a key that a replica does not serve yet are rejected: so docs/keys.md first adds a key in last place')
-  await t.rejects(jwtVerify(token, remote(after), expected), { code: 'ERR_JWKS_NO_MATCHING_KEY' })
-  const answer = await postRefresh(after.publicUrl, refreshToken, 'old')
-  t.equal(answer.status, 200, 'the session still refreshes')
-  await jwtVerify((await answer.json() as { token: string }).token, remote(after), expected)
+  await t.rejects(jwtVerify(token, after.keys, expected), { code: 'ERR_JWKS_NO_MATCHING_KEY' })
+  const answer = await after.refresh(refreshToken)
+  t.equal(answer.statusCode, 200, 'the session still refreshes')
+  await jwtVerify(answer.json().token, after.keys, expected)
 })
 
 t.test('a wrong key ends the start with one sentence that does not show the key', async t => {
@@ -132,7 +133,7 @@ t.test('development mode with a private key needs no access token secret', async
   const env = { DATA_DIR, REDIS_URL: redis.url, REDIS_PREFIX: 'jwks:', LOG_LEVEL: 'info' }
   const service = await startService(t, { ...env, ACCESS_TOKEN_PRIVATE_KEYS: privateKey('EdDSA') })
   const { token } = await postSession(service.internalUrl)
-  await jwtVerify(token, remote(service), expected)
+  await jwtVerify(token, remote(service.publicUrl), expected)
 })
 
 function encode (value: object): string {
