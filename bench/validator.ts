@@ -49,7 +49,7 @@ try {
   for (const child of validators) child.kill()
 
   console.log(`From the DELETE's answer to the first rejection, ${ROUNDS} log-outs, ${VALIDATORS} validators, each asked every millisecond`)
-  for (const [name, times] of [['each validator', each], ['the last of the three', last]] as const) {
+  for (const [name, times] of [['each validator', each], ['the slowest validator', last]] as const) {
     const [p50, p99, max] = [0.5, 0.99, 1].map(share => quantile(times, share).toFixed(2))
     console.log(`  ${name.padEnd(24)} p50 ${p50} ms   p99 ${p99} ms   max ${max} ms`)
   }

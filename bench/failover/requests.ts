@@ -1,12 +1,12 @@
 import { DEVICE_ID, secrets, type OurService } from '../harness/contenders.ts'
 
-/** A session and its current refresh token. */
+/** A user's id and current refresh token. */
 export interface Holder {
   userId: number
   refreshToken: string
 }
 
-/** Result of a request: done, failed at the service (500 or no answer), or the session is over. */
+/** Result of a refresh: done, failed (any status but 200 and 400, or no answer), or the session is over. */
 export type Outcome = 'done' | 'failed' | 'over'
 
 /** Milliseconds after which a client stops waiting: twice the promised time. */

@@ -157,7 +157,7 @@ export async function startContender (name: ContenderName, redisUrl: string, ans
   }
 }
 
-/** Returns the product's answer to one documented request. */
+/** Returns the product's answer to one refresh. */
 export async function sampleAnswer (service: Service): Promise<string> {
   const [token] = await service.open(999_999, 1)
   const response = await fetch(service.urls[0] + documented.path, {

@@ -16,7 +16,7 @@ export function spread (values: number[]): Spread {
   return { median: quantile(values, 0.5), min: Math.min(...values), max: Math.max(...values), rounds: values.length }
 }
 
-/** Divides the measurements round by round, because a busy moment of the machine affects both. */
+/** Divides round by round: a busy moment of the machine affects both values of a round. */
 export function ratios (values: number[], base: number[]): Spread {
   return spread(values.map((value, i) => value / base[i]!))
 }

@@ -7,7 +7,7 @@ export interface Count {
   seconds: number
 }
 
-/** Stops a run against a service that refuses everything. */
+/** Wrong answers at which a run stops. */
 const MOST_WRONG = 1000
 
 /** Every connection sends its next request after its answer. Returns the answers within the measured seconds. */

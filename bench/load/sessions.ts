@@ -12,7 +12,7 @@ export class Sessions {
   #first = 0
   #count: number
   #connections: Connection[] = []
-  /** Answers so far: all, wrong ones, and wrong ones that mean "try again": a 500 says nothing about the token. */
+  /** Number of answers: all, wrong, and wrong with status 500, which says nothing about the token. */
   total = 0
   wrong = 0
   unavailable = 0

@@ -6,7 +6,7 @@ export interface Bar {
   value: number
   /** Smallest and largest measurement, if they vary. */
   range?: [min: number, max: number]
-  /** Text behind the bar: the figure, and an optional note below it. */
+  /** Text after the bar: the figure, and an optional note below it. */
   label: string
   note?: string
 }

@@ -5,7 +5,7 @@ import { latencyPlot } from './latency-plot.ts'
 import type { Results } from './read.ts'
 import { measured } from './tables.ts'
 
-/** Draws every plot color results exist, by file name. */
+/** Draws every plot that has results, by file name. */
 export function plots ({ speed, memory, growth }: Results): Record<string, string> {
   return {
     ...(speed === undefined ? {} : { 'speed.svg': speedPlot(speed.results), 'latency.svg': latencyPlot(speed.results) }),

@@ -3,7 +3,7 @@ import { withEnvironment, type BenchEnvironment, type Contender } from '../harne
 import { cpuOf, usageOf } from '../harness/usage.ts'
 import type { Report, Settings } from '../settings.ts'
 
-/** Redis's contents and the refresh rate after a number of rotations of the same sessions. */
+/** Measurements of Redis and the service after `rotations` rotations of the same sessions. */
 export interface GrowthPoint {
   rotations: number
   memory: number

@@ -8,7 +8,7 @@ import { classify } from '../profile/classes.ts'
 import { timeByClass, type CpuProfile } from '../profile/cpu-profile.ts'
 import type { Report, Settings } from '../settings.ts'
 
-/** Microseconds of CPU of a refresh by part of its path, the largest first. */
+/** CPU microseconds of a refresh, by class of code, the largest first. */
 export interface ProfileResult {
   /** Total, measured without the profiler. */
   cpu: number
@@ -37,7 +37,7 @@ export async function profile (settings: Settings, report: Report) {
   })
 }
 
-/** Measures microseconds of CPU a refresh; returns them with the measured interval of the monotonic clock. */
+/** Measures CPU microseconds of a refresh; returns them with the start and end on the monotonic clock. */
 async function run (load: BenchEnvironment['load'], service: Service, settings: Settings): Promise<{ cpu: number, from: number, to: number }> {
   const { connections, warmup, seconds, rounds } = settings
   await load.sessions(service, await service.open(1, settings.sessions))

@@ -9,7 +9,7 @@ export interface SpeedOf {
   perSecond: Spread
   /** Speed divided by the ceiling's in the same round. */
   toCeiling: Spread | undefined
-  /** The ceiling's CPU of a request divided by the CPU of a refresh in the same round: steadier than speeds. */
+  /** The ceiling's CPU time of a request divided by that of a refresh, by round: steadier than speeds. */
   cpuToCeiling: Spread | undefined
   /** Speed divided by node-oidc-provider's in the same round. */
   toOidcProvider: Spread | undefined
@@ -61,7 +61,7 @@ export async function speed (settings: Settings, report: Report) {
   })
 }
 
-/** Runs one turn of each contender a round, and starts each round with another contender. */
+/** Measures every contender once a round; each round starts with another one. */
 async function inTurns<T> (
   contenders: Contender[], rounds: number, turn: (contender: Contender) => Promise<T>
 ): Promise<Map<ContenderName, T[]>> {

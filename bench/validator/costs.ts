@@ -3,7 +3,7 @@ import Fastify from 'fastify'
 import { createSessionValidator, type SessionValidatorOptions } from '../../packages/validator/src/index.ts'
 import { quantile } from '../harness/statistics.ts'
 
-/** Number of rounds. Every way runs once a round, so that a busy moment of the machine affects all alike. */
+/** Number of rounds. Each round runs every case once, so that a busy moment of the machine affects all alike. */
 const ROUNDS = 15
 
 type Verify = (token: string) => unknown
@@ -15,7 +15,7 @@ export async function measureCosts (options: SessionValidatorOptions, tokens: st
   await Promise.all([cached.ready(), uncached.ready()])
   const app = Fastify()
   for (const [namespace, cache] of [['plain', false], ['cached', 10_000]] as const) {
-    // The list of secrets has one entry, so the whole string is the tokens' key.
+    // `secrets` holds one secret, so the whole string is the signing key.
     const verify = { algorithms: ['HS512' as const], allowedIss: 'ktor.io', allowedSub: 'Authentication', cache }
     await app.register(fastifyJwt, { namespace, secret: String(options.secrets), verify })
   }

@@ -11,7 +11,7 @@ const sections = read('docs/README.md').split('\n## ').slice(1).map(section => (
   pages: [...section.matchAll(/^\| \[[^\]]+\]\((.+?\.md)\) \|/gm)].map(([, path]) => posix.join('docs', path))
 }))
 
-// Vite finds Vue only from a folder below the packages of docs/, so the build reads copies.
+// Vue resolves only below docs/, where it is installed, so the build reads copies.
 const source = join(repository, 'docs/.vitepress/pages')
 rmSync(source, { recursive: true, force: true })
 const generated = readdirSync(join(repository, 'docs/reference/packages'), { recursive: true }).filter(path => path.endsWith('.md'))

@@ -2,7 +2,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import { AccessRefused } from '#src/errors'
 import { bindingChallenge, challenge, type Scheme } from '#src/dpop/binding'
 import { proofHeader, urlOf } from '#src/dpop/refresh'
-import { createProver } from '#src/dpop/replay'
+import { createProofCheck } from '#src/dpop/replay'
 import { accessToken } from '#src/http/bearer'
 import { activeAccess } from '#src/introspection/introspection'
 import { admit } from '#src/overload/concurrency-limit'
@@ -26,7 +26,7 @@ export function createDeviceAccess (
   { store, tokens, limits }: Pick<Core, 'store' | 'tokens' | 'limits'>, origin: string | undefined
 ): DeviceAccess {
   const { concurrencyLimit, limitSession } = limits
-  const prove = createProver()
+  const checkProof = createProofCheck()
 
   return {
     admit: async run => await admit(concurrencyLimit, run),
@@ -40,7 +40,7 @@ export function createDeviceAccess (
       // An OAuth client may act for the user only in the APIs that the client is made for.
       const isOwn = active !== undefined && active.session.clientId === undefined
       const proof = { proof: proofHeader(request), method: request.method, url: urlOf(request, origin) }
-      const refused = isOwn ? bindingChallenge(prove, presented!, claims!.cnf?.jkt, proof) : challengeOf(presented?.scheme)
+      const refused = isOwn ? bindingChallenge(checkProof, presented!, claims!.cnf?.jkt, proof) : challengeOf(presented?.scheme)
       if (refused === undefined) return claims!
       reply.header('www-authenticate', refused)
       throw new AccessRefused()

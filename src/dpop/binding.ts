@@ -1,5 +1,5 @@
 import { InvalidProof, proofAlgorithms, type PresentedProof } from './proof.ts'
-import type { Prove } from './replay.ts'
+import type { ProofCheck } from './replay.ts'
 
 /** Schemes of an access token (RFC 6750 section 2.1, RFC 9449 section 7.1). */
 export type Scheme = 'Bearer' | 'DPoP'
@@ -9,18 +9,18 @@ export type Scheme = 'Bearer' | 'DPoP'
  * `jkt` is the thumbprint in the token, `presented` the request of the scheme DPoP.
  * @throws InvalidProof
  */
-export function checkBinding (prove: Prove, token: string, jkt: string | undefined, presented: PresentedProof | undefined): void {
+export function checkBinding (checkProof: ProofCheck, token: string, jkt: string | undefined, presented: PresentedProof | undefined): void {
   if (jkt !== undefined && presented === undefined) throw new InvalidProof('the access token is bound to a key, and no proof is presented')
   if (jkt === undefined && presented !== undefined) throw new InvalidProof('the access token is bound to no key')
-  if (jkt !== undefined) prove(presented!, { token, jkt })
+  if (jkt !== undefined) checkProof(presented!, { token, jkt })
 }
 
 /** As `checkBinding`, but returns the `WWW-Authenticate` of a refusal, `undefined` if the token comes as its binding demands. */
 export function bindingChallenge (
-  prove: Prove, { scheme, token }: { scheme: Scheme, token: string }, jkt: string | undefined, presented: PresentedProof
+  checkProof: ProofCheck, { scheme, token }: { scheme: Scheme, token: string }, jkt: string | undefined, presented: PresentedProof
 ): string | undefined {
   try {
-    checkBinding(prove, token, jkt, scheme === 'DPoP' ? presented : undefined)
+    checkBinding(checkProof, token, jkt, scheme === 'DPoP' ? presented : undefined)
     return undefined
   } catch (err) {
     if (!(err instanceof InvalidProof)) throw err

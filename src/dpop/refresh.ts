@@ -1,6 +1,6 @@
 import type { FastifyRequest } from 'fastify'
 import { InvalidProof } from './proof.ts'
-import { createProver } from './replay.ts'
+import { createProofCheck } from './replay.ts'
 
 /** Returns the thumbprint of the key that a request proves, `undefined` without a proof. @throws InvalidProof */
 export type ProofOf = (request: FastifyRequest | undefined) => string | undefined
@@ -9,10 +9,10 @@ export type ProofOf = (request: FastifyRequest | undefined) => string | undefine
 export function createProofOf (config: { DPOP: string, OAUTH_ISSUER?: string | undefined }): ProofOf | undefined {
   const { DPOP: mode, OAUTH_ISSUER: origin } = config
   if (mode === 'off') return undefined
-  const prove = createProver()
+  const checkProof = createProofCheck()
   return request => {
     const proof = request && proofHeader(request)
-    if (proof !== undefined) return prove({ proof, method: request!.method, url: urlOf(request!, origin) })
+    if (proof !== undefined) return checkProof({ proof, method: request!.method, url: urlOf(request!, origin) })
     if (mode === 'required') throw new InvalidProof('it is missing')
     return undefined
   }

@@ -6,12 +6,14 @@ const VALIDITY = (MAX_AGE + CLOCK_TOLERANCE) * 1000
 /** Proofs that each of the two sets holds. */
 const MAX_PROOFS = 100_000
 
+export type ProofCheck = (presented: PresentedProof, bound?: BoundToken) => string
+
 /**
  * Returns a function that verifies proofs, each only once (RFC 9449 section 11.1), and returns the thumbprint of the key. Its memory is
  * that of this process, and holds at most two sets of proofs. When more are used, the oldest are forgotten before their time.
  * Call it only with an authentic token, so that strangers can't fill the memory. `now` is monotonic, in milliseconds.
  */
-export function createProver (max = MAX_PROOFS, now = () => performance.now()): (presented: PresentedProof, bound?: BoundToken) => string {
+export function createProofCheck (max = MAX_PROOFS, now = () => performance.now()): ProofCheck {
   let [used, older] = [new Set<string>(), new Set<string>()]
   let since = now()
 
@@ -29,5 +31,3 @@ export function createProver (max = MAX_PROOFS, now = () => performance.now()): 
     return proof.jkt
   }
 }
-
-export type Prove = ReturnType<typeof createProver>

@@ -13,7 +13,7 @@ function serializeError (err: Error & { code?: string }): object {
 
 /**
  * Standard output: text on a terminal, else JSON. Node makes a pipe non-blocking when `process.stdout` is first used, but
- * leaves a terminal blocking: Ctrl-S would block the service.
+ * leaves a terminal blocking: Ctrl-S would block the exit.
  */
 export function standardOutput (): LogOutput {
   const { isTTY, _handle: handle } = process.stdout as typeof process.stdout & { _handle?: { setBlocking (blocking: boolean): void } }

@@ -5,10 +5,10 @@ import type { DestinationStream } from 'pino'
 /** Maximum characters of waiting lines; the write under way may hold as many again. */
 const MAX_WAITING = 1024 * 1024
 
-/** Milliseconds between two attempts to write to a reader that does not read. */
+/** Milliseconds between two attempts to write to a full pipe or terminal. */
 const RETRY = 100
 
-/** Milliseconds that the end of the process waits for such a reader. */
+/** Maximum milliseconds that a flush waits for the output. */
 const LAST_WAIT = 500
 
 const nothing = Buffer.alloc(0)
@@ -17,7 +17,7 @@ const nothing = Buffer.alloc(0)
 export interface LogOutput extends DestinationStream {
   /** Lines dropped since the start. */
   readonly dropped: number
-  /** Called when writing resumes, with the number of lines missing at this point of the log. */
+  /** Called when a write succeeds after lines were dropped, with their number. */
   onFlow?: (dropped: number) => void
   /** Resolves when all lines are written, or after `LAST_WAIT`. */
   flush (): Promise<void>

@@ -3,7 +3,7 @@ import { RefreshRefused, TurnedAway, UnsupportedGrantType } from '#src/errors'
 import { BASIC_CHALLENGE } from '#src/http/callers'
 import type { OauthErrorCode } from '#src/schemas/oauth'
 
-/** Texts for developers, the same for every cause: they tell an attacker nothing. */
+/** One text for each error code, whatever the cause: an attacker learns nothing. */
 const descriptions: Record<OauthErrorCode, string> = {
   invalid_request: 'The request must be a form with the documented parameters, each once, and well-formed headers.',
   invalid_client: 'The client is not authenticated. A confidential client authenticates with client_secret_basic.',

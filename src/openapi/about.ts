@@ -23,11 +23,11 @@ export const servers: Record<Listener, { url: string, description: string }> = {
   internal: { url: 'http://localhost:3001', description: 'Internal listener (INTERNAL_HOST, INTERNAL_PORT)' }
 }
 
-/** Settings with which a service has every route. */
+/** Settings that enable every route. */
 export const everyRoute = { OAUTH_ISSUER: 'http://localhost:3000', COOKIE_SESSIONS: 'on', DPOP: 'optional', DEVICE_ROUTES: 'on' }
 
 export const tags = [
-  { name: 'Refresh', description: 'For clients: new tokens for a session, and its end.' },
+  { name: 'Refresh', description: 'For clients: refresh or end a session.' },
   { name: 'OAuth', description: 'For OAuth clients, on the public listener: the same, with any OAuth library. Only with `OAUTH_ISSUER`.' },
   { name: 'Devices', description: 'For users: list and end their own sessions. Only with `DEVICE_ROUTES`.' },
   { name: 'Sessions', description: 'For the login service and for support: open, list and end sessions.' },
@@ -52,13 +52,13 @@ export const securitySchemes = {
   accessToken: {
     type: 'http',
     scheme: 'bearer',
-    description: 'The access token of a session, `token` of a refresh.'
+    description: 'An access token: `token` in the answer to a refresh.'
   },
   gatewayApiKey: {
     type: 'apiKey',
     in: 'header',
     name: 'X-Internal-Api-Key',
-    description: 'A key with the scope `introspect`, sent by a gateway, whose `Authorization` header belongs to its client.'
+    description: 'A key with the scope `introspect`, for a gateway that forwards its client\'s `Authorization` header.'
   },
   refreshCookie: {
     type: 'apiKey',
@@ -85,5 +85,5 @@ export const errorDescriptions: Record<number, string> = {
   401: 'The API key is missing or wrong.',
   403: 'The API key lacks the scope that the message names.',
   404: 'There is no such thing.',
-  500: 'Redis could not be used, or the service failed. The request has no later effect; try again.'
+  500: 'Redis or the service failed. The request takes no effect after this answer; try again.'
 }

@@ -46,7 +46,7 @@ export function toText (document: ApiDocument): string {
 }
 
 /**
- * Moves the schemas of bodies to the components, under their titles, so that a generated client gets one type for each.
+ * Moves titled schemas of bodies to the components, so that a generated client gets one type for each title.
  * @throws when two different schemas have one title.
  */
 export function nameSchemas (document: ApiDocument): ApiDocument {

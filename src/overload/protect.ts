@@ -69,7 +69,7 @@ declare module 'fastify' {
     limitSession: Limiter | undefined
   }
   interface FastifyRequest {
-    /** Name that a limit is about to count; decorated only when a rate limit is configured. */
+    /** Key that a rate limit is about to count; exists only if a rate limit is configured. */
     limitName: string
   }
 }

@@ -5,7 +5,7 @@ import type { Core } from '#src/core/core'
 import { toSetCookie } from '#src/cookies/refresh-cookie'
 import { checkBinding } from '#src/dpop/binding'
 import { InvalidProof, type PresentedProof } from '#src/dpop/proof'
-import { createProver } from '#src/dpop/replay'
+import { createProofCheck } from '#src/dpop/replay'
 import { AccessRefused, RefreshRefused } from '#src/errors'
 import { activeAccess } from '#src/introspection/introspection'
 import { SessionId } from '#src/schemas/fields'
@@ -72,7 +72,7 @@ const InvalidArgument = createError('RTS_INVALID_ARGUMENT', '%s', 400, TypeError
 /** The decorator of the plugin. */
 export function createSessions (core: Core, config: SecretConfig): Sessions {
   const { store, tokens, tokensOf } = core
-  const prove = createProver()
+  const checkProof = createProofCheck()
 
   function check (schema: object, method: string): (value: unknown) => void {
     const validate = compileSchema(schema)
@@ -123,7 +123,7 @@ export function createSessions (core: Core, config: SecretConfig): Sessions {
       if (active === undefined) throw new AccessRefused()
       const { claims: payload, session: { email, role, claims }, expiresAt } = active
       try {
-        checkBinding(prove, accessToken, payload.cnf?.jkt, request)
+        checkBinding(checkProof, accessToken, payload.cnf?.jkt, request)
       } catch (err) {
         throw err instanceof InvalidProof ? new AccessRefused() : err
       }

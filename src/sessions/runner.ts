@@ -12,7 +12,7 @@ import type { Server, Servers } from './servers.ts'
 /** Milliseconds that Redis has to answer a call. The public endpoint promises its 500 within a second. */
 export const TIMEOUT = 700
 
-/** `late` and `timeout`: the service gave up; `unreplicated`: done, but on too few replicas; `error`: from Redis or the connection. */
+/** `late`: refused after its deadline; `timeout`: no answer; `unreplicated`: done, but on too few replicas; `error`: any other. */
 export const scriptResults = ['ok', 'late', 'timeout', 'unreplicated', 'error'] as const
 
 export type ScriptResult = typeof scriptResults[number]
@@ -83,11 +83,11 @@ export function createRunner (servers: Servers, prefix: string, observe: ScriptO
 }
 
 /**
- * The server ran the command after its deadline, but the reply came in time: the server's clock was set, so the estimate was
- * wrong. The reply has corrected it.
+ * Redis refused the command after its deadline, but the reply came in time: Redis's clock was set, so the estimate was wrong. The
+ * reply has corrected it.
  */
 class LateError extends Error {
-  override message = 'the command arrived too late to count'
+  override message = 'the command arrived after its deadline'
 }
 
 class TimeoutError extends Error {
@@ -96,7 +96,7 @@ class TimeoutError extends Error {
   }
 }
 
-/** Whether to retry on the same server: it has not run the script, and its reply has removed the cause. */
+/** Whether to retry on the same server: it did not run the command, and a second attempt can succeed. */
 function canRetryHere (err: Error): boolean {
   // ioredis sends the source after a first NOSCRIPT; a second SCRIPT FLUSH may come in between.
   return err instanceof LateError || err.message.startsWith('NOSCRIPT')

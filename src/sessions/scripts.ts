@@ -1,12 +1,12 @@
 import { readFileSync } from 'node:fs'
 import type { Redis } from 'ioredis'
 
-/** The scripts that every server of records runs; `lua/<name>.lua` documents the keys, arguments and reply of each. */
+/** Scripts for every server that holds records; `lua/<name>.lua` documents the keys, arguments and reply of each. */
 export const scriptNames = [
   'open', 'rotate', 'revoke', 'revoke-all', 'erase', 'list', 'find', 'update-profile', 'check-writable', 'import', 'mark-imported', 'find-imported'
 ] as const
 
-/** The scripts on data that all replicas share. */
+/** Scripts on data that all replicas of the service share. */
 const sharedScripts = ['claim-issuer', 'announce-keys'] as const
 
 export type ScriptName = typeof scriptNames[number]
@@ -29,7 +29,7 @@ export function readScript (name: string): string {
   return source.replace(/^-- include (.+)\.lua$/m, (_, included: string) => readScript(included))
 }
 
-/** Read at start-up, so that a server that joins a Cluster later needs no disk access. */
+/** Read at start-up, so that adding a Cluster server later reads no file. */
 export const sources = Object.fromEntries([...scriptNames, ...sharedScripts].map(name => [name, readScript(name)])) as
   Record<ScriptName | typeof sharedScripts[number], string>
 
@@ -38,7 +38,7 @@ export function commandOf (name: ScriptName): string {
   return `rts:${name}`
 }
 
-/** Defines a command for every script. */
+/** Builds a function for every script. */
 export function eachScript (define: (name: ScriptName) => Run): Scripts {
   return Object.fromEntries(scriptNames.map(name => [name, define(name)])) as Scripts
 }

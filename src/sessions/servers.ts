@@ -43,14 +43,14 @@ export function createServers (redis: RedisClient, createClock = createRedisCloc
   const create = (redis: Redis): Server => createServer(redis, createClock(), define(redis), releases)
   const release = (): void => { for (const end of releases.splice(0)) end() }
   if (isCluster(redis)) return ofCluster(redis, create, releases, release)
-  // Its calls are collected already; automatic pipelining would hold them back for another turn of the event loop.
+  // Calls of `rotate` are batched already; automatic pipelining would delay them by another turn of the event loop.
   const { autoPipeliningIgnoredCommands: ignored = [] } = redis.options
   redis.options.autoPipeliningIgnoredCommands = [...new Set([...ignored, commandOf('rotate')])]
   return { ...ofSingle(create(redis)), release }
 }
 
 function createServer (redis: Redis, clock: RedisClock, scripts: ServerScripts, releases: Array<() => void>): Server {
-  // A new connection may reach another server. The clock is read ahead, so that the first request needs only one round trip too.
+  // A new connection may reach another server, with another clock. Reading it on `ready` saves the first call a round trip.
   const readClock = async (): Promise<void> => {
     const [seconds, microseconds] = await redis.time()
     clock.observe(Number(seconds) * 1000 + Math.floor(Number(microseconds) / 1000))
@@ -104,7 +104,7 @@ function ofCluster (
 }
 
 /**
- * Estimates Redis's clock between replies. The estimate only dates deadlines; Redis makes every decision that depends on time.
+ * Estimates Redis's clock between replies, for deadlines and metrics. Redis makes every decision that depends on time.
  */
 export interface RedisClock {
   /** Records Redis's clock from a reply, Unix milliseconds. */
@@ -115,8 +115,8 @@ export interface RedisClock {
   deadline (moment: number): number | undefined
   /**
    * Returns how many seconds Redis's clock is ahead of this machine's, negative if behind: the current offset, or the largest
-   * since the last call if that is further from 0. A late reply makes Redis look behind, never ahead, so a step forward is
-   * never missed. `undefined` before the first reply. Only metrics call it; a test's clock may lack it.
+   * since the last call if that is further from 0. A slow reply makes Redis look behind, never ahead. `undefined` before the
+   * first reply. Only metrics call it; a test's clock may lack it.
    */
   takeAhead? (): number | undefined
 }

@@ -1,4 +1,4 @@
-/** Hosts that http may have: a browser and its service on one machine. */
+/** Hosts allowed with http: browser and service share one machine. */
 const LOCAL = ['localhost', '127.0.0.1', '[::1]']
 
 /** Whether a text is an issuer identifier (RFC 8414 section 2) without a path: an https origin, or an http origin of this machine. */

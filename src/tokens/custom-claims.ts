@@ -12,7 +12,7 @@ export const MAX_CLAIMS_BYTES = 1024
 /** Levels of nested objects and lists; the claims themselves are the first. */
 export const MAX_CLAIMS_DEPTH = 5
 
-/** Returns the mistake in the claims of a request, as the end of a sentence that begins "userClaims"; `undefined` for valid claims. */
+/** Returns why the claims are invalid, as a phrase to follow the field's name; `undefined` for valid claims. */
 export function claimsMistake (claims: object): string | undefined {
   const reserved = reservedClaims.filter(name => Object.hasOwn(claims, name))
   if (reserved.length > 0) return `must not contain the reserved ${reserved.length === 1 ? 'name' : 'names'} ${reserved.join(', ')}`

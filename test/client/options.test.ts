@@ -25,7 +25,7 @@ for (const [name, values] of Object.entries(wrong)) {
   })
 }
 
-t.test('undefined options have their defaults', async t => {
+t.test('optional options may be undefined', async t => {
   const { logoutUrl, fetch, now, timeout, retryFor } = {} as Record<string, undefined>
   t.doesNotThrow(() => createSession({ ...right, logoutUrl, fetch, now, timeout, retryFor } as unknown as SessionOptions))
 })
@@ -42,7 +42,7 @@ t.test('a platform without Web Crypto is refused at once', async t => {
   }
 })
 
-t.test('the default fetch is the platform\'s, as it is at the call', async t => {
+t.test('the default fetch is globalThis.fetch at the time of the call', async t => {
   const original = globalThis.fetch
   const session = createSession(right)
   await session.logIn(createWorld().tokens({ token: 'opaque' }))

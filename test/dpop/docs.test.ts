@@ -1,7 +1,7 @@
 import { readdir, readFile } from 'node:fs/promises'
 import t from 'tap'
 
-t.test('every requirement of docs/dpop.md names a test in test/dpop', async t => {
+t.test('every test that docs/dpop.md names exists in test/dpop', async t => {
   const page = await readFile('docs/dpop.md', 'utf8')
   const files = (await readdir('test/dpop')).filter(name => name.endsWith('.test.ts'))
   const sources = await Promise.all(files.map(async name => await readFile(`test/dpop/${name}`, 'utf8')))

@@ -1,6 +1,6 @@
 import t, { type Test } from 'tap'
 import { InvalidProof, verifyProof, type BoundToken } from '#src/dpop/proof'
-import { createProver } from '#src/dpop/replay'
+import { createProofCheck } from '#src/dpop/replay'
 import { hashOf, holder, tampered, type Holder } from './helper.ts'
 
 /** The checks of RFC 9449 section 4.3, each with a proof that is right but for one thing. */
@@ -123,30 +123,30 @@ t.test('a proof for another access token, or by another key than the token\'s, i
 
 t.test('a proof works once, while it is valid', async t => {
   let now = 0
-  const prove = createProver(2, () => now)
+  const checkProof = createProofCheck(2, () => now)
   const [a, b, c, d] = [await client.prove(right), await client.prove(right), await client.prove(right), await client.prove(right)]
-  const isRefused = (proof: string): void => { t.throws(() => prove({ ...target, proof }), { name: 'InvalidProof', message: /used/ }) }
-  t.equal(prove({ ...target, proof: a }), client.jkt)
+  const isRefused = (proof: string): void => { t.throws(() => checkProof({ ...target, proof }), { name: 'InvalidProof', message: /used/ }) }
+  t.equal(checkProof({ ...target, proof: a }), client.jkt)
   isRefused(a)
   now += 65_000
   isRefused(a)
-  prove({ ...target, proof: b })
-  // The newer set is full, so this proof starts a new one, and the full set becomes the older one.
-  prove({ ...target, proof: c })
+  checkProof({ ...target, proof: b })
+  // The newer set is full: it becomes the older set, and this proof starts a new set.
+  checkProof({ ...target, proof: c })
   isRefused(a)
-  prove({ ...target, proof: d })
+  checkProof({ ...target, proof: d })
   now += 66_000
   isRefused(c)
-  prove({ ...target, proof: a }) // forgotten
+  checkProof({ ...target, proof: a }) // forgotten
   const other = await holder()
   const jti = 'the same'
-  prove({ ...target, proof: await client.prove({ ...right, jti }) })
-  t.equal(prove({ ...target, proof: await other.prove({ ...right, jti }) }), other.jkt, 'a jti is unique for its key')
+  checkProof({ ...target, proof: await client.prove({ ...right, jti }) })
+  t.equal(checkProof({ ...target, proof: await other.prove({ ...right, jti }) }), other.jkt, 'a jti is unique for its key')
 })
 
 t.test('a refused proof is not remembered, so that nobody can use up the proofs of others', async t => {
-  const prove = createProver()
+  const checkProof = createProofCheck()
   const proof = await client.prove(right)
-  t.throws(() => prove({ ...target, method: 'GET', proof }))
-  t.equal(prove({ ...target, proof }), client.jkt)
+  t.throws(() => checkProof({ ...target, method: 'GET', proof }))
+  t.equal(checkProof({ ...target, proof }), client.jkt)
 })

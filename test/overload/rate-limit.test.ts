@@ -29,7 +29,7 @@ async function healed (service: Service): Promise<void> {
   await until('the replica is ready again', async () => (await service.internal.inject('/readyz')).statusCode === 200)
 }
 
-/** The guest's counter in Redis. */
+/** Key of a session's counter. */
 const counterOf = (refreshToken: string): string => `r:limit:session:${nameOfSession(claimsOf(refreshToken).sid, guest.deviceId)}`
 
 t.test('counts nothing by default', async t => {
@@ -83,7 +83,7 @@ t.test('a stolen token with another device id does not use up the owner\'s limit
   for (const key of keys) t.match(key, /^r:limit:session:[\w-]{22}:[\w-]{3}$/, 'the name has 18 bits of the hash of the device id')
 })
 
-t.test('a request over its rate limit does not stay counted in MAX_REFRESHES_IN_FLIGHT', async t => {
+t.test('a rate-limited request frees its place under MAX_REFRESHES_IN_FLIGHT', async t => {
   const redis = await startRedis(t)
   const [service] = await buildReplicas(t, redis, { RATE_LIMIT_PER_ADDRESS: '1000/60', RATE_LIMIT_PER_SESSION: '3/60', MAX_REFRESHES_IN_FLIGHT: '1' })
   const { refreshToken } = await service.open()

@@ -51,7 +51,7 @@ t.test('openWithCookie opens nothing for wrong arguments, for an OAuth client, a
   t.equal((await without.inject({ method: 'POST', url: REFRESH })).statusCode, 404)
 })
 
-t.test('the app keeps its own cookies, encoding and plugin', async t => {
+t.test('the plugin works beside the app\'s own cookie plugin', async t => {
   const app = await appWithLogin(t, { cookieSessions: 'on' }, async app => {
     await app.register(fastifyCookie, { parseOptions: { encode: () => 'encoded', domain: 'example.com' } })
     app.addHook('onRequest', async (_request, reply) => { reply.setCookie('own', 'x') })
@@ -64,7 +64,7 @@ t.test('the app keeps its own cookies, encoding and plugin', async t => {
   t.same(cookies(refreshed).map(text => text.split('=')[0]).sort(), ['__Host-refresh', 'own'])
 })
 
-t.test('a host that wraps answers and ignores errors changes no answer', async t => {
+t.test('our routes ignore the app\'s serializer, hook and error handler', async t => {
   const app = await appWithLogin(t, { cookieSessions: 'on' }, async app => {
     app.setReplySerializer(() => 'serialized')
     app.setErrorHandler(async () => 'the app\'s own error')
@@ -79,7 +79,7 @@ t.test('a host that wraps answers and ignores errors changes no answer', async t
   t.match(await app.inject({ method: 'POST', url: LOGOUT }), { statusCode: 204, body: '' })
 })
 
-t.test('pages of corsOrigins on the same site, and of oauthIssuer, may use the cookie', async t => {
+t.test('same-site pages of corsOrigins, and pages of oauthIssuer, may use the cookie', async t => {
   const app = await appWithLogin(t, { cookieSessions: 'on', corsOrigins: ['https://a.example', 'https://b.example'], oauthIssuer: 'https://c.example' })
   const statusOf = async (headers: Record<string, string>): Promise<number> => (await app.inject({ method: 'POST', url: LOGOUT, headers })).statusCode
   for (const origin of ['https://a.example', 'https://b.example']) t.equal(await statusOf({ origin, 'sec-fetch-site': 'same-site' }), 204)

@@ -2,7 +2,7 @@ import t, { type Test } from 'tap'
 import type { LightMyRequestResponse } from 'fastify'
 import { apiKey, build, claimsOf, guest, startRedis, type PrivateRedis, type Service } from '../support/helper.ts'
 
-/** Answers to a gateway about its client. */
+/** `/internal/verify`, for API gateways. */
 
 let redis: PrivateRedis
 t.before(async () => { redis = await startRedis(t) })

@@ -2,7 +2,7 @@ import t, { type Test } from 'tap'
 import type { Redis } from 'ioredis'
 import { build, claimsOf, guest, startRedis, type PrivateRedis, type Service } from '../support/helper.ts'
 
-/** A log-in checks the password before a log-out everywhere or a profile change, and opens its session after it. */
+/** A log-out everywhere, or a change of the profile, between a log-in's check of the password and the opening of its session. */
 
 let redis: PrivateRedis
 let client: Redis
@@ -20,7 +20,7 @@ interface Setup extends Service {
   patch (profile: object): Promise<number>
   /** Whether the key expires `seconds` after `act`. */
   isDated (seconds: number, act: () => Promise<unknown>): Promise<boolean>
-  /** Moves the remembered times and the key's expiry into the past, as if seconds had passed. */
+  /** Moves the remembered times and the key's expiry back by `seconds`. */
   pass (seconds: number): Promise<void>
 }
 
@@ -118,7 +118,7 @@ t.test('a demotion of a user without a session answers 404, but a log-in under w
   t.same([status, body.role, body.email], [201, 'GUEST', 'new@keygenqt.com'], 'the given field is kept, the others come from the log-in')
 })
 
-t.test('the record keeps a time for ten minutes after its last session', async t => {
+t.test('remembered times last ten minutes, or as long as the last session', async t => {
   const { login, logOutEverywhere, patch, call, isDated, pass, key } = await setup(t, { REFRESH_IDLE_TTL: '1000' })
   const end = async ({ refreshToken }: { refreshToken: string }): Promise<unknown> =>
     await call('DELETE', `/internal/users/1/sessions/${claimsOf(refreshToken).sid}`)
@@ -212,7 +212,7 @@ t.test('no earlier session is left after log-outs that race with log-ins', async
   t.comment(`${refused} of 100 log-ins came after the log-out`)
 })
 
-t.test('a refused opening counts no opened or ended session in the metrics', async t => {
+t.test('a refused log-in does not count as an opened session', async t => {
   const { login, logOutEverywhere, metrics: { registry }, patch } = await setup(t)
   const opened = async (): Promise<string> => /^rts_sessions_opened_total (\d+)/m.exec(await registry.metrics())![1]!
   const authenticatedAt = now()

@@ -95,7 +95,7 @@ t.test('open: the expiry never exceeds the absolute lifetime', async t => {
   t.same([expires, generation.exp], [created! + 50, created! + 50])
 })
 
-t.test('a session\'s own lifetimes are in the record, and hold instead of longer configured ones', async t => {
+t.test('the record has the session\'s own lifetimes, and the shorter of own and configured lifetimes holds', async t => {
   const { store, key, pass, record, prefix } = await setup(t, { REFRESH_IDLE_TTL: '1000', REFRESH_ABSOLUTE_TTL: '10000' })
   const cases: Array<[own: { idleTtl?: number, absoluteTtl?: number }, rest: string, opened: number, later: number]> = [
     [{ idleTtl: 100 }, '-:100:-', 100, 10_000],
@@ -123,7 +123,7 @@ t.test('a session\'s own lifetimes are in the record, and hold instead of longer
   t.equal(expires, rotated! + 10, 'never longer than the configured ones')
 })
 
-t.test('a session without a device replaces none and is refreshed from none', async t => {
+t.test('a session without a device replaces none and can\'t be refreshed', async t => {
   const { store, key } = await setup(t)
   const { deviceId: _, ...login } = guest
   const [one, two] = [await store.open(login), await store.open(login)]
@@ -199,7 +199,7 @@ t.test('reused: with another key, or with none', async t => {
   await store.rotate(generation, guest.deviceId)
   const value = await client.hget(key, `s:${generation.sid}`)
   await client.hset(key, `s:${generation.sid}`, `${value}:-`)
-  t.match(await store.rotate(generation, guest.deviceId), { outcome: 'reused' }, 'no key is not the same as no key')
+  t.match(await store.rotate(generation, guest.deviceId), { outcome: 'reused' }, 'two missing keys do not match')
 })
 
 t.test('reused: a window of zero turns retries off', async t => {

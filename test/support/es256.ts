@@ -1,7 +1,7 @@
 /** The order of P-256 (SEC 2, section 2.4.2). */
 const ORDER = 0xffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551n
 
-/** Whether an ES256 token has the lower of the two values of s that ECDSA accepts. */
+/** Whether the signature of an ES256 token is low-S: the lower of the two values of s that ECDSA accepts. */
 export function hasLowerS (token: string): boolean {
   return sOf(token) <= ORDER / 2n
 }

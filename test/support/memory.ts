@@ -35,7 +35,7 @@ const HOOK = `
 /** Environment variables of a process for `measure`. */
 export const measurable = { NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(HOOK)}` }
 
-/** Maximum number of measurements while sockets of departed clients are still open. */
+/** Maximum number of repeats while sockets of departed clients are still open. */
 const ATTEMPTS = 200
 
 /** Measures the process now. */

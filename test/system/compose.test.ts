@@ -56,7 +56,7 @@ t.test('the file matches the schema of the Compose specification', async t => {
   t.notOk(validate({ services: { haproxy: { imag: 'haproxy' } } }), 'the schema rejects an unknown key')
 })
 
-t.test('every network, service, volume and file that the file names exists', async t => {
+t.test('every referenced network, service, volume and file exists', async t => {
   for (const [name, service] of Object.entries(services)) {
     t.ok(service.image !== undefined || service.build === '.', name)
     for (const network of service.networks ?? []) t.ok(network in networks, network)

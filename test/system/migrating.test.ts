@@ -12,7 +12,7 @@ import { cliEnv, legacyToken } from '../support/moving.ts'
 let redis: PrivateRedis
 t.before(async () => { redis = await startRedis(t) })
 
-/** The block of the page with this name behind its language. */
+/** The code block of the page with this name after its language. */
 async function block (name: string): Promise<string> {
   const page = await readFile('docs/migrating.md', 'utf8')
   return new RegExp(`\`\`\`\\w+ ${name}\\n([^]*?)\`\`\``).exec(page)![1]!

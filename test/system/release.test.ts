@@ -15,7 +15,7 @@ t.test('npm run release:check finds no mistake', async t => {
   t.equal(JSON.parse(await readFile('package.json', 'utf8')).scripts['release:check'].split(' ').at(-1), 'scripts/release/check.ts')
   const output = execFileSync(process.execPath, [...nodeArguments('scripts/release/check.ts'), '--pack', packed], {
     encoding: 'utf8',
-    // The compilers that it runs are not to be covered.
+    // Excludes the compilers that it runs from coverage.
     env: { ...process.env, NODE_V8_COVERAGE: '' }
   })
   t.match(output, /^Version \S+ of refresh-token-service, .*refresh-token-validator.* can be released\.\n$/)
@@ -64,7 +64,7 @@ t.test('npx refresh-token-service starts the service on its own Redis in an empt
   child.kill('SIGTERM')
   await once(child, 'exit')
 
-  // Without a server on the PATH, one sentence says how to get one.
+  // Without redis-server on the PATH, the error says how to get it.
   const bin = join(folder, 'node_modules/.bin/refresh-token-service')
   const failed = spawn(process.execPath, [bin], { cwd: folder, env: { PATH: dirname(bin) } })
   let errors = ''

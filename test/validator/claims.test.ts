@@ -9,7 +9,7 @@ import { codeOf, optionsFor, until, validatorFor } from './helper.ts'
 let redis: PrivateRedis
 t.before(async () => { redis = await startRedis(t) })
 
-t.test('the answer has the claims of the record, and a change takes effect at once', async t => {
+t.test('validate returns the record\'s claims, and follows a change', async t => {
   const service = await build(t, redis)
   const validator = await validatorFor(t, service)
   const { token } = await service.open({ userClaims: { plan: 'gold', tags: ['a'] }, sessionClaims: { amr: ['pwd'] } })
@@ -32,7 +32,7 @@ t.test('damaged claims are unavailable', async t => {
   }
 })
 
-/** An app whose route `/` has a requirement; returns its answer to a session with claims. */
+/** Returns a function that asks a route with this requirement in a session with claims. */
 async function setup (t: Test): Promise<(requirement: SessionRequirement, sessionClaims: object) => Promise<LightMyRequestResponse>> {
   const service: Service = await build(t, redis)
   const validator = await validatorFor(t, service)
@@ -46,7 +46,7 @@ async function setup (t: Test): Promise<(requirement: SessionRequirement, sessio
   }
 }
 
-t.test('requireSession demands claims: 403 without', async t => {
+t.test('requireSession answers 403 without the required claims', async t => {
   const ask = await setup(t)
   const met: Array<SessionRequirement['claims']> = [
     { plan: 'gold' }, { plan: ['iron', 'gold'] }, { beta: true, level: 3 }, { level: [2, 3] }, { tags: 'b' }, { tags: ['x', 'a'] }, { amr: 'otp' },
@@ -86,7 +86,7 @@ t.test('maxAge and acr ask the user to authenticate again (RFC 9470): 401', asyn
   t.equal((await ask({ roles: ['ADMIN'], maxAge: 1 }, {})).statusCode, 403, 'authenticating again gives no other role')
 })
 
-t.test('a mistyped requirement is refused at the start', async t => {
+t.test('requireSession rejects an invalid requirement', async t => {
   const app = Fastify()
   t.teardown(async () => await app.close())
   const service = await build(t, redis)

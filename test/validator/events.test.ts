@@ -166,7 +166,7 @@ t.test('a lost subscription is renewed, and the cache starts empty', async t => 
   await until(async () => await codeOf(validator.validate(tokens.token)) === 'revoked')
 })
 
-t.test('a silent subscription is noticed without any traffic', async t => {
+t.test('a silent subscription ends answers from the cache', async t => {
   const { validator, tokens } = await setup(t)
   t.teardown(() => { redis.thaw() })
   redis.freeze()

@@ -1,6 +1,5 @@
 // The tutorial: refresh tokens as in hundreds of blog posts, with Express, jsonwebtoken and three Redis commands. It shows
-// the extra cost of the careful version, and the flaw of the careless one: between GET and DEL other requests see the same
-// token.
+// what atomic rotation costs, and the race without it: between GET and DEL, other requests can use the same token.
 import { randomUUID } from 'node:crypto'
 import { createServer } from 'node:http'
 import express from 'express'

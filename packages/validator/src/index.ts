@@ -1,7 +1,7 @@
 import { eventsChannel } from '../../../src/redis/records.ts'
 import { checkBinding } from '../../../src/dpop/binding.ts'
 import { InvalidProof, type PresentedProof } from '../../../src/dpop/proof.ts'
-import { createProver } from '../../../src/dpop/replay.ts'
+import { createProofCheck } from '../../../src/dpop/replay.ts'
 import { createSessionCache } from './cache.ts'
 import { connect } from './connection.ts'
 import { orUnavailable, SessionValidationError } from './errors.ts'
@@ -47,7 +47,7 @@ export function createSessionValidator (options: SessionValidatorOptions): Sessi
   const cache = settings.cache && createSessionCache(settings.cache)
   const subscription = cache && subscribe(() => createSubscriber(redis), eventsChannel(prefix), cache)
 
-  const prove = createProver()
+  const checkProof = createProofCheck()
 
   async function find (token: string): Promise<ValidSession> {
     const cached = typeof token === 'string' ? cache?.get(token) : undefined
@@ -64,7 +64,7 @@ export function createSessionValidator (options: SessionValidatorOptions): Sessi
     async validate (token, request) {
       const session = await find(token)
       try {
-        checkBinding(prove, token, session.jkt, request)
+        checkBinding(checkProof, token, session.jkt, request)
       } catch (err) {
         if (!(err instanceof InvalidProof)) throw err
         throw new SessionValidationError(session.jkt === undefined ? 'malformed' : 'unproved', `the access token is refused: ${err.message}`)

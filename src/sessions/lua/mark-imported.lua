@@ -1,6 +1,6 @@
 #!lua
--- mark-imported.lua: remembers that sessions were imported, and for which users. A second import leaves them alone, also when they have
--- ended since; and a legacy token leads to its user.
+-- mark-imported.lua: records imported sessions and their users. A second import skips these sessions, even ended ones, and the marker
+-- of a legacy token names its user.
 --
 -- KEYS       the markers, hashes: id, the user's id in JSON. One in a Cluster
 -- ARGV[1..2] see common.lua

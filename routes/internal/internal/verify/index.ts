@@ -5,7 +5,7 @@ import { accessToken } from '#src/http/bearer'
 import { bindingChallenge, challenge } from '#src/dpop/binding'
 import type { PresentedProof } from '#src/dpop/proof'
 import { proofHeader } from '#src/dpop/refresh'
-import { createProver } from '#src/dpop/replay'
+import { createProofCheck } from '#src/dpop/replay'
 import { AccessRefused, StoreUnavailable } from '#src/errors'
 import { activeAccess } from '#src/introspection/introspection'
 import { ErrorResponse } from '#src/schemas/error'
@@ -46,7 +46,7 @@ const routes: FastifyPluginAsyncTypebox = async app => {
     done(null)
   })
 
-  const prove = createProver()
+  const checkProof = createProofCheck()
 
   /**
    * Sets the client's identity in the answer's headers. The role comes from the record, not the token, so a change applies at once.
@@ -60,7 +60,7 @@ const routes: FastifyPluginAsyncTypebox = async app => {
       throw new AccessRefused()
     }
     const { claims, session } = live
-    const refused = bindingChallenge(prove, presented!, claims.cnf?.jkt, { ...called, proof: proofHeader(request) })
+    const refused = bindingChallenge(checkProof, presented!, claims.cnf?.jkt, { ...called, proof: proofHeader(request) })
     if (refused !== undefined) {
       reply.header('www-authenticate', refused)
       throw new AccessRefused()
