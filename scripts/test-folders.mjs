@@ -6,5 +6,7 @@ const tests = new URL('../dist/test/', import.meta.url)
 for (const folder of readdirSync(tests, { withFileTypes: true }).filter(entry => entry.isDirectory())) {
   if (['proofs', 'system'].includes(folder.name)) continue
   const files = readdirSync(new URL(folder.name, tests)).filter(name => name.endsWith('.test.js')).sort()
-  if (files.length > 0) writeFileSync(new URL(`${folder.name}.test.js`, tests), files.map(file => `await import('./${folder.name}/${file}')\n`).join(''))
+  const imports = files.map(file => `await import('./${folder.name}/${file}')\n`)
+  // Fails if a test file of the same name exists.
+  if (files.length > 0) writeFileSync(new URL(`${folder.name}.test.js`, tests), imports.join(''), { flag: 'wx' })
 }

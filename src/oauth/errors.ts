@@ -14,8 +14,8 @@ const descriptions: Record<OauthErrorCode, string> = {
 }
 
 /**
- * Writes the errors of RFC 6749 section 5.2 and, for revocations, the success that an unusable token gets (RFC 7009 section 2.2). A
- * failure of the service is a 503 and never `invalid_grant`, after which a client would drop its tokens.
+ * Writes OAuth errors (RFC 6749, RFC 9449), and the 200 for the revocation of a forged token or another client's (RFC 7009 section 2.2).
+ * A failure of the service is a 503 and never `invalid_grant`, after which a client would drop its tokens.
  */
 export const writeOauthError: WriteError = ({ err, status, counts }) => {
   if (counts === 'logouts' && err instanceof RefreshRefused && (err.outcome === 'forged' || err.outcome === 'client_mismatch')) {
