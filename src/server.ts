@@ -11,17 +11,16 @@ import { StartError } from './errors.ts'
 import { createHealth, type Health } from './health.ts'
 import { createLogger, standardOutput } from '#src/log/log'
 import { createMetrics } from '#src/metrics/metrics'
-import { BACKLOG } from '#src/overload/thresholds'
 import { planEmbeddedRedis, startEmbeddedRedis } from '#src/embedded/embedded'
 import { parseRedisUrl } from '#src/settings/redis-url'
 import { onEndingSignal, SIGNALS } from './signals.ts'
-import { watchForStalls } from '#src/http/stall'
+import { BACKLOG, watchForStalls } from '#src/http/stall'
 import type { Listener } from '#src/http/listeners'
 
 // The process: configuration, embedded Redis, both listeners, shutdown. No other part of the service reads signals or
 // exits. The command line's verb `start` imports this file; its other verbs run without it, src/cli/main.ts.
 
-/** After `SHUTDOWN_DELAY`, requests in flight have `GRACE` milliseconds to finish; the whole shutdown takes at most `END` milliseconds. */
+/** After `SHUTDOWN_DELAY`, requests in flight have `GRACE` milliseconds to finish, and the process at most `END` milliseconds to end. */
 const GRACE = 3500
 const END = 5000
 

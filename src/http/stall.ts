@@ -9,11 +9,14 @@ const HEARTBEAT_INTERVAL = 100
 /** Longer pauses count as stalls, milliseconds. Every request is answered within a second, so no client gives up earlier. */
 const STALL_THRESHOLD = 1000
 
-/** Turns of the event loop that are sure to empty the buffers: a turn may accept just one connection, and 511 can wait. */
-const EMPTYING_TURNS = 1024
+/** Maximum connections that wait to be accepted; the system may cap it. Clients beyond it retry their connection a second later. */
+export const BACKLOG = 4096
+
+/** Turns of the event loop that empty the buffers: Node accepts one connection in a turn, and reads from it in the next. */
+const EMPTYING_TURNS = BACKLOG + 10
 
 /**
- * When the process last ran without requests from before a stall in its buffers, by `performance.now()`. `Infinity` until
+ * Last time at which no request in the buffers was from before a stall, by `performance.now()`. `Infinity` until
  * `watchForStalls()` is called.
  */
 let awakeAt = Infinity

@@ -20,6 +20,3 @@ export const SAMPLE_INTERVAL = 250
  * CPU, so if all connections send one request at the same time, the last one is still answered within `PROMISE`.
  */
 export const MAX_CONNECTIONS = 10_000
-
-/** Maximum connections that wait to be accepted; the system may cap it. Clients beyond it retry their connection a second later. */
-export const BACKLOG = 4096

@@ -1,11 +1,16 @@
 import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
 import { Agent, request } from 'node:http'
+import { connect } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 import t from 'tap'
 import { environment, guest, postRefresh, postSession, startRedis, startService, until, type ServiceProcess, type TokensBody } from '../support/helper.ts'
 
 /** Milliseconds that the process is frozen: longer than the timeout after which its clients count as gone. */
 const STANDSTILL = 1500
+
+/** Connections that wait before the last one; a system with a shorter queue can't hold them. */
+const QUEUE = 1500
 
 /** The outcomes of a service's refreshes, sorted. */
 async function outcomes ({ internalUrl }: ServiceProcess): Promise<string[]> {
@@ -55,4 +60,25 @@ t.test('requests that waited in a frozen process have no effect when it continue
   t.equal((await postRefresh(frozen.publicUrl, last[1]!)).status, 200)
   frozen.child.kill('SIGTERM')
   t.same(await frozen.exited, [0, null])
+})
+
+const hasRoom = process.platform === 'linux' && Number(readFileSync('/proc/sys/net/core/somaxconn')) > QUEUE
+
+t.test(`a request behind ${QUEUE} connections that wait in a frozen process has no effect`, { skip: !hasRoom }, async t => {
+  const redis = await startRedis(t)
+  const service = await startService(t, environment(redis.url, { LOG_LEVEL: 'info', MAX_CONNECTIONS_PER_ADDRESS: '0' }))
+  const { refreshToken } = await postSession(service.internalUrl)
+  service.child.kill('SIGSTOP')
+  const { port } = new URL(service.publicUrl)
+  const queue = await Promise.all(Array.from({ length: QUEUE }, async () => {
+    const socket = connect(Number(port), '127.0.0.1').on('error', () => {})
+    await once(socket, 'connect')
+    return socket
+  }))
+  t.teardown(() => { for (const socket of queue) socket.destroy() })
+  const answer = postRefresh(service.publicUrl, refreshToken)
+  await delay(STANDSTILL)
+  service.child.kill('SIGCONT')
+  t.equal((await answer).status, 500)
+  t.same(await outcomes(service), ['unavailable'])
 })
