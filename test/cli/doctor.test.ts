@@ -73,10 +73,10 @@ t.test('warns of the defaults of a new server', async t => {
 
   await client.config('SET', 'maxmemory-policy', 'noeviction')
   t.match(await cli(t, ['doctor'], { REDIS_URL }), { stderr: '', stdout: /^ok {4}configuration {2}every variable is right; NODE_ENV is development:/ })
-  await client.acl('SETUSER', 'default', '-config', '-scan', '-memory')
+  await client.acl('SETUSER', 'default', '-config', '-scan', '-memory', '-expiretime')
   const { json } = await run(['doctor'], { REDIS_URL })
   t.match(named(json.checks, 'listpack')[0], { status: 'unknown', message: 'the limits are unknown: CONFIG GET is not permitted' })
-  t.match(named(json.checks, 'permissions'), [{ status: 'warn', message: /but not SCAN, MEMORY USAGE$/ }])
+  t.match(named(json.checks, 'permissions'), [{ status: 'warn', message: /but not SCAN, MEMORY USAGE, EXPIRETIME$/ }])
 })
 
 t.test('does not warn of replicas and TLS for the embedded Redis', async t => {

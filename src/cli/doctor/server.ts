@@ -13,7 +13,7 @@ export interface Facts {
 
 const SETTINGS = ['appendfsync', 'save', 'hash-max-listpack-value', 'hash-max-listpack-entries', 'min-replicas-to-write', 'min-replicas-max-lag']
 
-/** Limits that a listpack needs. 64 bytes are too few for long e-mail addresses. A record has four fields, and two for each session. */
+/** Limits that a listpack needs. 64 bytes are too few for long e-mail addresses. A record has up to five fields, and five a session. */
 const LISTPACK_VALUE = 256
 const LISTPACK_ENTRIES = 128
 
@@ -86,7 +86,9 @@ function listpackCheck (settings: Facts['settings']): Check {
  */
 export async function permissionChecks (redis: Redis, { NODE_ENV, REDIS_PREFIX: prefix }: Config): Promise<Check[]> {
   const key = userKey(prefix, 1)
-  const ops: Command[] = [['SCAN', '0'], ['DBSIZE'], ['MEMORY', 'USAGE', key], ['OBJECT', 'ENCODING', key], ['HSCAN', key, '0']]
+  const ops: Command[] = [
+    ['SCAN', '0'], ['DBSIZE'], ['MEMORY', 'USAGE', key], ['OBJECT', 'ENCODING', key], ['HSCAN', key, '0'], ['HGET', key, 'id'], ['EXPIRETIME', key]
+  ]
   const foreignKey = prefix.startsWith('x') ? 'y' : 'x'
   const excess: Command[] = [
     ['FLUSHALL'], ['CONFIG', 'GET', 'masterauth'], ['CONFIG', 'SET', 'save', ''], ['ACL', 'SETUSER', 'x'], ['SHUTDOWN'], ['KEYS', '*'], ['GET', foreignKey]
