@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import { connect } from 'node:net'
 import { connect as connectTls } from 'node:tls'
 import type { RedisAddress } from '#src/settings/redis-url'
+import { withTimeout } from '#src/timeout'
 
 /** Time limit for one probe, in milliseconds. */
 const PROBE_TIMEOUT = 700
@@ -41,16 +42,13 @@ function missingPassword ({ topology }: RedisAddress): string {
 async function answersPlainly (host: string, port: number): Promise<boolean> {
   const socket = connect(port, host).on('error', () => {})
   socket.write('PING\r\n')
-  const answered = await once(socket, 'data', { signal: AbortSignal.timeout(PROBE_TIMEOUT) })
-    .then(([answer]: Buffer[]) => /^[+-]/.test(answer!.toString('latin1')), () => false)
-  socket.destroy()
-  return answered
+  const answered = once(socket, 'data').then(([answer]: Buffer[]) => /^[+-]/.test(answer!.toString('latin1')), () => false)
+  return await withTimeout(answered, PROBE_TIMEOUT, () => false).finally(() => socket.destroy())
 }
 
 /** Whether a TLS handshake succeeds, with any certificate. Sends no data. */
 async function speaksTls (host: string, port: number): Promise<boolean> {
   const socket = connectTls({ host, port, rejectUnauthorized: false }).on('error', () => {})
-  const speaks = await once(socket, 'secureConnect', { signal: AbortSignal.timeout(PROBE_TIMEOUT) }).then(() => true, () => false)
-  socket.destroy()
-  return speaks
+  const speaks = once(socket, 'secureConnect').then(() => true, () => false)
+  return await withTimeout(speaks, PROBE_TIMEOUT, () => false).finally(() => socket.destroy())
 }

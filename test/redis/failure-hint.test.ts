@@ -58,7 +58,7 @@ t.test('recognizes TLS to a plain port, plain text to a TLS port, and no server'
   execFileSync('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '1', '-subj', '/CN=localhost', '-keyout', key, '-out', cert], { stdio: 'ignore' })
   const [plain, tls] = [await freePort(), await freePort()]
   await startRedis(t, ['--port', String(plain), '--tls-port', String(tls), '--tls-key-file', key, '--tls-cert-file', cert, '--tls-ca-cert-file', cert])
-  const sentences = {
+  const sentences: Record<string, string> = {
     [`rediss://127.0.0.1:${plain}`]: `Redis at rediss://127.0.0.1:${plain}/0 (REDIS_URL) can't be used: it answers without TLS, so REDIS_URL must begin with redis instead of rediss.`,
     [`redis://127.0.0.1:${tls}`]: `Redis at redis://127.0.0.1:${tls}/0 (REDIS_URL) can't be used: it answers with TLS, so REDIS_URL must begin with rediss instead of redis.`,
     [`redis+cluster://127.0.0.1:${tls}`]: `Redis at redis+cluster://127.0.0.1:${tls} (REDIS_URL) can't be used: it answers with TLS, so REDIS_URL must begin with rediss instead of redis.`,
@@ -69,7 +69,12 @@ t.test('recognizes TLS to a plain port, plain text to a TLS port, and no server'
   const sentinels = sentence('redis+sentinel://127.0.0.1:1/main')
   const silent = `127.0.0.1:${await listen(t, createServer(socket => { socket.on('error', () => {}) }))}`
   const silentSentinel = sentence(`redis+sentinel://${silent}/main`)
-  t.same(await Promise.all(Object.keys(sentences).map(async url => await sentence(url))), Object.values(sentences))
+  await Promise.all(Object.entries(sentences).map(async ([url, expected]) => {
+    let found = await sentence(url)
+    // A busy machine may be too slow for a probe.
+    for (let n = 0; n < 3 && found !== expected; n++) found = await sentence(url)
+    t.equal(found, expected)
+  }))
   t.match(await sentinels, /^Redis at redis\+sentinel:\/\/127\.0\.0\.1:1\/main\/0 \(REDIS_URL\) can't be used: (no answer|connect ECONNREFUSED 127\.0\.0\.1:1)\.$/)
   t.equal(await silentSentinel, `Redis at redis+sentinel://${silent}/main/0 (REDIS_URL) can't be used: no answer.`)
 })
