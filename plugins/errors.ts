@@ -6,7 +6,7 @@ import { createRejectionLog } from '#src/overload/rejection-log'
 /** Answers every error and every unknown path. Logs and counts refused requests, and requests that were turned away. */
 export default fp(async app => {
   const isPublic = app.listener === 'public'
-  // The first hook, so that every answer has the header (RFC 6749 section 5.1), and a 404 does not wait for an unused body.
+  // Before the hooks of the limits, so that every answer has the header (RFC 6749 section 5.1), and a 404 waits for no body.
   app.addHook('onRequest', (request, reply, done) => {
     // The only public OPTIONS route is that of CORS, and its own hook has already answered the valid preflights.
     const isUnknown = request.is404 || (isPublic && request.method === 'OPTIONS')
@@ -41,7 +41,7 @@ declare module 'fastify' {
     reporter: Reporter
   }
   interface FastifyContextConfig {
-    /** Whether a 400 says which field is wrong: for callers behind the API key. */
+    /** Whether errors carry details, such as a wrong field: for callers behind the API key. */
     explains?: boolean
     /** The metric that counts this route's answers by outcome: for the requests of clients. */
     counts?: 'refreshes' | 'logouts'

@@ -28,7 +28,7 @@ export function errorBody (status: ErrorStatus, detail?: string): ErrorBody {
 /** A session with a key could not be refreshed. The caller sees this message. */
 export const ProofsOff = createError('RTS_PROOFS_OFF', 'body/jkt must be left out while DPOP is off', 400)
 
-/** The caller did not present an API key. */
+/** No valid API key or log-in is given. */
 export const Unauthorized = createError('RTS_UNAUTHORIZED', 'The internal API key is missing or wrong', 401)
 
 /** The caller's API key lacks the scope of the call. The caller sees this message. */
@@ -71,15 +71,15 @@ export const StoreUnavailable = createError('RTS_STORE_UNAVAILABLE', 'Redis coul
  */
 export const NotReplicated = createError('RTS_NOT_REPLICATED', 'the change is made, but %d of %d replicas have it; ask again', 500)
 
-/** Why a refresh or a log-out was refused. Only the log and the metrics record the reason; the client gets the uniform 400. */
+/** Why a refresh or a log-out was refused. The log and the metrics record the reason; a client gets at most an OAuth code. */
 export type RefusalOutcome =
   | 'malformed' | 'invalid_client' | 'forged' | 'invalid_proof' | 'unknown' | 'device_mismatch' | 'client_mismatch' | 'key_mismatch'
   | 'expired' | 'reused'
 
 /**
  * A refresh or a log-out refused through the caller's fault. Holds the fields of the log line, never a token.
- * All refusals get the same 400 (RFC 9700 section 4.14 asks for refusal, not for an explanation). The exception is a 500
- * when reuse ended the session but a failover might revive it: the client keeps the token, which would end the session again.
+ * Except on OAuth routes and cookie log-outs, every refusal gets the same 400 (RFC 9700 section 4.14). The status is 500
+ * if reuse ended the session but a failover might revive it: the client keeps its token, and a retry ends the session again.
  */
 export class RefreshRefused extends Error {
   readonly statusCode: 400 | 500
@@ -104,7 +104,7 @@ export class RefreshRefused extends Error {
 export type TurnAwayReason = 'event_loop' | 'in_flight' | 'connections' | 'address' | 'session'
 
 /**
- * A request that was turned away before any work was done for it. Overload is the service's fault: the answer is a 500,
+ * A request that was turned away before it changed a session. Overload is the service's fault: the answer is a 500,
  * and the client keeps its token. Too high a rate is the caller's fault: the answer is a 429 (RFC 6585 section 4).
  */
 export class TurnedAway extends Error {

@@ -20,7 +20,7 @@ export interface RefusedToken {
 
 /** The audit trail: a log line for each session opened, for each session ended, and for refused tokens. docs/audit.md lists the lines. */
 export interface Audit {
-  /** Logs the sessions that a command opened and ended. `reply` is undefined if the script has not run. */
+  /** Logs the sessions that a command opened and ended. Without a `reply`, it logs nothing. */
   observe (command: Command, reply: Reply | undefined): void
   /**
    * Logs a refused token. Further refusals of its session within a second share one line, with their number and the last request: an

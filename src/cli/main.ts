@@ -7,7 +7,7 @@ import { UsageError } from './verb.ts'
 import { verbs } from './verbs.ts'
 
 // Entry point of the command line: takes arguments; writes a result or an error sentence, and sets the exit code. Only this file
-// and src/server.ts, which it starts, touch the process. It never calls `exit`, which would cut off output that a pipe has not yet taken.
+// and src/server.ts, which it starts, end the process. This file never calls `exit`: output that a pipe has not yet taken would be lost.
 
 const OK = 0
 const FAILED = 1

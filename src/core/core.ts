@@ -146,7 +146,7 @@ export function createCore (options: CoreOptions): Core {
 
     async logOut ({ deviceId, refreshToken, clientId }, request) {
       const claims = tokens.verifyRefresh(refreshToken) ?? await legacyClaims(refreshToken)
-      // The counter of refreshes: a thief can't use up the client's limit, nor get a second one.
+      // Refreshes use the same counter, so a thief gets no second one. Another device id has another counter.
       if (limitSession !== undefined) await limitSession(request, nameOfSession(claims.sid, deviceId))
 
       const outcome = await admit(concurrencyLimit, async () => await store.logOut(claims, deviceId, clientId))

@@ -34,7 +34,7 @@ export function createDeviceAccess (
     async authenticate (request, reply) {
       const presented = accessToken(request.headers.authorization)
       const claims = presented && tokens.verifyAccess(presented.token)
-      // As for refreshes, only an authentic token uses up the limit of its session. The name is none of a refresh's: those have a device.
+      // As for refreshes, only an authentic token uses up its session's limit. Refreshes share the counter if they have no device.
       if (claims !== undefined) await limitSession?.(request, nameOfSession(claims.sid))
       const active = claims && await admit(concurrencyLimit, async () => await activeAccess({ store, tokens }, presented!.token))
       // An OAuth client may act for the user only in the APIs that the client is made for.

@@ -51,9 +51,9 @@ export type WriteError = (refusal: Refusal) => ErrorAnswer
 const documented: WriteError = ({ status, detail }) => ({ status, body: errorBody(status, detail) })
 
 /**
- * Creates the handler that turns every error into an answer and a log line. Only the log records the full cause. A client never
- * gets an error's message, unless it comes from our own schemas or error classes, on a route behind the API key. The answer is
- * sent as a text, so that no serializer of the app around the route changes it. The faces of the service differ in `write` alone.
+ * Creates the handler that answers every error, and logs or counts it. A client never gets an error's message, unless it comes
+ * from our own schemas or error classes, on a route behind the API key. The answer is sent as a text, so that no serializer of
+ * the app around the route changes it. `write` formats the answer: as the service's own error, or as OAuth's.
  */
 export function createErrorHandler ({ turnedAway, refused, count, refusedToken }: Reporter, write = documented) {
   /** For refusals that need no token of ours, so anybody can cause them. At `info`, one line a second has all counts. */

@@ -17,9 +17,9 @@ export interface Signing {
 }
 
 /**
- * Signs and verifies tokens. Access tokens go through @fastify/jwt, registered once for each key so that signing and
- * verifying stay synchronous; algorithm and issuer are pinned here (RFC 8725 section 3.1). Every refresh verifies and
- * signs a refresh token and signs an access token: with a secret, node:crypto does it in half the time.
+ * Signs and verifies tokens. @fastify/jwt verifies access tokens, and signs them with private keys. It is registered once
+ * for each key, so that its calls stay synchronous; algorithm and issuer are pinned here (RFC 8725 section 3.1).
+ * node:crypto signs with secrets and verifies refresh tokens, in half the time.
  */
 export async function createSigning (config: SecretConfig): Promise<Signing> {
   // An app of their own, so that the decorators of @fastify/jwt do not meet those of the app around the service.

@@ -18,7 +18,7 @@ export interface DeploymentWatch {
   start (): Promise<void>
   /** Claims and announces again, and logs changes. Never rejects: without Redis there is nothing to compare. */
   recheck (): Promise<void>
-  /** Rejects while another issuer has the prefix. Needed only if `start` could not tell, because Redis failed or refused writes. */
+  /** Until the prefix has once been ours, rejects while another issuer has it. Needed only if Redis failed in `start`. */
   probe (): Promise<void>
 }
 
@@ -83,7 +83,7 @@ export function createWatch ({ redis, ownership, names, log, onUnknownKeys }: Wa
     async probe () {
       if (wasOurs) return
       await withTimeout(claim(), PROBE_TIMEOUT, () => {}).catch(err => {
-        // Ignored: the store checks whether refreshes run. In a Cluster the marker may be on a shard that is down.
+        // Redis failures are left to the store's probe. In a Cluster, only the marker's shard may be down.
         if (err instanceof StartError) throw err
       })
     }

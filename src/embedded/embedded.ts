@@ -17,7 +17,7 @@ import { logLength, startFailure } from './start-failure.ts'
 export interface EmbeddedRedis {
   /** Its `REDIS_URL`. */
   url: string
-  /** Ends the server; resolves when its data is on disk and its process is gone. */
+  /** Ends the server; resolves when its process is gone. */
   stop (): Promise<void>
 }
 
@@ -45,7 +45,7 @@ const STOP_TIMEOUT = 900
 /** Milliseconds before a dead server is started again. */
 const RESTART_DELAY = 500
 
-/** Time limit for taking the lock, in milliseconds: each suspended claimant costs one second. */
+/** Time limit for taking the lock, in milliseconds: a suspended claimant costs one second. */
 const LOCK_TIMEOUT = 30_000
 
 /** Number of last characters of standard error to keep. */

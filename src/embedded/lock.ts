@@ -35,8 +35,8 @@ const ANSWER_TIMEOUT = 1000
  * folder when it has published its own socket and then finds no other live claimant. When two claimants find each other,
  * a holder wins; if both are still claiming, the lesser name wins.
  *
- * A single socket under a fixed name would not do: two starts that find a dead one would each remove it, the second removing
- * the first one's, and two servers would write one append-only file.
+ * A single socket under a fixed name would not do: two starts could find the same dead socket, the slower one would remove the
+ * new socket of the faster, and two servers would write one append-only file.
  *
  * @returns the function that releases the folder.
  * @throws LockedError when another process holds the folder, or wins the claim.

@@ -5,8 +5,8 @@ export interface BasicCredentials {
 }
 
 /**
- * The credentials of an `Authorization: Basic …` header (RFC 7617), each form-urlencoded (RFC 6749 section 2.3.1); `undefined` when it is
- * not one. No name and no key has a blank, so a `+` is itself: clients that do not encode their credentials get through too.
+ * The credentials of an `Authorization: Basic …` header (RFC 7617), each form-urlencoded (RFC 6749 section 2.3.1); `undefined` for any
+ * other. Names and keys have no spaces, so a `+` stays a `+`: clients that do not encode their credentials get through too.
  */
 export function basicCredentials (authorization: string | undefined): BasicCredentials | undefined {
   const encoded = /^Basic +([A-Za-z0-9+/]+={0,2})$/i.exec(authorization ?? '')?.[1]

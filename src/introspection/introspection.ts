@@ -73,8 +73,8 @@ function describe (
     ...session.claims,
     active: true as const,
     ...use,
-    // In RFC 7662 `sub` is the resource owner. In our JWTs `sub` is the kind of token, as documented, so it is not copied:
-    // every consumer would take "Authentication" for a user.
+    // In RFC 7662 `sub` is the resource owner. In our JWTs `sub` may be the kind of token, so it is not copied: every consumer
+    // would take "Authentication" for a user.
     sub: String(claims.id),
     // Unknown is absent, as in an access token.
     username: session.email || undefined,

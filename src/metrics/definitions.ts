@@ -6,8 +6,8 @@ import { endReasons } from '#src/sessions/replies'
  */
 
 /**
- * How refreshes end: the outcomes of a rotation, `malformed`, `invalid_client`, `forged` and `invalid_proof` before Redis is asked,
- * `unavailable` for a 500, `limited` for a 429, `overloaded` for requests that were shed before any work, `aborted` when the
+ * How refreshes end: the outcomes of a rotation; `malformed`, `invalid_client`, `forged` and `invalid_proof` before a rotation;
+ * `limited` for a 429; `overloaded` for requests turned away with a 500; `unavailable` for every other 500; `aborted` when the
  * client's connection broke before its request was complete, or before it was processed.
  */
 export const refreshOutcomes = [

@@ -29,7 +29,7 @@ export function createCounts<Value extends string> (
 export interface Series {
   readonly labels: Record<string, string | number>
   readonly buckets: readonly number[]
-  /** Observations by bucket, each counted in one; the last bucket is above every bound. */
+  /** Observations in each bucket, not cumulative; the last bucket has no upper bound. */
   readonly counts: number[]
   sum: number
 }

@@ -18,7 +18,7 @@ export function createRequestObserver ({ requests }: Metrics, listener: Listener
   }
 }
 
-/** Counts bytes that became no request of a route. On the public listener they count as refreshes, because clients send little else. */
+/** Counts an answer that no route gave: on the public listener as a refresh, because clients send little else. */
 export function countUnread ({ refreshes }: Metrics, listener: Listener, outcome: 'malformed' | 'overloaded'): void {
   if (listener === 'public') refreshes[outcome]++
 }

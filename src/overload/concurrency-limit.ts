@@ -8,8 +8,8 @@ export interface ConcurrencyLimit {
   /** Error to refuse a request with before its body is read; `undefined` while the limit is not reached. */
   refusal (): TurnedAway | undefined
   /**
-   * Called while the event loop lags: admits 10 % of the limit. A few requests are always admitted, because the lag may
-   * have other causes, and refusing the last few requests would not cure it.
+   * Called while the event loop lags: admits 10 % of the limit, and at least one request, because the lag may have
+   * other causes, which refusing every request would not cure.
    * @throws TurnedAway when 10 % of the limit is reached.
    */
   assertBelowTenth (): void

@@ -46,7 +46,7 @@ export async function openConnections ({ config, redis: given }: Pick<Settings, 
   }
 }
 
-/** The client of the app logs its errors; this one has the same. */
+/** Ignores the errors of the copy: the app's client has the same ones. */
 function duplicate (given: RedisClient): RedisClient {
   const copy: RedisClient = isCluster(given) ? given.duplicate() : given.duplicate()
   copy.on('error', () => {})

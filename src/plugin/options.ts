@@ -23,7 +23,7 @@ export interface RefreshTokensOptions {
   redis: GivenClient | string
   /** The first signs, all verify; at least 64 bytes each. */
   refreshTokenSecrets: Texts
-  /** The first signs, all verify; at least 64 bytes each. Needed without `accessTokenPrivateKeys`. */
+  /** All verify; at least 64 bytes each. Needed without `accessTokenPrivateKeys`: the first then signs. */
   accessTokenSecrets?: Texts | undefined
   /** PEM, or paths of PEM files: Ed25519, P-256 or RSA. The first signs. */
   accessTokenPrivateKeys?: Texts | undefined

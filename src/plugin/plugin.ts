@@ -23,8 +23,8 @@ export function coreOf (sessions: Sessions): Core {
 }
 
 /**
- * Fastify plugin: refresh and log-out for clients under `routes.prefix`, and `app.sessions` for the app. Reads no environment, no
- * signal, and adds nothing else to the app.
+ * Fastify plugin: routes for clients under `routes.prefix`, `app.sessions` for the app and, with `oauthIssuer`, OAuth under
+ * `/oauth` and `/.well-known`. Reads no environment, handles no signal.
  * @throws TypeError that names a wrong option; Error when Redis can't be used.
  */
 export const refreshTokens: FastifyPluginCallback<RefreshTokensOptions> = fp<RefreshTokensOptions>(async (app, options) => {

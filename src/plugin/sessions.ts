@@ -34,8 +34,8 @@ export interface VerifiedSession {
 }
 
 /**
- * The sessions of users. Every method makes one round trip to Redis, and rejects with an error that has a `statusCode`: 400 for wrong
- * arguments, 500 when Redis can't be used now, within a second.
+ * The sessions of users. A call usually makes one round trip to Redis. It rejects with an error that has a `statusCode`: 400 for wrong
+ * arguments; 500, within a second, when Redis can't be used.
  */
 export interface Sessions {
   /** Opens a session for an identified user. Rejects with 409 if the user has logged out everywhere since `authenticatedAt`. */
@@ -46,13 +46,13 @@ export interface Sessions {
    */
   openWithCookie (session: Omit<NewSession, 'clientId'>, reply: FastifyReply): Promise<Omit<TokensOfSession, 'refreshToken'>>
   /**
-   * Exchanges a refresh token. Rejects with 400 unless it can be used now; `outcome` has the reason, for the log. It proves no key, so
-   * it refreshes no session that has one.
+   * Exchanges a refresh token. Rejects with 400 unless it can be used now; `outcome` has the reason, for the log. It proves no key:
+   * it refreshes no session that is bound to one and, with `dpop: 'required'`, none at all.
    */
   refresh (presented: { deviceId: string, refreshToken: string, idempotencyKey?: string | undefined }): Promise<TokensOfSession>
   /**
-   * Rejects with 401 unless the access token is authentic and its session lives. A token of the scheme DPoP comes with its request:
-   * a token that is bound to a key is refused without, and every other one with a proof.
+   * Rejects with 401 unless the access token is authentic and not expired, and its session lives. Pass `request` only for the scheme
+   * DPoP: a token that is bound to a key is refused without it, any other token with it.
    */
   verify (accessToken: string, request?: PresentedProof): Promise<VerifiedSession>
   /** The live sessions of a user, the last used first. */

@@ -45,9 +45,9 @@ export async function sendUntilRun<Server, Reply> (
 }
 
 /**
- * Sends commands to a Cluster's masters directly. Without a connection to the master of a slot, ioredis would ask any node,
- * and a replica may answer with outdated data; concurrent commands to one server share a write, in which a redirected command
- * must not delay the others. A command waits at most `connectTimeout` milliseconds for a connection.
+ * Finds a Cluster's masters without ioredis's routing. Without a connection to the master of a slot, ioredis would ask any
+ * node, and a replica may answer with outdated data. A redirected command must not delay the commands that share its write. A
+ * command waits at most `connectTimeout` milliseconds for a connection.
  *
  * `serverOf` makes a server of a connection. With `asking`, ASKING must precede the command: its slot is migrating there.
  */

@@ -24,7 +24,7 @@ export type SessionState = Static<typeof State>
 
 type Lifetimes = Parameters<typeof openSessionRequest>[0]
 
-/** A line of the file of `import`: the fields of `POST /internal/sessions`, and one of `legacyToken`, `legacyTokenHash` and `session`. */
+/** A line for `import`: the fields of `POST /internal/sessions` without `authenticatedAt`, and a legacy token, its hash or a `session`. */
 function lineSchema (config: Lifetimes) {
   const { authenticatedAt, ...fields } = openSessionRequest(config).properties
   return Type.Object({

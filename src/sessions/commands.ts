@@ -15,7 +15,7 @@ export type EvalArguments = [source: string, keys: 1, key: string, ...argv: Arra
 export interface Command extends Call {
   /** The session that the script opens, if it can open one. */
   opens?: string
-  /** The records: one, except for `rotate`. */
+  /** KEYS: records or import markers. */
   keys: string[]
   channel: string
   /** ARGV from the third on. The runner adds the deadline of each attempt. */

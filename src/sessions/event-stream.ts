@@ -18,7 +18,7 @@ const TIMEOUT = 250
 type Entry = string[]
 
 /**
- * Appends the events of a command to the stream. Returns `undefined` if there are none, as for every successful refresh.
+ * Appends the events of a command to the stream. Returns `undefined` if there are none, as for most refreshes.
  * The promise rejects with `StoreUnavailable`, so that the request is answered 500.
  */
 export type Append = (command: Command, reply: Reply) => Promise<void> | undefined
@@ -54,7 +54,7 @@ export function appending (run: Runner['run'], append: Append | undefined): Runn
   }
 }
 
-/** Appends the events of the refresh `i` alone: without a stream, the refreshes that shared its round trip still succeed. */
+/** Appends the events of refresh `i`. If that fails, only this refresh fails, not the whole batch. */
 export function appended<Rotation> (
   rotation: Rotation | Error, append: Append, command: Command, reply: Reply, i: number
 ): Rotation | Promise<Rotation> | Error {

@@ -70,7 +70,7 @@ export function createImporter (redis: RedisClient, options: CommandOptions, { r
     'mark-imported', markers.map(({ name }) => importedKey(prefix, name)), markers.map(({ expiresAt, userId }) => `${expiresAt}:${userIdJson(userId)}`)
   ))))
 
-  /** Repeats a call while Redis or too few replicas can be used. */
+  /** Repeats a failed call, up to `attempts` times. */
   async function untilDone<T> (call: () => Promise<T>): Promise<T> {
     for (let left = attempts; ; left--) {
       try {

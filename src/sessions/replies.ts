@@ -32,9 +32,9 @@ export interface Binding {
 /**
  * Every way a refresh can end.
  * - `rotated`: the next generation exists now.
- * - `retried`: a lost answer is repeated; nothing changed.
+ * - `retried`: the current token is repeated, not rotated.
  * - `recovered`: Redis had lost writes; rotation continues from the generation that the signature proves.
- * - `unknown`: no such session. `device_mismatch`: the session of another device; `client_mismatch`: of another client or of none;
+ * - `unknown`: no such session. `device_mismatch`: the session of another device; `client_mismatch`: of another client;
  *   `key_mismatch`: bound to a key that the request does not prove. `expired`: expired, and removed.
  * - `reused`: an older token came back, so two parties hold it: the session is ended (RFC 9700 section 4.14.2);
  *   `unconfirmed` if too few replicas have the removal.
@@ -277,7 +277,7 @@ export function eachEnd (call: Call, reply: Reply, report: EndObserver): void {
   for (let i = 2; i < reply.length; i++) reportEnds(call, i - 2, reply[i], report)
 }
 
-/** In the parts of a reply that can have the list of ended sessions, the list is the last element, and no other array is. */
+/** The last element of `part` is an array only if it lists the ended sessions. */
 function reportEnds ({ users, caller }: Call, i: number, part: unknown, report: EndObserver): void {
   const ended = Array.isArray(part) ? part.at(-1) : undefined
   if (!Array.isArray(ended)) return

@@ -25,7 +25,7 @@ export interface Runner {
   /**
    * Runs a command with a deadline, so that it can't take effect after the caller was told 500: a frozen server or a stalled
    * socket may deliver it much later. If the connection is lost meanwhile, the command may still arrive: the call rejects
-   * only at the deadline. `ms` is shorter than `TIMEOUT` for the second command of a request.
+   * only at the deadline. `ms` can be shorter than `TIMEOUT` if a request runs two commands.
    */
   run (command: Command, ms?: number): Promise<Reply>
   /** Resolves when Redis would run a refresh. In a Cluster one such master is enough: a dead shard must not take the others down. */
@@ -83,8 +83,8 @@ export function createRunner (servers: Servers, prefix: string, observe: ScriptO
 }
 
 /**
- * Redis refused the command after its deadline, but the reply came in time: Redis's clock was set, so the estimate was wrong. The
- * reply has corrected it.
+ * Redis refused the command after its deadline, but the reply came in time: the estimate of Redis's clock was behind. The reply
+ * has corrected it.
  */
 class LateError extends Error {
   override message = 'the command arrived after its deadline'

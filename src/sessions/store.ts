@@ -27,8 +27,8 @@ export interface SessionStoreOptions extends CommandOptions {
 }
 
 /**
- * Every method rejects with `StoreUnavailable` within `TIMEOUT` (runner.ts) when Redis fails or does not answer. Nothing takes
- * effect after that; but the call may have taken effect before, if only the answer was lost. With `waitForReplicas`, `open`,
+ * Every method rejects with `StoreUnavailable` within a second when Redis fails or does not answer. No record changes
+ * after that; but the call may have taken effect before, if only the answer was lost. With `waitForReplicas`, `open`,
  * `revoke`, `logOut`, `revokeAll`, `erase` and `updateProfile` also reject with `NotReplicated`.
  */
 export interface SessionStore {
@@ -80,7 +80,7 @@ export interface SessionStore {
   probe (): Promise<void>
   /** For metrics: seconds that Redis's clock is ahead of this machine's, including a step forward since the last call. */
   takeClockAhead (): number | undefined
-  /** Removes every listener from the Redis clients, which may live on. */
+  /** Removes every listener from `redis`, which may live on. */
   release (): void
 }
 

@@ -10,7 +10,7 @@ export interface Generation {
   id: UserId
   /** Session id: 128 random bits, base64url. */
   sid: string
-  /** 1 when the session is opened, +1 at every rotation. */
+  /** 1 when the session is opened, +1 at every rotation; 0 for a legacy token. */
   gen: number
   /** Time this generation was made. */
   iat: number

@@ -9,7 +9,7 @@ export interface Key {
 /** HS512 requires a key at least as long as its output (RFC 7518 section 3.2). */
 export const MIN_SECRET_BYTES = 64
 
-/** Minimum of different characters, by length of the text. Random text, hexadecimal too, has fewer less than once in 100,000. */
+/** Minimum of different characters, by length of the text. Random text, even hexadecimal, fails less than once in 100,000. */
 const MIN_DIFFERENT = { long: 11, short: 9 }
 
 /** Whether a secret of at least 32 characters looks non-random: it has few different characters, or a placeholder word. */

@@ -47,7 +47,7 @@ export interface Tokens {
   signRefresh (generation: Generation): string
   /**
    * Signs an access token for a session; `now` is in Unix seconds. The registered claims come first, then those of the profile,
-   * then `claims`. A claim never replaces one of an earlier group, nor an unknown field of the profile. `clientId` is the session's
+   * then `claims`. A claim never replaces one of an earlier group, not even an empty profile field. `clientId` is the session's
    * OAuth client; `jkt`, the thumbprint of its key, becomes the claim `cnf` (RFC 7800, RFC 9449 section 6.1).
    */
   signAccess (

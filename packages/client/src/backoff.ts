@@ -1,6 +1,6 @@
 import { unavailable } from './errors.ts'
 
-/** Milliseconds. A call that comes later than the failures waits at most `MAX` and then tries again: its network may be back. */
+/** Longest first pause and longest later pause, ms. `MAX` is the default `retryFor`, so that a later call can still try. */
 const FIRST = 1000
 const MAX = 5000
 

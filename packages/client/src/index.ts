@@ -16,7 +16,7 @@ export type { Profile, SessionEvent } from './watched-storage.ts'
 /** Milliseconds before the end of an access token at which it is replaced. A short token is replaced in the last tenth of its lifetime. */
 const AHEAD = 30_000
 
-/** Methods need no `this`. They reject with `SessionError`, or with an error of the storage. */
+/** Methods need no `this`. They reject with `SessionError`, or an error of the storage or of `fetch`. */
 export interface Session {
   /** Takes over the tokens of a log-in, the five documented keys. @throws TypeError for anything else */
   logIn (tokens: Tokens): Promise<void>

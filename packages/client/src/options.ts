@@ -13,7 +13,7 @@ export interface SessionOptions {
   fetch?: typeof fetch
   /** Unix milliseconds by this device's clock; by default `Date.now`. */
   now?: () => number
-  /** Milliseconds until a request of this client has no answer; default 10000. */
+  /** Time limit of a refresh or log-out request, milliseconds; default 10000. */
   timeout?: number
   /** Milliseconds for which a call repeats a request without a clear answer, before it rejects with `unavailable`; default 5000. */
   retryFor?: number

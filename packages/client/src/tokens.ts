@@ -10,7 +10,7 @@ export interface Tokens {
 
 /** The value in the storage, as JSON. */
 export interface StoredSession extends Tokens {
-  /** When the access token was requested: Unix milliseconds by the clock of this device. */
+  /** When the access token was requested or `logIn` called: Unix milliseconds, this device's clock. */
   receivedAt?: number
   /** The `Idempotency-Key` for this refresh token: stored with the first attempt, or with the token where tabs have no locks. */
   key?: string

@@ -50,7 +50,7 @@ export function createBatch (config: Config, importer: Importer, totals: Totals,
         return undefined
       }
     }
-    // The session first: a marker without it would keep a second run from writing it.
+    // Session before marker: a second run skips a session that has a marker.
     const written = session === undefined ? { result: 'kept' as const, expiresAt: expiresAt! } : await importer.write(session)
     if (written.result === 'expired') {
       totals.expired++

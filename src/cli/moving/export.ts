@@ -91,7 +91,7 @@ async function readKeys (redis: Redis, prefix: string, keys: string[], totals: T
   return lines
 }
 
-/** `null` for a key that has gone since, that moves to another server of the Cluster, or that is not ours. */
+/** Returns `null` for a key that moves to another server of the Cluster, or that is not ours. */
 function valueOf ([err, value]: [Error | null, unknown]): unknown {
   if (err === null) return value
   if (/^(MOVED|ASK|TRYAGAIN|WRONGTYPE)/.test(err.message)) return null

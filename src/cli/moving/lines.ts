@@ -5,10 +5,10 @@ export interface Line {
   bytes: number
 }
 
-/** Bytes of a line; a valid one has less than a fifth. */
+/** Maximum bytes of a line: far more than usual. */
 export const MAX_LINE = 65_536
 
-/** Splits a stream of bytes into lines, in constant memory: the rest of a line that is too long is dropped. */
+/** Splits a stream of bytes into lines, in constant memory: the text of a line that is too long is dropped. */
 export async function * readLines (input: AsyncIterable<Buffer>): AsyncGenerator<Line> {
   const decoder = new TextDecoder('utf-8', { fatal: true })
   let parts: Buffer[] = []

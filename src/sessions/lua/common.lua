@@ -2,19 +2,20 @@
 --
 -- KEYS[1]  the user's record, a hash: email and role, '' if unknown,
 --          s:<sid> = gen:createdAt:rotatedAt:expiresAt:device[:attempt[:idle:absolute]],
---          l:<sid> = label, o:<sid> = OAuth client, k:<sid> = thumbprint of the key that every refresh must prove (DPoP), loggedOutAt and profileChangedAt, in Unix seconds with three decimals, once they have happened.
---          `device` is '-' for none, `attempt` is the hashed Idempotency-Key of the last rotation, '-' for none, followed by a '!'
---          if the session has o:<sid> or k:<sid>, so that the refresh of another session does not look for them; `idle` and
---          `absolute` are the session's own TTLs in seconds, '-' for the configured ones. c = the user's claims and c:<sid> = the
---          session's, in JSON, if there are any
+--          l:<sid> = label, o:<sid> = OAuth client, k:<sid> = thumbprint of the key that every refresh must prove (DPoP),
+--          c = the user's claims and c:<sid> = the session's, in JSON, if there are any, loggedOutAt and profileChangedAt, in Unix
+--          seconds with three decimals, once they have happened.
+--          `device` is '-' for none. `attempt` is the hashed Idempotency-Key of the last rotation, '-' for none; a '!' after it
+--          means that o:<sid> or k:<sid> exists, so a refresh reads them only then. `idle` and `absolute` are the session's own
+--          TTLs in seconds, '-' for the configured ones
 -- ARGV[1]  the channel of announcements
 -- ARGV[2]  deadline: Unix milliseconds after which the caller has given up
--- ARGV[3]  the user's id in JSON, never a number of Lua, which prints large ones with an exponent. rotate.lua has several records,
---          and sets `key` and `user` for each
+-- ARGV[3]  the user's id in JSON: Lua prints large numbers with an exponent. rotate.lua and import.lua have several records,
+--          and set `key` and `user` for each
 --
 -- All times are Redis's own, in seconds unless the name says otherwise. Every reply begins { word, nowMs }; a script
--- that runs after its deadline does nothing and replies { 'late', nowMs }. Replies end with `ended`, the sessions that the
--- script ended, as { { reason, sid }, … }; a refresh that succeeds carries the list only if it is not empty.
+-- that runs after its deadline does nothing and replies { 'late', nowMs }. In a reply, `ended` lists the sessions that the
+-- script ended, as { { reason, sid }, … }.
 local channel, deadline, key, user = ARGV[1], tonumber(ARGV[2]), KEYS[1], ARGV[3]
 
 local time = redis.call('TIME')

@@ -7,9 +7,9 @@
 -- ARGV[3]    absolute TTL, seconds
 -- ARGV[4]    cap on the sessions of a user
 -- ARGV[5..]  for each session, in JSON: [user, sid, gen, createdAt, rotatedAt, expiresAt, device, attempt, idle, absolute, label, email,
---            role, userClaims, sessionClaims, client, jkt]. The user's id in JSON again; gen is 0 for the session of a legacy token.
---            '' stands for: now in createdAt, createdAt in rotatedAt, the longest lifetime in expiresAt, none elsewhere; '-' for no
---            device, hashed, and for no hashed Idempotency-Key of the last rotation. Claims in JSON again
+--            role, userClaims, sessionClaims, client, jkt]. user and claims are JSON texts; gen is 0 for a legacy token.
+--            '' means now for createdAt, createdAt for rotatedAt, the longest lifetime for expiresAt, else none. device, and
+--            attempt (the Idempotency-Key of the last rotation), are hashed, '-' for none
 --
 -- Reply: { 'done', nowMs, ... } with the result of each session, in their order:
 --        { 'imported' | 'kept', expiresAt }, written now, or it exists

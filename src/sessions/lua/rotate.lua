@@ -60,7 +60,7 @@ local function decide (sid, gen, exp, device, attempt, proved, shared, client)
 
   local isRepeat = jkt or attempt ~= '-' and attempt == last
   local outcome = rotationOf(gen, exp, current, created, rotated, expires, absolute, window, isRepeat)
-  -- A browser has one cookie for all its tabs. A rotation for each of them would leave those that sent an older cookie two behind.
+  -- The tabs of a browser share a cookie. If each rotated it, a tab that sent an older cookie would fall two generations behind.
   if outcome == 'rotated' and shared == '+' and current > 0 and math.abs(now - rotated) < window then outcome = 'retried' end
   if outcome == 'expired' or outcome == 'reused' then
     remove(sid, outcome == 'reused' and 'reuse' or 'expired')

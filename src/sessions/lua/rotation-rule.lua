@@ -14,7 +14,8 @@
 -- | current - 1, within the retry window  | retried   | the end of the window, or of the session  |
 -- | older                                 | reused    |                                           |
 -- | newer: Redis lost writes              | recovered | the token's own exp, or the session's end |
--- | any, when that time is over           | expired   |                                           |
+-- | any, after the end of the session     | expired   |                                           |
+-- | newer, after the token's own exp      | expired   |                                           |
 local function rotationOf (gen, exp, current, created, rotated, expires, absolute, window, isRepeat)
   if now >= expires then return 'expired' end
   if gen < current then
