@@ -87,7 +87,7 @@ export function createRunner (servers: Servers, prefix: string, observe: ScriptO
  * has corrected it.
  */
 class LateError extends Error {
-  override message = 'the command arrived after its deadline'
+  override message = 'the command arrived too late to count'
 }
 
 class TimeoutError extends Error {
