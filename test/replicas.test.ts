@@ -1,10 +1,9 @@
 import t from 'tap'
-import { claimsOf, environment, postRefresh, postSession, startRedis, startService, topology, apiKey, type ServiceProcess, type TokensBody } from './support/helper.ts'
+import { claimsOf, environment, postRefresh, postSession, startRedis, startService, apiKey, type ServiceProcess, type TokensBody } from './support/helper.ts'
 
 /** Races between real processes over real sockets: three replicas on one Redis. */
 
-/** A Cluster and a Sentinel group run the same script as a single server, over other connections. */
-const ROUNDS = topology === 'single' ? 25 : 8
+const ROUNDS = 25
 const COPIES = 32
 
 let replicas: [ServiceProcess, ...ServiceProcess[]]

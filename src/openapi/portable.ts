@@ -3,8 +3,8 @@ import { reservedClaims } from '#src/tokens/custom-claims'
 import { TEXT_ID } from '#src/tokens/user-id'
 
 /**
- * Rules for any JSON Schema validator, instead of those that need ours (Unicode properties, lengths in bytes). They accept everything
- * that our rules accept, and a little more; the descriptions state the rest.
+ * Replaces the rules that need our own validator (Unicode properties, lengths in bytes) by rules for any JSON Schema validator. The
+ * replacements accept everything that our rules accept, and a little more; the descriptions state the rest.
  */
 const patterns: Record<string, string> = {
   [DeviceId.pattern!]: '\\S',
